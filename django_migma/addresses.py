@@ -1,0 +1,91 @@
+"""One address out of what Django calls an address: ``bob@example.com`` or ``Bob <bob@example.com>``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.errors import InvalidHeaderDefect
+from email.policy import default as policy
+from functools import lru_cache
+
+from .api.errors import InvalidAddress
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.IPv]+\]")
+_PLAIN = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """``addr_spec`` is as the caller wrote it, ``wire`` the same with its domain in ASCII (IDNA 2008).
+
+    ``key`` is for comparing: domains are the same in any case, local parts need not be.
+    """
+
+    display_name: str
+    addr_spec: str
+    wire: str
+
+    @property
+    def key(self) -> str:
+        """What two spellings of one mailbox have in common."""
+        local, _, domain = self.wire.rpartition("@")
+        return f"{local}@{domain.lower()}"
+
+
+def parse(value: object, place: str) -> Address:
+    """The one address in a string. ``place`` names where it stands, for the error, which never shows the address.
+
+    Raises `InvalidAddress` for anything malformed, for several addresses, for line breaks and control characters.
+    """
+    text = str(value)
+    if plain := _PLAIN.fullmatch(text):
+        return Address(display_name="", addr_spec=plain[0], wire=plain[0])
+    address = _parsed(text)
+    if isinstance(address, Address):
+        return address
+    raise InvalidAddress(f"{place} {address}. Give one address, such as bob@example.com or Bob <bob@example.com>.")
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> Address | str:
+    """The address, or what is wrong with it. Cached, since senders with a display name come again and again."""
+    if _has_control(text):
+        return "contains a line break or another control character"
+    try:
+        header = policy.header_factory("to", text)
+        addresses = header.addresses
+    except (IndexError, ValueError, AttributeError):  # Python's parser stumbles over some malformed input
+        return "is not an address"
+    if len(addresses) > 1 or text.strip().endswith(","):
+        return "holds several addresses, and Migma takes one"
+    if not addresses or header.groups[0].display_name is not None:
+        return "is not an address"
+    broken = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
+    found = addresses[0]
+    if broken or not found.username or not found.domain or found.domain not in text:
+        return "is not an address"
+    if _has_control(found.display_name + found.addr_spec):
+        return "contains a line break or another control character"
+    domain = _ascii_domain(found.domain)
+    if not domain:
+        return "has a domain that cannot exist"
+    local = found.addr_spec[: -len(found.domain) - 1]
+    return Address(display_name=found.display_name, addr_spec=found.addr_spec, wire=f"{local}@{domain}")
+
+
+def _has_control(text: str) -> bool:
+    return any(ord(character) < 32 or ord(character) == 127 for character in text)
+
+
+def _ascii_domain(domain: str) -> str:
+    """The domain as DNS knows it, or an empty string."""
+    if domain.isascii():
+        return domain if _DOMAIN.fullmatch(domain) else ""
+    import idna  # noqa: PLC0415 - lazy: its tables take 10 ms, and few sites ever need them
+
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        return ""

@@ -1,0 +1,56 @@
+"""The Migma API in Python, without Django: `MigmaClient`, what it takes and returns, and the errors it raises."""
+
+from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Project
+from .client import MigmaClient
+from .errors import (
+    APIError,
+    AuthenticationError,
+    Conflict,
+    Forbidden,
+    InvalidAddress,
+    InvalidRequest,
+    InvalidResponse,
+    MigmaError,
+    NoResponse,
+    NotFound,
+    RateLimited,
+    SendFailed,
+    SerializationError,
+    ServerError,
+    StoredEmailNotFound,
+    Timeout,
+    UnsupportedFeature,
+)
+from .types import Page, SendRequest, SendResult, TestSendRequest, TestSendResult
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BatchStatus",
+    "Conflict",
+    "Domain",
+    "Email",
+    "EmailSummary",
+    "Forbidden",
+    "GenerationStatus",
+    "InvalidAddress",
+    "InvalidRequest",
+    "InvalidResponse",
+    "MigmaClient",
+    "MigmaError",
+    "NoResponse",
+    "NotFound",
+    "Page",
+    "Project",
+    "RateLimited",
+    "SendFailed",
+    "SendRequest",
+    "SendResult",
+    "SerializationError",
+    "ServerError",
+    "StoredEmailNotFound",
+    "TestSendRequest",
+    "TestSendResult",
+    "Timeout",
+    "UnsupportedFeature",
+]

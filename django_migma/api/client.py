@@ -1,0 +1,147 @@
+"""MigmaClient: the Migma API in Python, one short method per endpoint. Usable without Django."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Project
+from .clock import Clock
+from .endpoint import API_URL, Secret, key_problem, url_problem
+from .types import (
+    Page,
+    SendRequest,
+    SendResult,
+    TestSendRequest,
+    TestSendResult,
+    flag,
+    mapping,
+    number,
+    objects,
+)
+
+if TYPE_CHECKING:
+    from .transport import Transport
+
+LONGEST_IDEMPOTENCY_KEY = 100
+"""Characters, from the README of Migma's SDK. What happens above is not said, so it is refused here."""
+
+
+class MigmaClient:
+    """Calls Migma's v1 API. Cheap to make, safe to share between threads; connections are shared per process.
+
+    ``timeout`` is a pair of seconds, to connect and to wait for data, per attempt; ``max_retries`` the number of
+    further attempts; ``retry_deadline`` the seconds for all attempts of one request. Raises ValueError for a key or
+    an address that cannot work. Every method raises a `MigmaError`.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_url: str = API_URL,
+        allow_http: bool = False,
+        timeout: tuple[float, float] = (3.05, 10),
+        max_retries: int = 4,
+        retry_deadline: float = 20,
+        clock: Clock | None = None,
+    ) -> None:
+        problem = key_problem(api_key)
+        api_key = Secret(api_key) if isinstance(api_key, str) else Secret()
+        if problem:
+            raise ValueError(f"The API key {problem}.")
+        if problem := url_problem(api_url, allow_http=allow_http):
+            raise ValueError(f"The API address {problem}.")
+        from .transport import Limits, Transport  # noqa: PLC0415 - lazy: it imports requests, some 30 ms
+
+        limits = Limits(timeout=timeout, max_retries=max_retries, retry_deadline=retry_deadline)
+        self._transport: Transport = Transport(
+            api_key=api_key, api_url=api_url, limits=limits, clock=clock or Clock()
+        )
+
+    @property
+    def proven(self) -> bool:
+        """Whether Migma has accepted a mail with this key and address in this process."""
+        return self._transport.pace.proven
+
+    def send(self, request: SendRequest, *, idempotency_key: str = "") -> SendResult:
+        """Send one stored email to one person, or to a segment or tag. Permission ``email:send``.
+
+        The key makes repeats safe for 24 hours; one is made where none is given. ValueError above 100 characters.
+        """
+        key = idempotency_key or uuid.uuid4().hex
+        if len(key) > LONGEST_IDEMPOTENCY_KEY or not key.isascii() or not key.isprintable():
+            raise ValueError("An idempotency key has at most 100 printable ASCII characters.")
+        reply, attempts = self._transport.call("POST", "/sending", body=request.to_json(), idempotency_key=key)
+        self._transport.pace.proven = True
+        return SendResult.read(reply.data, attempts=attempts, replayed=reply.replayed, idempotency_key=key)
+
+    def send_test(self, request: TestSendRequest) -> TestSendResult:
+        """Send a stored email as a test. Permission ``email:send``. Never repeated: no key is documented for it."""
+        reply, _ = self._transport.call("POST", "/emails/test/send", body=request.to_json())
+        return TestSendResult.read(reply.data)
+
+    def batch_status(self, batch_id: str) -> BatchStatus:
+        """How far a send to a segment or tag has come. Permission ``email:read``."""
+        return BatchStatus.read(self._get(f"/sending/batches/{_segment(batch_id)}"))
+
+    def list_projects(self, *, limit: int = 20, offset: int = 0) -> Page[Project]:
+        """The brands of the workspace."""
+        data = mapping(self._get("/projects", {"limit": limit, "offset": offset}))
+        return _page(data, tuple(Project.read(item) for item in objects(data.get("projects"))))
+
+    def list_emails(
+        self, project_id: str, *, limit: int = 20, page: int = 1, status: str = "", search: str = ""
+    ) -> Page[EmailSummary]:
+        """The conversations of a project, ``limit`` (up to 100) a page. Permission ``email:read``.
+
+        ``status``: pending, processing, completed or failed. The items carry no email id, see `generation_status`.
+        """
+        query = {
+            "projectId": project_id,
+            "limit": limit,
+            "page": page,
+            "status": status,
+            "search": search,
+        }
+        data = mapping(self._get("/projects/emails", {name: value for name, value in query.items() if value != ""}))
+        return _page(data, tuple(EmailSummary.read(item) for item in objects(data.get("emails"))))
+
+    def generation_status(self, conversation_id: str) -> GenerationStatus:
+        """The emails of a conversation, with their ids and HTML once finished. Permission ``email:read``."""
+        return GenerationStatus.read(self._get(f"/projects/emails/{_segment(conversation_id)}/status"))
+
+    def get_email(self, email_id: str) -> Email:
+        """One stored email with its HTML. Permission ``email:read``."""
+        return Email.read(self._get(f"/emails/{_segment(email_id)}"))
+
+    def list_domains(self, *, managed: bool = False) -> tuple[Domain, ...]:
+        """The workspace's own sending domains, or those that Migma manages. Permission ``domain:read``.
+
+        Whether the first list holds the second is not documented: ask for both.
+        """
+        data = self._get("/domains/managed" if managed else "/domains")
+        return tuple(Domain.read(item) for item in objects(data))
+
+    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        reply, _ = self._transport.call("GET", path, query=query)
+        return reply.data
+
+
+def _segment(value: str) -> str:
+    if not value or not isinstance(value, str):
+        raise ValueError("An id must be a string that is not empty.")
+    return quote(value, safe="")
+
+
+def _page(data: dict[str, Any], items: tuple[Any, ...]) -> Page[Any]:
+    paging = mapping(data.get("pagination"))
+    total = number(paging.get("total"))
+    return Page(
+        items=items,
+        total=number(data.get("total")) if total is None else total,
+        has_more=bool(flag(paging.get("hasMore"))),
+        raw=data,
+    )

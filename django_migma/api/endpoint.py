@@ -1,0 +1,99 @@
+"""Where the API is and the key that opens it, with the rules that both must keep."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+API_URL = "https://api.migma.ai/v1"
+"""Base address of the API. Before 16 February 2026 Migma's own SDK used ``/api/v1``."""
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|[0-9a-f:.]+", re.IGNORECASE)
+
+
+class Secret(str):
+    """A string that does not show itself in tracebacks, logs and debug pages.
+
+    ``+`` and the network see the real characters; ``repr()``, ``str()`` and f-strings see a mask. It survives
+    ``copy`` as itself, and a pickle as an empty string: a key has no business in a queue or a cache.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: str = "") -> Self:
+        """A secret made from a secret stays as it is: ``str()`` of it would be the mask."""
+        return value if isinstance(value, cls) else super().__new__(cls, value)
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+    __str__ = __repr__
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Secret:
+        return self
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        return Secret, ("",)
+
+    def header(self) -> Secret:
+        """The value of the ``Authorization`` header, masked too."""
+        return Secret("Bearer " + self)
+
+
+def key_problem(key: object) -> str:
+    """What makes this API key unusable, or an empty string.
+
+    Checked before a header is built: ``requests`` and ``http.client`` quote a bad header in their errors, key and
+    all. No prefix is required, since Migma's own documents name several.
+    """
+    if not isinstance(key, str):
+        return f"must be a string or a callable that returns one, not {type(key).__name__}"
+    if not key:
+        return "is empty"
+    if any(character.isspace() for character in key):
+        return "contains white space (a line break at its end is the usual cause: strip it)"
+    if not key.isprintable():
+        return "contains control characters"
+    if any(ord(character) > 255 for character in key):
+        return "contains characters that no HTTP header can carry (only latin-1 can)"
+    return ""
+
+
+def url_problem(url: object, *, allow_http: bool = False) -> str:
+    """What makes this API address unusable, or an empty string."""
+    if not isinstance(url, str):
+        return f"must be a string, not {type(url).__name__}"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is no readable URL"
+    rules = (
+        (parts.scheme in {"http", "https"} and _HOST.fullmatch(host or ""), f"must look like {API_URL}"),
+        (parts.username is None, "must not contain a user name or password: they would replace the API key"),
+        (not parts.query and not parts.fragment, "must not have a query or a fragment"),
+        (url.isascii() and url.isprintable() and " " not in url, "contains white space or characters beyond ASCII"),
+        (
+            parts.scheme == "https" or allow_http or is_loopback(host or ""),
+            "sends the API key unencrypted: use https, or set ALLOW_HTTP for a sandbox in a trusted network",
+        ),
+    )
+    return next((problem for kept, problem in rules if not kept), "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_local(url: str) -> bool:
+    """Whether an API address is this machine's own: a sandbox."""
+    return is_loopback(urlsplit(url).hostname or "")

@@ -1,0 +1,191 @@
+"""Everything that can go wrong between us and Migma.
+
+    MigmaError
+      APIError                 Migma answered and said no
+        InvalidRequest         400, 422
+        AuthenticationError    401
+        Forbidden              403
+        NotFound               404
+        Conflict               409
+        RateLimited            429
+        ServerError            5xx
+      NoResponse               no answer (also ConnectionError)
+        Timeout                no answer in time (also TimeoutError)
+      InvalidResponse          an answer that is not Migma's
+      SendFailed               several failures in one call
+      UnsupportedFeature       Migma cannot carry it (also ValueError)
+      InvalidAddress           not one usable address (also ValueError)
+      SerializationError       not expressible in JSON (also TypeError)
+      StoredEmailNotFound      no such design (also LookupError)
+
+Attributes have defaults and the text is the only positional argument: that is what lets an exception be pickled and
+copied. No error keeps a request, a response or a header, since those hold the API key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class MigmaError(Exception):
+    """Base of all errors that a quiet mode (``fail_silently``) may swallow.
+
+    ``may_have_been_accepted`` tells whether Migma may hold the mail all the same: True means that sending it again
+    is only safe with the same ``idempotency_key``, the one that the request carried. ``attempts`` is how many
+    requests were made.
+    """
+
+    hint = ""
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        may_have_been_accepted: bool = False,
+        idempotency_key: str = "",
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(text)
+        self.may_have_been_accepted = may_have_been_accepted
+        self.idempotency_key = idempotency_key
+        self.attempts = attempts
+
+
+class APIError(MigmaError):
+    """Migma answered and refused: an HTTP status of 400 or more, or ``success: false`` under any status.
+
+    ``status_code`` is the HTTP status. ``code`` is Migma's machine word (``IDEMPOTENCY_CONFLICT``) or empty,
+    ``detail`` Migma's own text (it may name a recipient, so ``str()`` masks addresses in it), ``data`` the structured
+    context that Migma sent along.
+    """
+
+    hint = "Correct what Migma names; the account's settings are in its dashboard."
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        status_code: int = 0,
+        code: str = "",
+        detail: str = "",
+        data: dict[str, Any] | None = None,
+        **about: Any,
+    ) -> None:
+        super().__init__(text, **about)
+        self.status_code = status_code
+        self.code = code
+        self.detail = detail
+        self.data = data or {}
+
+
+class InvalidRequest(APIError):
+    """400 or 422: Migma found a rule broken. Sending the same again will fail the same way."""
+
+    hint = "Correct what Migma names and send again; a repeat without a change fails the same way."
+
+
+class AuthenticationError(APIError):
+    """401: the API key is missing, wrong or revoked."""
+
+    hint = "Check MIGMA['API_KEY']: it is mistyped or revoked, or belongs to another environment than API_URL."
+
+
+class Forbidden(APIError):
+    """403: the key is valid but may not do this. Sending needs the permission ``email:send``."""
+
+    hint = "Give the API key the permission in Migma's dashboard; sending needs email:send."
+
+
+class NotFound(APIError):
+    """404: an id in the request is unknown to Migma, or belongs to another workspace than the key."""
+
+    hint = "Check the id, and that it belongs to the workspace of this API key."
+
+
+class Conflict(APIError):
+    """409: with ``IDEMPOTENCY_CONFLICT``, this idempotency key was used for another body within 24 hours."""
+
+    hint = "Use a new idempotency key for a changed message, or send the message unchanged."
+
+
+class RateLimited(APIError):
+    """429: too many requests. ``retry_after`` is what Migma asked us to wait, in seconds, or None."""
+
+    hint = "Wait, then send again: nothing was sent by the refused requests."
+
+    def __init__(self, text: str = "", *, retry_after: float | None = None, **about: Any) -> None:
+        super().__init__(text, **about)
+        self.retry_after = retry_after
+
+
+class ServerError(APIError):
+    """5xx: Migma failed. All but 503 leave open whether the mail was accepted."""
+
+    hint = "Send again later with the same idempotency key; if it lasts, see Migma's status page."
+
+
+class NoResponse(MigmaError, ConnectionError):
+    """No answer: no connection, or one that ended before the answer was whole.
+
+    ``may_have_been_accepted`` is False where no connection was made in any attempt.
+    """
+
+    hint = "Check API_URL, DNS, proxy and firewall, then send again with the same idempotency key."
+
+
+class Timeout(NoResponse, TimeoutError):
+    """No answer in time: connecting or reading took longer than ``TIMEOUT``, or ``RETRY_DEADLINE`` ran out."""
+
+    hint = "Send again with the same idempotency key; raise TIMEOUT or RETRY_DEADLINE if this is usual."
+
+
+class InvalidResponse(MigmaError):
+    """An answer that cannot be Migma's: unreadable, a redirect, or over 10 MiB. Whether it was accepted is open."""
+
+    hint = "Check that API_URL is Migma's API and that no proxy answers in its place."
+
+    def __init__(self, text: str = "", *, status_code: int = 0, **about: Any) -> None:
+        super().__init__(text, **about)
+        self.status_code = status_code
+
+
+class SendFailed(MigmaError):
+    """More than one failure in one ``send_messages`` call. ``__cause__`` is the first.
+
+    ``sent_count`` is the number of messages with at least one accepted recipient, ``failed_count`` the number of
+    failures, ``failures`` the first 1,000 of them as pairs of message and error.
+    """
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        sent_count: int = 0,
+        failed_count: int = 0,
+        failures: list[tuple[Any, Exception]] | None = None,
+        **about: Any,
+    ) -> None:
+        super().__init__(text, **about)
+        self.sent_count = sent_count
+        self.failed_count = failed_count
+        self.failures = failures or []
+
+
+class UnsupportedFeature(MigmaError, ValueError):
+    """The message uses something that Migma's API has no field for. ``feature`` is its name, for the settings."""
+
+    def __init__(self, text: str = "", *, feature: str = "") -> None:
+        super().__init__(text)
+        self.feature = feature
+
+
+class InvalidAddress(MigmaError, ValueError):
+    """An address that is malformed, or several in one string. The text tells its place, not the address."""
+
+
+class SerializationError(MigmaError, TypeError):
+    """A value that JSON cannot express. The text tells its path, such as ``merge_global_data['total']``."""
+
+
+class StoredEmailNotFound(MigmaError, LookupError):
+    """``template_id`` names a stored email that is not known here."""

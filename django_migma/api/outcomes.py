@@ -1,0 +1,135 @@
+"""What one attempt came to: a reply, or a failure that is not raised yet. Pure functions over status and body.
+
+Failures stay values until the last attempt is over: an error raised outside any ``except`` carries no
+``__context__``, and so none of the frames below us, which hold the API key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import errors, retries
+from .types import mapping, text
+
+LARGEST_BODY = 10 * 1024 * 1024
+"""Bytes of an answer that we are willing to read."""
+_LONGEST_DETAIL = 300
+_ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+(?:@|%40)[^\s@<>\"'(),;:]+")
+_ERROR_CLASSES: dict[int, type[errors.APIError]] = {
+    400: errors.InvalidRequest,
+    401: errors.AuthenticationError,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    422: errors.InvalidRequest,
+    429: errors.RateLimited,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A success: ``data`` of the envelope, the envelope itself, and whether it repeats an earlier answer.
+
+    ``made`` counts the request that it took."""
+
+    data: Any
+    envelope: dict[str, Any] = field(repr=False)
+    replayed: bool = False
+    made: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An attempt without a clear yes. ``what`` is a sentence; ``retried`` says that another attempt may help.
+
+    ``accepted`` is None where this attempt settles nothing about earlier ones, False where it proves that nothing
+    was accepted, True where Migma may have accepted. ``pause`` is a ``Retry-After`` in seconds.
+    ``made`` is 0 where no request went out.
+    """
+
+    error: type[errors.MigmaError]
+    what: str
+    retried: bool = False
+    accepted: bool | None = None
+    pause: float | None = None
+    made: int = 1
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(status: int, headers: Mapping[str, str], body: bytes, *, attempt: int, now: float) -> Reply | Failure:
+    """The outcome of an answer with this status, headers and body. ``now`` is in seconds since 1970."""
+    if status >= 400:
+        return _refusal(status, headers, _json_object(body) or {}, attempt=attempt, now=now)
+    envelope = _json_object(body)
+    success = envelope.get("success") if envelope else None
+    if envelope is None or not isinstance(success, bool):
+        return unreadable(
+            status,
+            f"no JSON envelope ({len(body)} bytes of {headers.get('Content-Type', 'no type')})",
+        )
+    if not success:
+        return _refusal(status, headers, envelope, attempt=attempt, now=now)
+    replayed = headers.get("Idempotent-Replayed", "").lower() == "true"
+    return Reply(data=envelope.get("data"), envelope=envelope, replayed=replayed)
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body)
+    except (
+        ValueError,
+        RecursionError,
+    ):  # ValueError covers bad UTF-8; deep nesting ends in RecursionError
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refusal(
+    status: int, headers: Mapping[str, str], envelope: dict[str, Any], *, attempt: int, now: float
+) -> Failure:
+    detail, code = _detail(envelope), text(envelope.get("code"))
+    attributes: dict[str, Any] = {
+        "status_code": status,
+        "code": code,
+        "detail": detail,
+        "data": mapping(envelope.get("data")),
+    }
+    seconds = retries.retry_after(headers.get("Retry-After"), now)
+    error = _ERROR_CLASSES.get(status, errors.ServerError if status >= 500 else errors.APIError)
+    if error is errors.RateLimited:
+        attributes["retry_after"] = seconds
+    return Failure(
+        error=error,
+        what=f"Migma answered {status}{f' {code}' if code else ''}: {shown(detail) or 'no reason given'}",
+        retried=retries.status_is_retried(status, attempt),
+        accepted=retries.acceptance(status),
+        attributes=attributes,
+        pause=seconds,
+    )
+
+
+def _detail(envelope: dict[str, Any]) -> str:
+    error = envelope.get("error")
+    return text(error) or text(mapping(error).get("message")) or text(envelope.get("message"))
+
+
+def shown(detail: str) -> str:
+    """Migma's text as it may stand in an error: one line, no addresses, not too long."""
+    line = _ADDRESS.sub("<address>", " ".join(detail.split()))
+    return line if len(line) <= _LONGEST_DETAIL else line[:_LONGEST_DETAIL] + "…"
+
+
+def unreadable(status: int, why: str) -> Failure:
+    """An answer that is not Migma's. A redirect is final; a broken success may be whole the next time."""
+    redirect = 300 <= status < 400
+    return Failure(
+        error=errors.InvalidResponse,
+        what=f"The answer with status {status} is not Migma's: {why}",
+        retried=not redirect,
+        accepted=True,
+        attributes={"status_code": status},
+    )

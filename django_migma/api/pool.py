@@ -1,0 +1,85 @@
+"""Connections: one pool per process and API host, shared by all clients and threads, dropped after a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
+
+from .pace import Pace
+
+POOL_SIZE = 128
+"""Idle connections kept. More may be open at a time; urllib3 then closes the surplus when it comes back."""
+
+
+class Pool:
+    """Kept-alive connections to one host, with what the environment said when the pool was made.
+
+    `HTTPAdapter.send` is used below the level of `requests.Session`: a session follows redirects, keeps cookies, lets
+    ``.netrc`` override the key and looks all that up anew for each request.
+    """
+
+    def __init__(self, origin: str) -> None:
+        with Session() as session:
+            found = session.merge_environment_settings(origin, {}, True, None, None)
+        self._proxies, self._cert = found["proxies"], found["cert"]
+        self._verify: Any = found["verify"]
+        # pool_block=True would ignore our timeouts while waiting for a connection.
+        self._adapter = HTTPAdapter(pool_maxsize=POOL_SIZE, pool_block=False)
+        self._paces: dict[str, Pace] = {}
+
+    def send(self, request: PreparedRequest, timeout: tuple[float, float]) -> Response:
+        """Send one request and return as soon as the headers are here; the body is not read."""
+        return self._adapter.send(
+            request,
+            stream=True,
+            timeout=timeout,
+            verify=self._verify,
+            cert=self._cert,
+            proxies=self._proxies,
+        )
+
+    def pace(self, api_key: str) -> Pace:
+        """The pace of one API key on this host."""
+        return self._paces.get(api_key) or self._paces.setdefault(api_key, Pace())
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._adapter.close()
+
+
+_pools: dict[str, Pool] = {}
+_lock = threading.Lock()
+
+
+def pool_for(url: str) -> Pool:
+    """The pool of the host in this URL, made at first use."""
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    with _lock:
+        if origin not in _pools:
+            _pools[origin] = Pool(origin)
+        return _pools[origin]
+
+
+def close_pools() -> None:
+    """Close and forget every pool. The next request opens a new one."""
+    with _lock:
+        pools = list(_pools.values())
+        _pools.clear()
+    for pool in pools:
+        pool.close()
+
+
+def _start_anew() -> None:
+    """In a forked child: a socket shared with the parent would mix up answers, a held lock would never open."""
+    global _lock  # noqa: PLW0603 - the lock must be new as well
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+os.register_at_fork(after_in_child=_start_anew)

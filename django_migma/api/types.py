@@ -1,0 +1,219 @@
+"""What travels between the layers: frozen dataclasses, with Migma's names on the wire beside ours.
+
+Requests are strict: a broken rule is a ``ValueError`` or ``TypeError`` where the object is made. Answers are lenient:
+any field may be missing or of another type and reads as empty then; all that Migma sent stays in ``raw``.
+Field names are those of Migma's OpenAPI excerpt of POST /v1/sending and of its Node SDK, mid 2026, unless said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, Self, TypeVar
+
+RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
+PROVIDER_TYPES = ("ses", "resend", "sendgrid", "mailgun", "migma")
+ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})
+"""What Migma calls a mail that it has taken. A success without a word counts as ``queued``."""
+
+T = TypeVar("T")
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+
+def is_object_id(value: object) -> bool:
+    """Whether this is an id as Migma documents it for emails and conversations: 24 hex digits."""
+    return isinstance(value, str) and _OBJECT_ID.fullmatch(value) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendRequest:
+    """One POST /v1/sending.
+
+    ``recipient_type`` ``email`` needs ``recipient_email`` (one addr-spec); ``audience``, ``segment`` and ``tag`` need
+    ``recipient_id``. ``email_id`` or ``conversation_id`` selects the stored email. ``template`` with ``project_id``
+    is raw HTML: documented until spring 2026, absent since. ``bcc`` is in Migma's SDK only, ``topic_id`` in one
+    guide only. None means that the field is not sent. ``extra`` is merged last, for fields that Migma adds later.
+    """
+
+    recipient_type: str = "email"
+    recipient_email: str | None = None
+    recipient_id: str | None = None
+    from_email: str
+    from_name: str
+    subject: str
+    reply_to: str | None = None
+    email_id: str | None = None
+    conversation_id: str | None = None
+    template: str | None = None
+    project_id: str | None = None
+    variables: Mapping[str, Any] | None = None
+    provider_type: str | None = None
+    transactional: bool | None = None
+    bcc: tuple[str, ...] | None = None
+    topic_id: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a rule of the API is broken that needs no server to know."""
+        _one_of("recipient_type", self.recipient_type, RECIPIENT_TYPES)
+        if self.provider_type is not None:
+            _one_of("provider_type", self.provider_type, PROVIDER_TYPES)
+        needed = "recipient_email" if self.recipient_type == "email" else "recipient_id"
+        for name in (needed, "from_email", "from_name"):
+            if not getattr(self, name):
+                raise ValueError(f"SendRequest needs {name} when recipient_type is {self.recipient_type!r}.")
+        if self.email_id and self.conversation_id:
+            raise ValueError("SendRequest takes email_id or conversation_id, not both.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The body, in Migma's names and without what is None."""
+        body = {wire: getattr(self, name) for name, wire in _WIRE_NAMES.items()}
+        return {name: value for name, value in body.items() if value is not None} | dict(self.extra)
+
+
+_WIRE_NAMES = {
+    "recipient_type": "recipientType",
+    "recipient_email": "recipientEmail",
+    "recipient_id": "recipientId",
+    "from_email": "from",
+    "from_name": "fromName",
+    "subject": "subject",
+    "reply_to": "replyTo",
+    "email_id": "emailId",
+    "conversation_id": "conversationId",
+    "template": "template",
+    "project_id": "projectId",
+    "variables": "variables",
+    "provider_type": "providerType",
+    "transactional": "transactional",
+    "bcc": "bcc",
+    "topic_id": "topicId",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSendRequest:
+    """One POST /v1/emails/test/send: the stored email as it is, to one address, from Migma's own sender."""
+
+    __test__ = False  # no test class, whatever pytest makes of the name
+
+    to: str
+    email_id: str | None = None
+    conversation_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless exactly one well-formed id is given."""
+        if bool(self.email_id) == bool(self.conversation_id):
+            raise ValueError("TestSendRequest needs either email_id or conversation_id.")
+        if not is_object_id(self.email_id or self.conversation_id):
+            raise ValueError("TestSendRequest: Migma's ids have 24 hex digits.")
+        if not self.to:
+            raise ValueError("TestSendRequest needs to: the address that gets the test.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The body, in Migma's names."""
+        chosen = {"emailId": self.email_id} if self.email_id else {"conversationId": self.conversation_id}
+        return {"to": self.to} | chosen
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+
+
+def text(value: object) -> str:
+    """A string as it is, a number as its digits, anything else as empty."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def number(value: object) -> int | None:
+    """A whole number, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def flag(value: object) -> bool | None:
+    """A boolean, or None."""
+    return value if isinstance(value, bool) else None
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """A JSON object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """The JSON objects of a JSON array; whatever else it holds is passed over."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def answer(wire: str, read: Any = text) -> Any:
+    """A field of an answer: its name in Migma's JSON and the function that reads it."""
+    return field(default_factory=lambda: read(None), metadata={"wire": wire, "read": read})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Base of what Migma answers. ``raw`` is the JSON object as received."""
+
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, data: object, **more: Any) -> Self:
+        """Read leniently from a JSON value, which should be an object."""
+        raw = mapping(data)
+        known = {
+            item.name: item.metadata["read"](raw.get(item.metadata["wire"]))
+            for item in fields(cls)
+            if "wire" in item.metadata
+        }
+        return cls(raw=raw, **known, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendResult(Answer):
+    """The answer to a send: accepted into Migma's queue, not delivered.
+
+    ``id`` is the message id of a single send or the batch id; ``send_id`` (single) tracks it in logs and metrics,
+    ``batch_id`` is for `MigmaClient.batch_status`. ``status`` is empty where Migma gave no word. ``attempts`` counts
+    requests, ``replayed`` says that Migma repeated its answer to an earlier request with this key.
+    """
+
+    id: str = answer("id")
+    provider: str = answer("provider")
+    status: str = answer("status")
+    sent_count: int | None = answer("sentCount", number)
+    message: str = answer("message")
+    send_id: str = answer("sendId")
+    batch_id: str = answer("batchId")
+    email_id: str = answer("emailId")
+    conversation_id: str = answer("conversationId")
+    idempotency_key: str = ""
+    attempts: int = 1
+    replayed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSendResult(Answer):
+    """The answer to a test send. ``sent_at`` is ISO 8601 text."""
+
+    __test__ = False
+
+    message_id: str = answer("messageId")
+    conversation_id: str = answer("conversationId")
+    email_id: str = answer("emailId")
+    sent_to: str = answer("sentTo")
+    sent_at: str = answer("sentAt")
+    subject: str = answer("subject")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a list. ``total`` is None where Migma does not say; ``has_more`` asks for the next page."""
+
+    items: tuple[T, ...]
+    total: int | None = None
+    has_more: bool = False
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -1,0 +1,17 @@
+"""The app: system checks, log lines and commands. The backend alone works without it."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class MigmaConfig(AppConfig):
+    """Connects the receivers and registers the checks."""
+
+    name = "django_migma"
+    verbose_name = _("Migma")
+
+    def ready(self) -> None:
+        """Import what registers itself."""
+        from . import checks, receivers  # noqa: F401, PLC0415 - checks registers itself; apps must be loaded first
+
+        receivers.connect()

@@ -1,0 +1,49 @@
+"""What all our backends share: their options, and the place of Django's base class."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from typing import Any
+
+import django
+from django.core.mail.backends.base import BaseEmailBackend
+
+from django_migma.api.endpoint import Secret
+from django_migma.conf import OPTION_NAMES, Config, load, value_of
+
+
+class MigmaBackend(BaseEmailBackend):
+    """Takes every setting of ``MIGMA`` in lower case as a keyword, and passes on what it does not know.
+
+    Under an alias, Django raises ``InvalidMailer`` for an unknown option; without one, there is a warning.
+    """
+
+    def __init__(self, fail_silently: bool | None = None, *, alias: str | None = None, **kwargs: Any) -> None:
+        if isinstance(kwargs.get("api_key"), str):
+            kwargs["api_key"] = Secret(kwargs["api_key"])  # before anything can raise and show it
+        self.options = {name: kwargs.pop(name) for name in OPTION_NAMES & kwargs.keys()}
+        # Old send_mail always says fail_silently=False, which means nothing; as an option of an alias it does.
+        if fail_silently or (fail_silently is not None and alias is not None):
+            self.options["fail_silently"] = fail_silently
+        if alias is None:
+            kwargs = {name: value for name, value in kwargs.items() if name not in {"username", "password"}}
+        if django.VERSION >= (6, 1):
+            super().__init__(alias=alias, **kwargs)
+        else:
+            super().__init__()
+            _warn_of(sorted(kwargs))
+        self.alias = alias
+        self.fail_silently = bool(value_of("FAIL_SILENTLY", self.options))
+
+    def config(self) -> Config:
+        """The settings in force now. Raises `ConfigurationError`."""
+        return load(self.options, self.alias)
+
+
+def _warn_of(unknown: list[str]) -> None:
+    """Django before 6.1 swallows unknown keywords without a word."""
+    for name in unknown:
+        near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        warnings.warn(f"The Migma backend does not know the option {name!r}.{hint}", RuntimeWarning, stacklevel=4)

@@ -1,0 +1,177 @@
+"""The books of one ``send_messages`` call: what was sent, what failed, and whether going on makes sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django_migma import signals
+from django_migma.addresses import parse
+from django_migma.api.clock import Clock
+from django_migma.api.errors import (
+    AuthenticationError,
+    Forbidden,
+    InvalidAddress,
+    InvalidResponse,
+    MigmaError,
+    NoResponse,
+    SendFailed,
+)
+from django_migma.api.types import ACCEPTED_STATUSES, SendRequest, SendResult
+from django_migma.message import MessageStatus, RecipientStatus, begin
+
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+MOST_FAILURES = 1000
+"""Failures that are kept for `SendFailed`."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Task:
+    """One call to make, and what it came to: a `SendResult` or an exception, None as long as that is open."""
+
+    job: Job
+    address: str
+    request: SendRequest
+    key: str
+    outcome: SendResult | Exception | None = None
+
+
+@dataclass(kw_only=True, eq=False)
+class Job:
+    """One message on its way. ``open`` counts the calls that are under way; ``refusal`` is why there are none."""
+
+    message: EmailMessage
+    status: MessageStatus
+    tasks: list[Task] = field(default_factory=list)
+    open: int = 0
+    refusal: Exception | None = None
+
+    def record(self, task: Task) -> RecipientStatus:
+        """Write what a call came to into the message's status."""
+        recipient = _recipient_status(task)
+        self.status.recipients[task.address] = recipient
+        return recipient
+
+
+def _recipient_status(task: Task) -> RecipientStatus:
+    outcome = task.outcome
+    if not isinstance(outcome, SendResult):
+        # None: interrupted in flight. An error that is none of ours is a bug, after which anything may be true.
+        clear = isinstance(outcome, MigmaError) and not outcome.may_have_been_accepted
+        return RecipientStatus(
+            status="failed" if clear else "unknown",
+            idempotency_key=task.key,
+            attempts=getattr(outcome, "attempts", 0),
+            error=outcome,
+        )
+    word = outcome.status or "queued"
+    error = None
+    if word not in ACCEPTED_STATUSES:
+        error = InvalidResponse(
+            f"Migma reported success with the status {word!r}, which is not known to mean accepted. "
+            f"{InvalidResponse.hint}",
+            may_have_been_accepted=True,
+            idempotency_key=task.key,
+            attempts=outcome.attempts,
+        )
+    return RecipientStatus(
+        status="unknown" if error else word,
+        message_id=outcome.id,
+        send_id=outcome.send_id,
+        provider=outcome.provider,
+        idempotency_key=task.key,
+        attempts=outcome.attempts,
+        replayed=outcome.replayed,
+        error=error,
+    )
+
+
+class Batch:
+    """Counts, failures and the decision to stop. Used by the caller's thread alone."""
+
+    def __init__(self, sender: type, alias: str | None, clock: Clock | None = None) -> None:
+        self.sender = sender
+        self.alias = alias
+        self.sent_count = 0
+        self.failed_count = 0
+        self.failures: list[tuple[EmailMessage, Exception]] = []
+        self.stopped = False
+        self._clock = clock or Clock()
+        self._accepted = False
+        self._answered_at = self._clock.monotonic()
+        self._loud: Exception | None = None
+
+    def note(self, recipient: RecipientStatus, retry_deadline: float) -> None:
+        """Take in one call's result, and stop where every further call would meet the same."""
+        self._accepted = self._accepted or recipient.accepted
+        error = recipient.error
+        unreachable = isinstance(error, NoResponse) and not error.may_have_been_accepted
+        if not unreachable:
+            self._answered_at = self._clock.monotonic()
+        lasting = unreachable and self._clock.monotonic() - self._answered_at >= retry_deadline
+        forbidden = isinstance(error, Forbidden) and not self._accepted
+        if isinstance(error, AuthenticationError) or forbidden or lasting:
+            self.stopped = True
+
+    def settle(self, job: Job) -> None:
+        """Close the books on a message and tell the receivers."""
+        results = [job.status.recipients[task.address] for task in job.tasks]
+        self.sent_count += any(recipient.accepted for recipient in results)
+        for error in (job.refusal, *(recipient.error for recipient in results)):
+            if error is not None:
+                self._add_failure(job.message, error)
+        signals.post_send.send_robust(self.sender, message=job.message, status=job.status, alias=self.alias)
+
+    def _add_failure(self, message: EmailMessage, error: Exception) -> None:
+        self.failed_count += 1
+        if len(self.failures) < MOST_FAILURES:
+            self.failures.append((message, error))
+        if not isinstance(error, MigmaError):
+            self._loud = self._loud or error
+
+    def result(self, *, fail_silently: bool) -> int:
+        """The number of messages sent, or the error that the caller should see.
+
+        Quiet mode swallows `MigmaError` only: a line break in a subject or a wrong type is the site's mistake, and
+        Django's SMTP backend raises it in quiet mode too.
+        """
+        if fail_silently and self._loud:
+            raise self._loud
+        if fail_silently or not self.failed_count:
+            return self.sent_count
+        first = self.failures[0][1]
+        if self.failed_count == 1:
+            raise first
+        raise SendFailed(
+            f"{self.failed_count} failures in one call, and {self.sent_count} messages sent. The first: {first} "
+            "See failures for the others; each message's migma_status tells which recipients to send to again.",
+            sent_count=self.sent_count,
+            failed_count=self.failed_count,
+            failures=self.failures,
+            may_have_been_accepted=any(getattr(error, "may_have_been_accepted", False) for _, error in self.failures),
+        ) from first
+
+
+def mark_not_attempted(messages: Iterable[EmailMessage]) -> None:
+    """Say of messages that nothing was tried for them."""
+    for message in messages:
+        mark(message, None)
+
+
+def mark(message: EmailMessage, error: Exception | None) -> MessageStatus:
+    """Say of a message that nothing was tried, and why, for everyone who has not been accepted before."""
+    addresses = [_name(value) for value in message.recipients()]
+    status = begin(message, addresses)
+    for address in addresses:
+        status.recipients.setdefault(address, RecipientStatus(status="not_attempted", error=error))
+    return status
+
+
+def _name(value: object) -> str:
+    try:
+        return parse(value, "address").addr_spec
+    except InvalidAddress:
+        return str(value)

@@ -1,0 +1,63 @@
+"""The backend that sends at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from typing import TYPE_CHECKING
+
+from django_migma import signals
+from django_migma.api import MigmaClient
+
+from .base import MigmaBackend
+from .batch import Batch, mark_not_attempted
+from .dispatcher import Dispatcher
+
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+    from django_migma.conf import Config
+
+
+class EmailBackend(MigmaBackend):
+    """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient."""
+
+    def send_messages(self, email_messages: Iterable[EmailMessage]) -> int:
+        """Send messages (any iterable) and return how many have at least one accepted recipient.
+
+        Raises the error itself for exactly one failure, `SendFailed` for more, none of `MigmaError` in quiet mode;
+        `ConfigurationError` always. Each message carries ``migma_status`` afterwards.
+        """
+        if isinstance(email_messages, Sized) and not len(email_messages):
+            return 0
+        alone = isinstance(email_messages, Sized) and len(email_messages) == 1
+        messages = iter(email_messages or ())
+        batch = Batch(type(self), self.alias)
+        try:
+            config, client = self.set_up()
+            with Dispatcher(client, config, batch, alone=alone) as dispatcher:
+                _feed(dispatcher, batch, messages)
+        finally:
+            if isinstance(email_messages, Sized):  # what is left of it; a generator is not consumed further
+                mark_not_attempted(messages)
+            signals.batch_finished.send_robust(type(self), messages_sent=batch.sent_count, alias=self.alias)
+        return batch.result(fail_silently=config.fail_silently)
+
+    def set_up(self) -> tuple[Config, MigmaClient]:
+        """The settings in force and the client for one call. Raises `ConfigurationError`."""
+        config = self.config()
+        client = MigmaClient(
+            config.api_key,
+            api_url=config.api_url,
+            allow_http=config.allow_http,
+            timeout=config.timeout,
+            max_retries=config.max_retries,
+            retry_deadline=config.retry_deadline,
+        )
+        return config, client
+
+
+def _feed(dispatcher: Dispatcher, batch: Batch, messages: Iterator[EmailMessage]) -> None:
+    for message in messages:
+        dispatcher.add(message)
+        if batch.stopped:
+            return

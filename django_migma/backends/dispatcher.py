@@ -1,0 +1,159 @@
+"""From messages to calls in flight and back to statuses: the flow of one ``send_messages`` call.
+
+Payloads are built and signals sent in the caller's thread, in order; only HTTP runs in worker threads. What is in
+flight is bounded, so a generator of a million messages takes constant memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+from django_migma import signals
+from django_migma.api.errors import MigmaError
+from django_migma.message import RecipientStatus, begin
+from django_migma.payload import build, idempotency_key
+
+from .batch import Batch, Job, Task, mark
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from django.core.mail import EmailMessage
+
+    from django_migma.api import MigmaClient
+    from django_migma.conf import Config
+
+GRACE = 2.0
+"""Seconds that an interrupt gives to the calls in flight."""
+_JOBS_PER_PLACE = 32
+
+
+class Dispatcher:
+    """Takes messages, keeps up to ``MAX_CONCURRENCY`` calls in flight, settles the messages in order.
+
+    As a context manager it finishes what it has taken, also when the caller's own code raised; an interrupt is given
+    `GRACE` instead.
+    """
+
+    def __init__(self, client: MigmaClient, config: Config, batch: Batch, *, alone: bool) -> None:
+        self._client = client
+        self._config = config
+        self._batch = batch
+        self._alone = alone
+        self._tried = client.proven
+        self._jobs: deque[Job] = deque()
+        self._workers = Workers(self._make, config.max_concurrency)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None or issubclass(kind, Exception):
+                self._finish()
+            else:
+                self._abandon()
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            self._workers.close()
+
+    def add(self, message: EmailMessage) -> None:
+        """Send a message, or queue its calls. Raises what a receiver of ``pre_send`` raises."""
+        try:
+            signals.pre_send.send(self._batch.sender, message=message, alias=self._batch.alias)
+        except signals.CancelSend:
+            begin(message, ())
+            return
+        except BaseException:
+            mark(message, None)
+            raise
+        if not message.recipients():
+            begin(message, ())
+            return
+        job = self._job(message)
+        self._jobs.append(job)
+        for task in job.tasks:
+            self._submit(task, alone=self._alone and len(job.tasks) == 1)
+        self._settle()
+
+    def _job(self, message: EmailMessage) -> Job:
+        """The calls that a message still needs; none where it is refused."""
+        try:
+            calls = build(message, self._config)
+            status = begin(message, [call.address for call in calls])
+            keys = [idempotency_key(message, call, status.nonce) for call in calls]
+        except (MigmaError, ValueError, TypeError) as error:
+            return Job(message=message, status=mark(message, error), refusal=error)
+        job = Job(message=message, status=status)
+        accepted = dict(status.recipients)
+        status.recipients.clear()
+        for call, key in zip(calls, keys, strict=True):
+            if call.address in accepted:
+                status.recipients[call.address] = accepted[call.address]
+                continue
+            status.recipients[call.address] = RecipientStatus(status="not_attempted", idempotency_key=key)
+            job.tasks.append(Task(job=job, address=call.address, request=call.request, key=key))
+        return job
+
+    def _submit(self, task: Task, *, alone: bool) -> None:
+        """Make a call, in this thread where it is the only one or where the key is yet to prove itself.
+
+        The first call of a process goes alone, so that a wrong key is refused once and not sixteen times.
+        """
+        while self._workers.is_full() or len(self._jobs) > _JOBS_PER_PLACE * self._config.max_concurrency:
+            self._collect(self._workers.next_finished())
+            self._settle()
+        if self._batch.stopped:
+            return
+        task.job.open += 1
+        if alone or not self._tried or not self._workers.start(task):
+            self._workers.run_here(task)
+            self._collect(task)
+        self._tried = True
+
+    def _make(self, task: Task) -> None:
+        """Make the call. Runs in a worker thread; nothing is written but the outcome."""
+        try:
+            task.outcome = self._client.send(task.request, idempotency_key=task.key)
+        except Exception as error:  # noqa: BLE001 - a thread must not die with it; it is raised in the caller's
+            task.outcome = error
+
+    def _collect(self, task: Task) -> None:
+        task.job.open -= 1
+        recipient = task.job.record(task)
+        self._batch.note(recipient, self._config.retry_deadline)
+        if self._batch.stopped:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Take back the calls that no thread has begun. They stay ``not_attempted``."""
+        for task in self._workers.withdraw():
+            task.job.open -= 1
+
+    def _settle(self) -> None:
+        """Settle, in order, the messages whose calls are all over."""
+        while self._jobs and not self._jobs[0].open:
+            self._batch.settle(self._jobs.popleft())
+
+    def _finish(self) -> None:
+        while self._workers.busy:
+            self._collect(self._workers.next_finished())
+        self._settle()
+
+    def _abandon(self) -> None:
+        """Leave true statuses after an interrupt: begun calls may have been accepted."""
+        self._withdraw()
+        for task in self._workers.finished_within(GRACE):
+            task.job.open -= 1
+            task.job.record(task)
+        for job in self._jobs:
+            for task in self._workers.unfinished(job.tasks):
+                job.record(task)
+            job.open = 0
+        self._settle()

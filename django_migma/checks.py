@@ -1,0 +1,230 @@
+"""System checks: one small function per rule, over every mailer that uses our backend; silent where none does."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
+from django.utils.module_loading import import_string
+
+from .addresses import parse
+from .api.endpoint import is_local
+from .api.errors import InvalidAddress
+from .backends.base import MigmaBackend
+from .conf import OPTION_NAMES, SETTINGS, is_set, place_of, problem_of, value_of
+
+TAG = "migma"
+_OTHER_RULES = set(SETTINGS) - {"API_KEY", "API_URL", "PROVIDER_TYPE", "PROJECT_ID", "LAYOUT_EMAIL_ID"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mailer:
+    """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options."""
+
+    alias: str | None
+    options: Mapping[str, Any]
+
+    def value(self, name: str) -> Any:
+        """A setting in force."""
+        return value_of(name, self.options)
+
+    def says(self, name: str, problem: str) -> str:
+        """A problem with the place of the setting in front."""
+        place = place_of(name, self.options)
+        return f"{f'MAILERS[{self.alias!r}] ' if place.startswith('OPTIONS') else ''}{place} {problem}."
+
+
+def mailers() -> Iterator[Mailer]:
+    """Every mailer that uses our backend, or a subclass of it."""
+    if django.VERSION >= (6, 1) and hasattr(settings, "MAILERS"):
+        configured: Mapping[str, Any] = settings.MAILERS
+        for alias, mailer in configured.items():
+            if _is_ours(mailer.get("BACKEND", "")):
+                yield Mailer(alias=alias, options=mailer.get("OPTIONS", {}))
+        return
+    with warnings.catch_warnings():  # Django 6.1 deprecates the setting; the site's own use of it warns already
+        warnings.simplefilter("ignore", DeprecationWarning)
+        backend = settings.EMAIL_BACKEND
+    if _is_ours(backend):
+        yield Mailer(alias=None, options={})
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        backend = import_string(path)
+    except ImportError:  # Django reports it when the mailer is used
+        return False
+    return isinstance(backend, type) and issubclass(backend, MigmaBackend)
+
+
+Rule = Callable[[Mailer], Iterable[CheckMessage]]
+
+
+def per_mailer(*, deploy: bool = False) -> Callable[[Rule], Rule]:
+    """Register a rule as a check that runs for each mailer and says the same thing once."""
+
+    def decorate(rule: Rule) -> Rule:
+        def check(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+            found = {message.msg: message for mailer in mailers() for message in rule(mailer)}
+            return list(found.values())
+
+        check.__name__, check.__doc__ = rule.__name__, rule.__doc__
+        register(check, TAG, deploy=deploy)
+        return rule
+
+    return decorate
+
+
+@per_mailer()
+def known_settings(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E001: a key that means nothing, most often a slip."""
+    found = getattr(settings, "MIGMA", {})
+    if not isinstance(found, Mapping):
+        yield Error("MIGMA must be a dict.", hint="Write MIGMA = {'API_KEY': ...}.", id="migma.E001")
+        return
+    yield from _unknown("MIGMA", found, SETTINGS)
+    yield from _unknown(f"MAILERS[{mailer.alias!r}]['OPTIONS']", mailer.options, OPTION_NAMES)
+
+
+def _unknown(place: str, names: Iterable[object], known: Collection[str]) -> Iterator[CheckMessage]:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0)
+            yield Error(f"{place} has the unknown key {name!r}.", hint=f"Did you mean {near[0]!r}?", id="migma.E001")
+
+
+@per_mailer()
+def usable_key(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E002: a key that no HTTP header can carry. A callable is not called."""
+    if problem := problem_of("API_KEY", mailer.options):
+        hint = "Copy the key from Migma's dashboard again; .strip() what you read from a file."
+        yield Error(mailer.says("API_KEY", problem), hint=hint, id="migma.E002")
+
+
+@per_mailer()
+def known_provider(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E003: a provider that Migma does not have."""
+    if problem := problem_of("PROVIDER_TYPE", mailer.options):
+        hint = "Leave it out to let Migma choose, unless you connected a provider of your own there."
+        yield Error(mailer.says("PROVIDER_TYPE", problem), hint=hint, id="migma.E003")
+
+
+@per_mailer()
+def safe_address(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E004: an address that is none, or that would send the key in the clear."""
+    if problem := problem_of("API_URL", mailer.options):
+        hint = "Leave API_URL out to talk to Migma; a sandbox on this machine may use http."
+        yield Error(mailer.says("API_URL", problem), hint=hint, id="migma.E004")
+
+
+@per_mailer()
+def well_formed_ids(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E005: ids that cannot be Migma's."""
+    for name in ("PROJECT_ID", "LAYOUT_EMAIL_ID"):
+        if problem := problem_of(name, mailer.options):
+            hint = "Copy the id from Migma's dashboard or API."
+            yield Error(mailer.says(name, problem), hint=hint, id="migma.E005")
+
+
+@per_mailer()
+def usable_values(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E006: any other setting with a value it cannot have."""
+    for name in sorted(_OTHER_RULES):
+        if problem := problem_of(name, mailer.options):
+            hint = f"The default is {SETTINGS[name].default!r}."
+            yield Error(mailer.says(name, problem), hint=hint, id="migma.E006")
+
+
+def _lacks_key(mailer: Mailer) -> bool:
+    return not is_set(mailer.value("API_KEY"))
+
+
+@per_mailer()
+def has_key(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W001: no key. Only a warning, so that images can be built without secrets."""
+    if _lacks_key(mailer):
+        hint = "Set MIGMA['API_KEY'], for instance from an environment variable."
+        yield Warning("There is no API key for Migma; sending will fail.", hint=hint, id="migma.W001")
+
+
+@per_mailer(deploy=True)
+def has_key_to_deploy(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E007: the same before a deployment."""
+    if _lacks_key(mailer):
+        hint = "Set MIGMA['API_KEY'] in the environment that sends mail."
+        yield Error("A deployed site needs an API key for Migma.", hint=hint, id="migma.E007")
+
+
+@per_mailer()
+def has_sender_name(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W002: Migma requires a sender's name, and nothing here gives one."""
+    sender = _sender(mailer)
+    if not is_set(mailer.value("FROM_NAME")) and not _display_name(sender):
+        hint = "Set MIGMA['FROM_NAME'], or write the sender as 'Example <hello@example.com>'."
+        yield Warning("Readers will see the bare address as the sender's name.", hint=hint, id="migma.W002")
+
+
+def _sender(mailer: Mailer) -> str:
+    return str(mailer.value("FROM_EMAIL") or settings.DEFAULT_FROM_EMAIL)
+
+
+def _display_name(sender: str) -> str:
+    try:
+        return parse(sender, "sender").display_name
+    except InvalidAddress:
+        return ""
+
+
+@per_mailer()
+def has_content_route(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W003: mail with a body of its own, such as a password reset, will be refused."""
+    if not is_set(mailer.value("LAYOUT_EMAIL_ID")) and not is_set(mailer.value("PROJECT_ID")):
+        hint = "Set MIGMA['LAYOUT_EMAIL_ID'], or MIGMA['PROJECT_ID'], or silence this if all mail has a template_id."
+        yield Warning("Migma has no way to send mail with a body of its own.", hint=hint, id="migma.W003")
+
+
+@per_mailer()
+def has_real_sender(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W004: Django's placeholder is still the sender; Migma refuses domains that are not verified."""
+    if "webmaster@localhost" in _sender(mailer):
+        hint = "Set DEFAULT_FROM_EMAIL or MIGMA['FROM_EMAIL'] to an address of a domain verified at Migma."
+        yield Warning("Mail would be sent from webmaster@localhost.", hint=hint, id="migma.W004")
+
+
+@per_mailer()
+def allows_http(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W005: the key may travel unencrypted."""
+    if mailer.value("ALLOW_HTTP") is True:
+        hint = "Use it for a sandbox in a neighbouring container only."
+        yield Warning("ALLOW_HTTP lets the API key travel unencrypted.", hint=hint, id="migma.W005")
+
+
+@per_mailer(deploy=True)
+def allows_http_when_deployed(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E008: the same on a deployed site."""
+    if mailer.value("ALLOW_HTTP") is True:
+        hint = "Remove ALLOW_HTTP."
+        yield Error("A deployed site must not send its API key unencrypted.", hint=hint, id="migma.E008")
+
+
+@per_mailer(deploy=True)
+def talks_to_migma(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W006: a deployed site that mails into a sandbox mails nobody."""
+    url = mailer.value("API_URL")
+    if not problem_of("API_URL", mailer.options) and is_local(url):
+        hint = "Remove API_URL from the deployed settings."
+        yield Warning(f"API_URL is a sandbox on this machine ({url}).", hint=hint, id="migma.W006")
+
+
+@per_mailer(deploy=True)
+def mails_true_recipients(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W007: a deployed site that redirects its mail mails no customer."""
+    if is_set(mailer.value("REDIRECT_TO")):
+        hint = "Right for staging; remove REDIRECT_TO in production."
+        yield Warning("All mail is redirected to one address by REDIRECT_TO.", hint=hint, id="migma.W007")

@@ -1,0 +1,140 @@
+"""Which content a message goes out with: a stored email, a layout around its own body, or raw HTML.
+
+Migma's contract of mid 2026 sends stored emails. Ordinary Django mail has a body of its own, hence the other two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.template import Context, Engine, TemplateDoesNotExist, loader
+from django.utils.encoding import force_str
+
+from . import markup
+from .api.errors import StoredEmailNotFound, UnsupportedFeature
+from .api.types import is_object_id
+from .features import refuse
+from .message import attribute
+from .variables import plain
+
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+    from .conf import Config
+
+PLAIN_TEXT_TEMPLATE = "django_migma/plain_text.html"
+LAYOUT_VARIABLES = ("subject", "body_html", "body_text")
+"""What a layout may use, as ``{{subject}}`` and so on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """The fields of a request that say what is sent, and the subject that goes with it."""
+
+    subject: str
+    email_id: str | None = None
+    conversation_id: str | None = None
+    template: str | None = None
+    project_id: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+def choose(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
+    """The content of a message. ``merges`` says whether it brings variables of its own.
+
+    Raises `UnsupportedFeature`, `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
+    """
+    template_id, conversation_id = attribute(message, "template_id"), attribute(message, "conversation_id")
+    if template_id is not None or conversation_id is not None:
+        return _stored(template_id, conversation_id, subject)
+    if config.layout_email_id:
+        return _layout(message, subject, config, merges=merges)
+    if config.project_id:
+        return _raw(message, subject, config, merges=merges)
+    raise UnsupportedFeature(
+        "Migma sends stored emails, and this message has only a body of its own. Set MIGMA['LAYOUT_EMAIL_ID'] to a "
+        "stored email that wraps such mail, or MIGMA['PROJECT_ID'] to send it as raw HTML, or give the message a "
+        "template_id (a pre_send receiver can do that for mail of other packages).",
+        feature="body",
+    )
+
+
+def _stored(template_id: Any, conversation_id: Any, subject: str) -> Content:
+    if template_id is not None and conversation_id is not None:
+        raise ValueError("Give template_id or conversation_id, not both: either one selects the stored email.")
+    for name, value in (("template_id", template_id), ("conversation_id", conversation_id)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
+    if conversation_id is not None and not is_object_id(conversation_id):
+        raise ValueError(f"conversation_id must be 24 hex digits, as Migma's ids are, not {conversation_id!r}.")
+    if template_id is not None and not is_object_id(template_id):
+        raise StoredEmailNotFound(
+            f"No stored email is known by the key {template_id!r}: names for stored emails are not available here. "
+            "Give Migma's id of the email as template_id, 24 hex digits."
+        )
+    return Content(subject=subject, email_id=template_id, conversation_id=conversation_id)
+
+
+def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
+    html, text = bodies(message, config)
+    body_html, body_text = markup.inner_body(html), text or markup.text_of_html(html)
+    if not merges:
+        subject, body_text = map(markup.text_without_placeholders, (subject, body_text))
+        body_html = markup.without_placeholders(body_html)
+    variables = dict(zip(LAYOUT_VARIABLES, (subject, body_html, body_text), strict=True))
+    return Content(subject=subject, email_id=config.layout_email_id, variables=variables)
+
+
+def _raw(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
+    html, _ = bodies(message, config)
+    if not merges:
+        html, subject = markup.without_placeholders(html), markup.text_without_placeholders(subject)
+    return Content(subject=subject, template=html, project_id=config.project_id)
+
+
+def bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
+    """The message's HTML, made from its text where there is none, and its text, which may be empty."""
+    body = plain(force_str(message.body or ""), "body")
+    if (alternative := html_alternative(message)) is not None:
+        return alternative, "" if message.content_subtype == "html" else body
+    if message.content_subtype == "html":
+        return body, ""
+    if message.content_subtype != "plain":
+        refuse("content_subtype", config.ignore_unsupported_features)
+    return plain_text_html(body), body
+
+
+def html_alternative(message: EmailMessage) -> str | None:
+    """The first ``text/html`` alternative."""
+    for content, mimetype in getattr(message, "alternatives", None) or ():
+        if is_html(mimetype):
+            return str(plain(force_str(content), "alternatives"))
+    return None
+
+
+def is_html(mimetype: str | None) -> bool:
+    """Whether a media type is HTML, parameters aside."""
+    return (mimetype or "").partition(";")[0].strip().lower() == "text/html"
+
+
+def plain_text_html(text: str) -> str:
+    """A plain-text body as an HTML document, through ``django_migma/plain_text.html``.
+
+    The template gets ``html`` (escaped, with links, paragraphs, line breaks) and ``text`` as it was. The site's own
+    template of that name wins; a site without template engines, or without this app, gets ours.
+    """
+    context = {"html": markup.html_of_text(text), "text": text}
+    try:
+        template = loader.get_template(PLAIN_TEXT_TEMPLATE)
+    except TemplateDoesNotExist:
+        return _own_engine().get_template(PLAIN_TEXT_TEMPLATE).render(Context(context))
+    return template.render(context)
+
+
+@lru_cache(maxsize=1)
+def _own_engine() -> Engine:
+    return Engine(dirs=[str(Path(__file__).parent / "templates")])

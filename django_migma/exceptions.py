@@ -1,0 +1,70 @@
+"""All errors of django-migma, so that users import from one place. The tree is drawn in `django_migma.api.errors`."""
+
+from __future__ import annotations
+
+import django
+from django.core.exceptions import ImproperlyConfigured
+
+from .api.errors import (
+    APIError,
+    AuthenticationError,
+    Conflict,
+    Forbidden,
+    InvalidAddress,
+    InvalidRequest,
+    InvalidResponse,
+    MigmaError,
+    NoResponse,
+    NotFound,
+    RateLimited,
+    SendFailed,
+    SerializationError,
+    ServerError,
+    StoredEmailNotFound,
+    Timeout,
+    UnsupportedFeature,
+)
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "ConfigurationError",
+    "Conflict",
+    "Forbidden",
+    "InvalidAddress",
+    "InvalidRequest",
+    "InvalidResponse",
+    "MigmaError",
+    "NoResponse",
+    "NotFound",
+    "RateLimited",
+    "SendFailed",
+    "SerializationError",
+    "ServerError",
+    "StoredEmailNotFound",
+    "Timeout",
+    "UnsupportedFeature",
+]
+
+
+class ConfigurationError(ImproperlyConfigured):
+    """A setting is missing or unusable. Outside `MigmaError`: no quiet mode swallows it."""
+
+
+class _MailerConfigurationError(ConfigurationError):
+    """The same for one alias of ``MAILERS``; from Django 6.1 on it is Django's ``InvalidMailer`` as well."""
+
+    def __init__(self, text: str = "", *, alias: str | None = None) -> None:
+        super().__init__(text if alias is None else f"MAILERS[{alias!r}]: {text}")
+
+
+if django.VERSION >= (6, 1):
+    from django.core.mail import InvalidMailer
+
+    class _MailerConfigurationError(ConfigurationError, InvalidMailer):  # type: ignore[no-redef]
+        __doc__ = _MailerConfigurationError.__doc__
+
+
+def configuration_error(text: str, alias: str | None) -> ConfigurationError:
+    """The error for a faulty setting, of the kind that Django raises under this alias."""
+    return _MailerConfigurationError(text, alias=alias) if alias is not None else ConfigurationError(text)

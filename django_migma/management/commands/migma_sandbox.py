@@ -1,0 +1,44 @@
+"""``manage.py migma_sandbox``: a local Migma that takes this project's mail and shows it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from django_migma.addresses import parse
+from django_migma.api.errors import InvalidAddress
+from django_migma.sandbox.cli import add_arguments, run
+
+
+class Command(BaseCommand):
+    """Parses and runs; the sandbox itself is in `django_migma.sandbox`."""
+
+    help = "Starts a local Migma: it takes mail through Migma's API, shows it, and sends nothing."
+    requires_system_checks: list[str] = []  # noqa: RUF012 - a site whose settings are half done needs it most
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The options of ``python -m django_migma.sandbox``."""
+        add_arguments(parser)
+
+    def handle(self, **options: Any) -> None:
+        """Serve until Ctrl-C. The domains of the project's own senders count as verified."""
+        options["verified_domains"] = [*options["verified_domains"], *sorted(own_domains())]
+        status = run(options, stdout=self.stdout, stderr=self.stderr)
+        if status:
+            sys.exit(status)
+
+
+def own_domains() -> set[str]:
+    """The domains that the project sends from, according to its settings."""
+    senders = [settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL, getattr(settings, "MIGMA", {}).get("FROM_EMAIL")]
+    return {domain for sender in senders if sender and (domain := _domain(sender))}
+
+
+def _domain(sender: str) -> str:
+    try:
+        return parse(sender, "sender").wire.rpartition("@")[2].lower()
+    except InvalidAddress:
+        return ""

@@ -1,0 +1,130 @@
+"""Between plain text and HTML, and between documents and their parts. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from django.utils.html import escape, linebreaks
+from django.utils.safestring import SafeString
+
+_URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+_HIDDEN = {"head", "style", "script", "title", "template"}
+_BLOCKS = {
+    *("address", "article", "blockquote", "div", "dl", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header"),
+    *("hr", "li", "main", "ol", "p", "pre", "section", "table", "tr", "ul"),
+}
+
+
+def html_of_text(text: str) -> SafeString:
+    """Plain text as HTML: escaped, paragraphs and line breaks kept, http(s) addresses clickable.
+
+    Not Django's ``urlize``: its treatment of ``example.com`` changes between Django's versions, with a deprecation
+    warning in each mail.
+    """
+    pieces, position = [], 0
+    for match in _URL.finditer(text):
+        url = _without_punctuation(match[0])
+        pieces += [escape(text[position : match.start()]), f'<a href="{escape(url)}">{escape(url)}</a>']
+        position = match.start() + len(url)
+    pieces.append(escape(text[position:]))
+    return SafeString(linebreaks("".join(pieces), autoescape=False))
+
+
+def _without_punctuation(url: str) -> str:
+    """The address without the full stop or bracket of the sentence around it."""
+    while url[-1] in ".,:;!?'*" or (url[-1] in ")]}" and _is_unopened(url)):
+        url = url[:-1]
+    return url
+
+
+def _is_unopened(url: str) -> bool:
+    closing = url[-1]
+    opening = {")": "(", "]": "[", "}": "{"}[closing]
+    return url.count(closing) > url.count(opening)
+
+
+def inner_body(html: str) -> str:
+    """What stands inside ``<body>`` if this is a whole document, else the HTML as it is."""
+    finder = _BodyFinder()
+    finder.feed(html)
+    finder.close()
+    return html if finder.start is None else html[finder.start : finder.end]
+
+
+class _BodyFinder(HTMLParser):
+    """Finds ``<body>`` as a browser would: not in comments, scripts or attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[int] = [0]
+        self.start: int | None = None
+        self.end: int | None = None
+
+    def feed(self, data: str) -> None:
+        self._lines += [match.end() for match in re.finditer("\n", data)]
+        super().feed(data)
+
+    def _offset(self) -> int:
+        line, column = self.getpos()
+        return self._lines[line - 1] + column
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "body" and self.start is None:
+            self.start = self._offset() + len(self.get_starttag_text() or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "body" and self.start is not None:
+            self.end = self._offset()
+
+
+def text_of_html(html: str) -> str:
+    """HTML as plain text for readers: blocks on lines of their own, links followed by their address."""
+    reader = _TextReader()
+    reader.feed(html)
+    reader.close()
+    lines = (" ".join(line.split()) for line in "".join(reader.pieces).split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+class _TextReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self._hidden = 0
+        self._link = ("", 0)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _HIDDEN:
+            self._hidden += 1
+        elif tag == "a":
+            self._link = (dict(attrs).get("href") or "", len(self.pieces))
+        elif tag in _BLOCKS or tag == "br":
+            self.pieces.append("\n- " if tag == "li" else "\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _HIDDEN:
+            self._hidden = max(0, self._hidden - 1)
+        elif tag == "a":
+            self._add_address()
+        elif tag in _BLOCKS:
+            self.pieces.append("\n")
+
+    def _add_address(self) -> None:
+        (href, start), self._link = self._link, ("", 0)
+        if href.startswith(("http://", "https://")) and href not in "".join(self.pieces[start:]):
+            self.pieces.append(f" ({href})")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.pieces.append(data.replace("\n", " "))
+
+
+def without_placeholders(html: str) -> str:
+    """HTML in which ``{{`` reads the same but is no placeholder: what a customer typed must not become a template."""
+    return re.sub(r"\{{2,}", lambda braces: "&#123;" * len(braces[0]), html)
+
+
+def text_without_placeholders(text: str) -> str:
+    """The same for a subject, which has no entities: an invisible word joiner between the braces."""
+    return re.sub(r"\{(?=\{)", "{\u2060", text)

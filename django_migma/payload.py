@@ -1,0 +1,207 @@
+"""A Django message as the requests that carry it: one per distinct recipient. Pure functions, row by row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from . import content
+from .addresses import Address, parse
+from .api.types import SendRequest
+from .features import refuse
+from .message import attribute
+from .variables import plain
+
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+    from .conf import Config
+
+_REFUSED_ATTRIBUTES = (
+    "tags",
+    "metadata",
+    "send_at",
+    "track_opens",
+    "track_clicks",
+    "envelope_sender",
+    "merge_headers",
+    "merge_metadata",
+)
+_CARRIED_HEADERS = {"from", "reply-to"}
+_MIGMAS_HEADERS = {"date", "message-id"}
+_OURS = {"recipientType", "recipientEmail", "recipientId", "bcc", "from", "fromName", "subject", "variables"}
+_NAMED_IN_SUBJECT = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request to make. ``address`` is the recipient as the message names it."""
+
+    address: str
+    request: SendRequest
+
+
+def recipients(message: EmailMessage, config: Config) -> list[Address]:
+    """To whom the message goes: ``to``, ``cc``, ``bcc``, each mailbox once; or ``REDIRECT_TO`` where that is set."""
+    if config.redirect_to:
+        return [parse(config.redirect_to, "REDIRECT_TO")] if message.recipients() else []
+    return _true_recipients(message)
+
+
+def _true_recipients(message: EmailMessage) -> list[Address]:
+    found: dict[str, Address] = {}
+    for name in ("to", "cc", "bcc"):
+        for position, value in enumerate(getattr(message, name) or (), 1):
+            if value:
+                address = parse(value, f"Address {position} in {name!r}")
+                found.setdefault(address.key, address)
+    return list(found.values())
+
+
+def build(message: EmailMessage, config: Config) -> list[Call]:
+    """The requests for a message, one per recipient in order.
+
+    Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, and ValueError or
+    TypeError as Django does; nothing of the message may be sent then.
+    """
+    _refuse_what_migma_cannot_carry(message, config)
+    to = recipients(message, config)
+    common = _common(message, config)
+    by_address = _merge_data(message)
+    shared = plain(attribute(message, "merge_global_data") or {}, "merge_global_data")
+    own_names = set(common.variables or ())
+    calls = []
+    for address in to:
+        merged = shared | by_address.get(_data_key(message, address, config), {})
+        if clash := own_names & merged.keys():
+            raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
+        variables = dict(common.variables or {}) | merged
+        request = replace(common, recipient_email=address.wire, variables=variables or None)
+        calls.append(Call(address=address.addr_spec, request=request))
+    return calls
+
+
+def _common(message: EmailMessage, config: Config) -> SendRequest:
+    """What the requests to all recipients share. The recipient in it is replaced."""
+    merges = attribute(message, "merge_data") is not None or attribute(message, "merge_global_data") is not None
+    chosen = content.choose(message, _subject(message), config, merges=merges)
+    sender = _sender(message, config)
+    return SendRequest(
+        recipient_email="replaced@example.com",
+        from_email=sender.wire,
+        from_name=sender.display_name or config.from_name or sender.addr_spec,
+        subject=_redirected(chosen.subject, message) if config.redirect_to else chosen.subject,
+        reply_to=_reply_to(message, config),
+        email_id=chosen.email_id,
+        conversation_id=chosen.conversation_id,
+        template=chosen.template,
+        project_id=chosen.project_id,
+        variables=chosen.variables,
+        provider_type=config.provider_type,
+        transactional=config.transactional,
+        extra=_extra(message),
+    )
+
+
+def _subject(message: EmailMessage) -> str:
+    subject = "" if message.subject is None else str(message.subject)
+    if "\n" in subject or "\r" in subject:
+        raise ValueError("The subject contains a line break, which would add headers of a stranger's choice.")
+    return str(plain(subject, "subject"))
+
+
+def _redirected(subject: str, message: EmailMessage) -> str:
+    """The subject with the true recipients in front, since staging mail goes to one address."""
+    true = [address.addr_spec for address in _true_recipients(message)]
+    more = len(true) - _NAMED_IN_SUBJECT
+    named = ", ".join(true[:_NAMED_IN_SUBJECT]) + (f" and {more} more" if more > 0 else "")
+    return f"[to {named}] {subject}"
+
+
+def _headers(message: EmailMessage) -> dict[str, tuple[str, Any]]:
+    return {name.lower(): (name, value) for name, value in (message.extra_headers or {}).items()}
+
+
+def _sender(message: EmailMessage, config: Config) -> Address:
+    """An explicit from (header or argument), else `FROM_EMAIL`, else Django's settings."""
+    defaults = (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)
+    if header := _headers(message).get("from"):
+        if message.from_email not in (*defaults, header[1]):
+            refuse("envelope_sender", config.ignore_unsupported_features)
+        return parse(header[1], "The From header")
+    if config.from_email and message.from_email in defaults:
+        return parse(config.from_email, "FROM_EMAIL")
+    return parse(message.from_email, "from_email")
+
+
+def _reply_to(message: EmailMessage, config: Config) -> str | None:
+    header = _headers(message).get("reply-to")
+    values = [header[1]] if header else [value for value in message.reply_to or () if value]
+    if len(values) > 1:
+        refuse("multiple_reply_to", config.ignore_unsupported_features)
+    if values:
+        return parse(values[0], "reply_to").wire
+    return parse(config.reply_to, "REPLY_TO").wire if config.reply_to else None
+
+
+def _extra(message: EmailMessage) -> dict[str, Any]:
+    extra = plain(attribute(message, "esp_extra") or {}, "esp_extra")
+    if not isinstance(extra, dict):
+        raise TypeError(f"esp_extra must be a dict, not {type(extra).__name__}.")
+    if taken := sorted(_OURS & extra.keys()):
+        raise ValueError(f"esp_extra may not set {', '.join(taken)}: use the message's own attributes for that.")
+    return extra
+
+
+def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:
+    data = attribute(message, "merge_data") or {}
+    return {
+        parse(address, "A key of merge_data").key: plain(values or {}, f"merge_data[{position}]")
+        for position, (address, values) in enumerate(data.items())
+    }
+
+
+def _data_key(message: EmailMessage, address: Address, config: Config) -> str:
+    """Whose merge data a call uses: the recipient's; in redirected mail, the first true recipient's."""
+    return _true_recipients(message)[0].key if config.redirect_to else address.key
+
+
+def _refuse_what_migma_cannot_carry(message: EmailMessage, config: Config) -> None:
+    ignored = config.ignore_unsupported_features
+    for name in _REFUSED_ATTRIBUTES:
+        if attribute(message, name) is not None:
+            refuse(name, ignored)
+    if message.attachments:
+        refuse("attachments", ignored)
+    if any(_other_alternatives(message)):
+        refuse("alternatives", ignored)
+    if names := [
+        name for key, (name, _) in _headers(message).items() if key not in _CARRIED_HEADERS | _MIGMAS_HEADERS
+    ]:
+        refuse("headers", ignored, names)
+
+
+def _other_alternatives(message: EmailMessage) -> Iterator[bool]:
+    """True for each alternative beyond the one HTML part that Migma sends."""
+    seen = False
+    for _, mimetype in getattr(message, "alternatives", None) or ():
+        yield seen or not content.is_html(mimetype)
+        seen = True
+
+
+def idempotency_key(message: EmailMessage, call: Call, nonce: str) -> str:
+    """The key of one call: the caller's own key and the address, else what sets this mail and its payload apart.
+
+    An unchanged message that is sent again after a failure has the same key, a changed one another.
+    """
+    own = attribute(message, "idempotency_key")
+    if own is not None and not isinstance(own, str):
+        raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
+    address = call.request.recipient_email or ""
+    parts = [own, address] if own else [nonce, address, json.dumps(call.request.to_json(), sort_keys=True)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

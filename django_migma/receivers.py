@@ -1,0 +1,51 @@
+"""Our own signals -> log lines. Connected when the app is ready."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from .api.errors import MigmaError
+from .signals import post_send
+
+if TYPE_CHECKING:
+    from .message import MessageStatus
+
+logger = logging.getLogger("django_migma")
+
+
+def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
+    """Log a message that was not accepted for everybody, at WARNING, without recipients, bodies or keys.
+
+    A mail that logging itself sends (``mail_admins`` behind a handler) must not log its own failure, or a failing API
+    would make logging and mail call each other without end; stderr gets the line instead, as from a failing handler.
+    """
+    errors = [recipient.error for recipient in status.recipients.values() if recipient.error]
+    if not errors:
+        return
+    words = Counter(recipient.status for recipient in status.recipients.values())
+    counts = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
+    # The text of an error that is not ours may hold anything.
+    reason = str(errors[0]) if isinstance(errors[0], MigmaError) else type(errors[0]).__name__
+    line = f"Mail through {'the mailer ' + repr(alias) if alias else 'Migma'} was not accepted ({counts}): {reason}"
+    if _is_logging(sys._getframe()):  # noqa: SLF001 - the documented way to walk the stack
+        print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
+    else:
+        logger.warning("%s", line, extra={"status": dict(words)})
+
+
+def _is_logging(frame: FrameType | None) -> bool:
+    """Whether this thread is in the middle of handing out a log record."""
+    while frame is not None:
+        if frame.f_code is logging.Logger.callHandlers.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def connect() -> None:
+    """Connect the receivers. Repeating it changes nothing."""
+    post_send.connect(log_failure, dispatch_uid="django_migma.log_failure")

@@ -1,0 +1,63 @@
+"""Values as plain JSON, encoded as Django's JSON encoder does, with the path of what cannot be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from .api.errors import SerializationError
+
+_DEEPEST = 100
+_encoder = DjangoJSONEncoder()
+
+
+def plain(value: Any, path: str, depth: int = 0) -> Any:
+    """The value in JSON's own types: dates, decimals, UUIDs and lazy texts become strings.
+
+    Raises `SerializationError`, which names the path, for anything else: NaN, keys that are no strings, lone
+    surrogates, more than 100 levels (a structure that holds itself).
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, path)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else _fail(path, f"{value} is no JSON number")
+    if depth >= _DEEPEST:
+        return _fail(path.partition("[")[0], f"it has more than {_DEEPEST} levels, or holds itself")
+    if isinstance(value, Mapping):
+        return {_name(name, path): plain(item, f"{path}[{name!r}]", depth + 1) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    return plain(_encoded(value, path), path, depth + 1)
+
+
+def _text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return str(_fail(path, "it holds a lone surrogate, which is no text that UTF-8 can carry"))
+    return str(value)
+
+
+def _name(name: Any, path: str) -> str:
+    return _text(name, path) if isinstance(name, str) else str(_fail(path, f"the key {name!r} is not a string"))
+
+
+def _encoded(value: Any, path: str) -> Any:
+    try:
+        return _encoder.default(value)
+    except TypeError:
+        problem = f"{type(value).__name__} is nothing that JSON knows"
+    except ValueError as error:  # Django's encoder refuses times with an offset
+        problem = str(error)
+    return _fail(path, problem)
+
+
+def _fail(path: str, problem: str) -> Any:
+    raise SerializationError(f"{path} cannot be sent: {problem}. Pass text, numbers, dates, lists or dicts.")
