@@ -1,0 +1,115 @@
+"""Plain HTTP to a sandbox, with the standard library: these tests judge the sandbox, so our own client stays out."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django_migma.sandbox import data
+from django_migma.sandbox.keys import KEYS
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from django_migma.sandbox.server import Sandbox
+
+FULL = KEYS.full
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    status: int
+    headers: Message
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def data(self) -> Any:
+        assert self.json["success"] is True, self.json
+        return self.json["data"]
+
+    @property
+    def error(self) -> str:
+        assert self.json["success"] is False, self.json
+        return self.json["error"]
+
+
+def ask(
+    sandbox: Sandbox,
+    method: str,
+    path: str,
+    *,
+    body: object = None,
+    key: str | None = FULL,
+    headers: dict[str, str] | None = None,
+) -> Reply:
+    """One request on a connection of its own; ``body`` is bytes, or becomes JSON."""
+    sent = {"Authorization": f"Bearer {key}"} if key is not None else {}
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    if body is not None:
+        sent["Content-Type"] = "application/json"
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    try:
+        connection.request(method, path, body=body, headers=sent | (headers or {}))
+        response = connection.getresponse()
+        return Reply(status=response.status, headers=response.headers, content=response.read())
+    finally:
+        connection.close()
+
+
+def get(sandbox: Sandbox, path: str, **options: Any) -> Reply:
+    return ask(sandbox, "GET", path, **options)
+
+
+def send(sandbox: Sandbox, body: object, *, idempotency_key: str | None = None, key: str | None = FULL) -> Reply:
+    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    return ask(sandbox, "POST", "/v1/sending", body=body, key=key, headers=headers)
+
+
+def raw(sandbox: Sandbox, request: bytes) -> bytes:
+    """Bytes as they are; everything that comes back until the sandbox closes."""
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+def single(**changes: Any) -> dict[str, Any]:
+    """The body of a good send to one address; a change of None removes the field."""
+    body = {
+        "recipientType": "email",
+        "recipientEmail": "reader@example.com",
+        "from": "hello@fernhill.example",
+        "fromName": "Fernhill Coffee",
+        "subject": "Welcome, {{first_name}}",
+        "emailId": data.WELCOME,
+        "variables": {"first_name": "Kim", "shop_url": "https://fernhill.example/shop"},
+    }
+    return _changed(body, changes)
+
+
+def batch(**changes: Any) -> dict[str, Any]:
+    """The body of a good send to everybody with a tag."""
+    body = {
+        "recipientType": "tag",
+        "recipientId": data.CUSTOMERS_TAG,
+        "from": "hello@fernhill.migma.email",
+        "fromName": "Fernhill Coffee",
+        "subject": "New beans",
+        "emailId": data.WELCOME,
+    }
+    return _changed(body, changes)
+
+
+def _changed(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    changes = {name.rstrip("_"): value for name, value in changes.items()}  # from_ for the keyword
+    return {name: value for name, value in (body | changes).items() if value is not None}

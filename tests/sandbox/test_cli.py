@@ -1,0 +1,138 @@
+"""python -m django_migma.sandbox"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from django_migma.sandbox import cli
+from django_migma.sandbox.server import Sandbox
+from django_migma.sandbox.switches import Switches
+
+
+def parsed(*arguments):
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    return vars(parser.parse_args(arguments))
+
+
+class Interrupting(io.StringIO):
+    """A terminal whose user presses Ctrl-C once the greeting is out."""
+
+    def flush(self):
+        raise KeyboardInterrupt
+
+
+def greeting(*arguments):
+    stdout, stderr = Interrupting(), io.StringIO()
+    assert cli.run(parsed("--port", "0", *arguments), stdout=stdout, stderr=stderr) == 0
+    return stdout.getvalue(), stderr.getvalue()
+
+
+def test_without_options_it_is_the_default_sandbox_on_loopback_port_8026():
+    options = parsed()
+    assert (options["host"], options["port"]) == ("127.0.0.1", 8026)
+    assert cli._switches(options) == Switches()
+
+
+def test_every_switch_has_an_option():
+    options = parsed(
+        "--accept-template",
+        "--escape-variables",
+        *("--missing-variables", "error"),
+        "--no-subject-variables",
+        *("--verified-domain", "shop.example", "--verified-domain", "*"),
+        "--errors-free-key",
+        *("--max-messages", "7"),
+    )
+    switches = cli._switches(options)
+    assert switches == Switches(
+        accept_template=True,
+        escape_variables=True,
+        missing_variables="error",
+        subject_variables=False,
+        verified_domains=("shop.example", "*"),
+        errors_consume_key=False,
+        max_messages=7,
+    )
+    assert all(getattr(switches, field.name) != field.default for field in fields(Switches))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--port", "65536"], "argument --port: '65536' is no port: 0 to 65535"),
+        (["--port", "http"], "argument --port: 'http' is no port: 0 to 65535"),
+        (["--max-messages", "0"], "argument --max-messages: '0' is not a whole number of at least 1"),
+        (["--max-messages", "many"], "argument --max-messages: 'many' is not a whole number of at least 1"),
+        (["--missing-variables", "drop"], "argument --missing-variables: invalid choice: 'drop'"),
+    ],
+)
+def test_a_bad_option_is_explained(arguments, text, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_the_greeting_says_all_that_a_site_needs():
+    printed, warnings = greeting()
+    url = re.search(r"Migma sandbox on (http://127\.0\.0\.1:\d+)\n", printed)[1]
+    assert f'"API_URL": "{url}/v1",' in printed
+    assert '"API_KEY": "sk_test_sandbox_full",' in printed
+    assert '"LAYOUT_EMAIL_ID": "665f1c2ab7d3e4f5a6b70004",' in printed
+    assert 'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}' in printed
+    assert "sk_test_sandbox_no_send  may read, not send" in printed
+    assert "sk_test_sandbox_revoked  is refused" in printed
+    assert "665f1c2ab7d3e4f5a6b70003  password_reset\n" in printed
+    assert f"{url}/_sandbox/messages" in printed
+    assert warnings == ""
+
+
+def test_beyond_loopback_it_warns():
+    printed, warnings = greeting("--host", "0.0.0.0")  # noqa: S104 - what the test is about
+    assert "http://127.0.0.1:" in printed
+    assert warnings == (
+        "Warning: 0.0.0.0 is not loopback. Whoever reaches this port can read the mail and use the keys below, "
+        'which are the same everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.\n'
+    )
+
+
+def test_a_taken_port_is_one_line_that_names_the_option(capsys):
+    with Sandbox() as taken:
+        assert cli.main(["--port", str(taken.port)]) == 1
+    port = taken.port
+    expected = f"Port {port} on 127.0.0.1 is taken; choose another one with --port (0: any free one).\n"
+    assert capsys.readouterr() == ("", expected)
+
+
+def test_an_address_of_another_machine_is_one_line_that_names_the_options(capsys):
+    assert cli.main(["--host", "192.0.2.1", "--port", "0"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("Cannot listen on 192.0.2.1, port 0: ")
+    assert printed.endswith("; see --host and --port.\n")
+    assert printed.count("\n") == 1
+
+
+@pytest.fixture
+def ctrl_c():
+    """Processes started in the background of a shell inherit an ignored Ctrl-C; children must not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_the_program_silently(ctrl_c):
+    command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:  # noqa: S603 - our own
+        assert program.stdout.readline().startswith("Migma sandbox on http://127.0.0.1:")
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=20)
+    assert (program.returncode, errors) == (0, "")

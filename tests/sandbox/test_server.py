@@ -1,0 +1,135 @@
+"""The sandbox as an object: what it opens, it closes."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+
+import pytest
+
+from django_migma.sandbox.hosts import base_url
+from django_migma.sandbox.server import Sandbox
+from django_migma.sandbox.switches import Switches
+from tests.sandbox.asking import get, send, single
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_it_listens_on_loopback_and_any_free_port():
+    with Sandbox() as sandbox:
+        assert sandbox.url == f"http://127.0.0.1:{sandbox.port}"
+        assert sandbox.api_url == f"{sandbox.url}/v1"
+        assert sandbox.switches == Switches()
+        assert get(sandbox, "/v1/domains").status == 200
+
+
+def test_a_taken_port_is_an_os_error():
+    with Sandbox() as first, pytest.raises(OSError, match="in use"):
+        Sandbox(port=first.port)
+
+
+def test_leaving_the_context_frees_the_port():
+    with Sandbox() as sandbox:
+        assert listening(sandbox.port)
+    assert not listening(sandbox.port)
+
+
+def test_stop_closes_connections_that_are_kept_alive():
+    sandbox = Sandbox()
+    sandbox.start()
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection.request("GET", "/_sandbox/stats")
+    connection.getresponse().read()
+    sandbox.stop()
+    assert connection.sock.recv(1) == b""
+    connection.close()
+
+
+def test_stop_leaves_no_threads_behind():
+    before = set(threading.enumerate())
+    with Sandbox() as sandbox:
+        idle = [socket.create_connection(("127.0.0.1", sandbox.port)) for _ in range(3)]
+        assert get(sandbox, "/_sandbox/stats").json["connections"] == 4
+    assert set(threading.enumerate()) <= before
+    for connection in idle:
+        connection.close()
+
+
+def test_a_sandbox_that_never_started_can_be_stopped_twice():
+    sandbox = Sandbox()
+    sandbox.stop()
+    sandbox.stop()
+    assert not listening(sandbox.port)
+
+
+def test_it_can_serve_in_the_callers_thread_until_stopped_from_another():
+    sandbox = Sandbox()
+    statuses = []
+
+    def ask_and_stop():
+        statuses.append(get(sandbox, "/v1/domains").status)
+        sandbox.stop()
+
+    other = threading.Thread(target=ask_and_stop)
+    other.start()
+    sandbox.serve_forever()
+    other.join()
+    assert statuses == [200]
+
+
+def test_stop_closes_what_its_client_has_already_left():
+    sandbox = Sandbox()
+    sandbox.start()
+    ended, thread = socket.socket(), threading.Thread(target=lambda: None)
+    thread.start()
+    sandbox._server._open[ended] = thread  # never connected: shutting it down is an OSError
+    sandbox.stop()
+    ended.close()
+
+
+def test_faults_other_than_lost_connections_are_printed(capsys):
+    sandbox = Sandbox()
+    for error in (ConnectionResetError("gone"), ZeroDivisionError("ours")):
+        try:
+            raise error
+        except (ConnectionError, ZeroDivisionError):
+            sandbox._server.handle_error(None, ("127.0.0.1", 5))
+    sandbox.stop()
+    printed = capsys.readouterr().err
+    assert "ZeroDivisionError: ours" in printed
+    assert "gone" not in printed
+
+
+def test_two_sandboxes_share_nothing():
+    with Sandbox() as one, Sandbox() as other:
+        send(one, single(), idempotency_key="order-1")
+        assert other.store.messages() == []
+        assert send(other, single(subject="Other"), idempotency_key="order-1").status == 200
+
+
+def test_it_can_listen_on_ipv6():
+    with Sandbox(host="::1") as sandbox:
+        assert sandbox.url == f"http://[::1]:{sandbox.port}"
+        connection = http.client.HTTPConnection("::1", sandbox.port, timeout=10)
+        connection.request("GET", "/_sandbox/stats")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_a_sandbox_for_everybody_answers_its_control_api_to_the_host_it_is_bound_to():
+    with Sandbox(host="0.0.0.0") as sandbox:  # noqa: S104 - what the test is about
+        assert sandbox.url == f"http://127.0.0.1:{sandbox.port}"
+        assert get(sandbox, "/_sandbox/stats", headers={"Host": "0.0.0.0:1"}).status == 200
+        assert get(sandbox, "/_sandbox/stats", headers={"Host": "sandbox:1"}).status == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("localhost", "http://localhost:80"), ("", "http://127.0.0.1:80"), ("::", "http://[::1]:80")],
+)
+def test_urls_work_from_this_machine(host, url):
+    assert base_url(host, 80) == url
