@@ -41,7 +41,7 @@ class Task:
 
 @dataclass(kw_only=True, eq=False)
 class Job:
-    """One message on its way. ``open`` counts the calls that are under way; ``refusal`` is why there are none."""
+    """One message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none."""
 
     message: EmailMessage
     status: MessageStatus

@@ -27,10 +27,10 @@ class EmailBackend(MigmaBackend):
         Raises the error itself for exactly one failure, `SendFailed` for more, none of `MigmaError` in quiet mode;
         `ConfigurationError` always. Each message carries ``migma_status`` afterwards.
         """
-        if isinstance(email_messages, Sized) and not len(email_messages):
+        if not email_messages:
             return 0
         alone = isinstance(email_messages, Sized) and len(email_messages) == 1
-        messages = iter(email_messages or ())
+        messages = iter(email_messages)
         batch = Batch(type(self), self.alias)
         try:
             config, client = self.set_up()

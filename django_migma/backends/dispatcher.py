@@ -99,6 +99,7 @@ class Dispatcher:
                 continue
             status.recipients[call.address] = RecipientStatus(status="not_attempted", idempotency_key=key)
             job.tasks.append(Task(job=job, address=call.address, request=call.request, key=key))
+        job.open = len(job.tasks)
         return job
 
     def _submit(self, task: Task, *, alone: bool) -> None:
@@ -110,8 +111,8 @@ class Dispatcher:
             self._collect(self._workers.next_finished())
             self._settle()
         if self._batch.stopped:
+            task.job.open -= 1
             return
-        task.job.open += 1
         if alone or not self._tried or not self._workers.start(task):
             self._workers.run_here(task)
             self._collect(task)
@@ -142,9 +143,10 @@ class Dispatcher:
             self._batch.settle(self._jobs.popleft())
 
     def _finish(self) -> None:
+        self._settle()
         while self._workers.busy:
             self._collect(self._workers.next_finished())
-        self._settle()
+            self._settle()
 
     def _abandon(self) -> None:
         """Leave true statuses after an interrupt: begun calls may have been accepted."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import fields
+from urllib.request import urlopen
 
 import pytest
 
@@ -132,7 +133,9 @@ def ctrl_c():
 def test_ctrl_c_ends_the_program_silently(ctrl_c):
     command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:  # noqa: S603 - our own
-        assert program.stdout.readline().startswith("Migma sandbox on http://127.0.0.1:")
+        url = re.fullmatch(r"Migma sandbox on (http://127\.0\.0\.1:\d+)\n", program.stdout.readline())[1]
+        with urlopen(f"{url}/_sandbox/stats", timeout=10) as answer:  # noqa: S310 - our own
+            assert answer.status == 200
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=20)
     assert (program.returncode, errors) == (0, "")

@@ -8,17 +8,6 @@ from django_migma.sandbox import data
 from tests.sandbox.asking import get
 
 F = f"projectId={data.FERNHILL}"
-COMPLETED = [
-    data.SERIES_CONVERSATION,
-    data.LAYOUT_CONVERSATION,
-    data.PASSWORD_RESET_CONVERSATION,
-    data.RECEIPT_CONVERSATION,
-    data.WELCOME_CONVERSATION,
-]
-
-
-def listed(sandbox, query):
-    return [item["conversationId"] for item in get(sandbox, f"/v1/projects/emails?{F}&{query}").data["emails"]]
 
 
 def test_projects_have_an_underscored_id_and_are_paged_by_offset(sandbox):
@@ -105,44 +94,6 @@ def test_each_project_has_its_own_recipients_and_emails(sandbox):
     assert get(sandbox, f"/v1/projects/emails?{lumen}").data["emails"] == []
 
 
-def test_the_list_of_emails_holds_conversations_without_email_ids(sandbox):
-    answer = get(sandbox, f"/v1/projects/emails?{F}").data
-    assert answer["pagination"] == {"total": 7, "page": 1, "limit": 20, "hasMore": False}
-    assert answer["emails"][-1] == {
-        "conversationId": data.WELCOME_CONVERSATION,
-        "title": "Welcome",
-        "subject": "Welcome to Fernhill, {{first_name}}",
-        "previewText": "Your first bag is waiting",
-        "status": "completed",
-        "screenshotUrl": None,
-        "createdAt": "2026-05-04T08:00:00.000Z",
-        "updatedAt": "2026-05-04T08:00:00.000Z",
-    }
-    assert answer["emails"][0]["subject"] is None
-
-
-@pytest.mark.parametrize(
-    ("query", "ids"),
-    [
-        ("status=completed", COMPLETED),
-        ("status=processing", [data.PROCESSING_CONVERSATION]),
-        ("status=failed", [data.FAILED_CONVERSATION]),
-        ("status=pending", []),
-        ("search=SALE", [data.PROCESSING_CONVERSATION]),
-        ("search=which+beans", [data.SERIES_CONVERSATION]),
-        ("status=completed&limit=2&page=2", COMPLETED[2:4]),
-    ],
-)
-def test_emails_are_filtered_searched_and_paged(sandbox, query, ids):
-    assert listed(sandbox, query) == ids
-
-
-@pytest.mark.parametrize(("page", "more"), [(3, True), (4, False)])
-def test_a_page_of_emails_says_whether_more_follow(sandbox, page, more):
-    pagination = get(sandbox, f"/v1/projects/emails?{F}&limit=2&page={page}").data["pagination"]
-    assert pagination == {"total": 7, "page": page, "limit": 2, "hasMore": more}
-
-
 @pytest.mark.parametrize(
     ("path", "text"),
     [
@@ -174,91 +125,6 @@ def test_a_bad_query_is_400_with_its_text(sandbox, path, text):
 def test_an_unknown_project_is_404(sandbox, path):
     reply = get(sandbox, f"{path}?projectId=nowhere")
     assert (reply.status, reply.error) == (404, "Project not found: projectId nowhere")
-
-
-def test_a_completed_conversation_has_its_emails_with_their_ids(sandbox):
-    answer = get(sandbox, f"/v1/projects/emails/{data.WELCOME_CONVERSATION}/status").data
-    result = answer.pop("result")
-    assert answer == {
-        "conversationId": data.WELCOME_CONVERSATION,
-        "status": "completed",
-        "createdAt": "2026-05-04T08:00:00.000Z",
-        "updatedAt": "2026-05-04T08:00:00.000Z",
-    }
-    [email] = result.pop("emails")
-    html = result.pop("html")
-    assert "{{shop_url}}" in html
-    assert email == {
-        "id": data.WELCOME,
-        "emailId": data.WELCOME,
-        "conversationId": data.WELCOME_CONVERSATION,
-        "messageId": None,
-        "slotIdx": 0,
-        "slot": 1,
-        "subject": "Welcome to Fernhill, {{first_name}}",
-        "preheader": "Your first bag is waiting",
-        "html": html,
-        "status": "ready",
-        "screenshotUrl": None,
-        "thumbnailUrl": None,
-    }
-    assert result == {
-        "subject": email["subject"],
-        "previewText": email["preheader"],
-        "screenshotUrl": None,
-        "screenshotFullUrl": None,
-        "stats": {"imageCount": 0, "buttonCount": 1, "estimatedLength": "short", "colors": []},
-        "languages": ["en"],
-    }
-
-
-def test_a_series_has_its_plan_and_its_emails_in_order(sandbox):
-    result = get(sandbox, f"/v1/projects/emails/{data.SERIES_CONVERSATION}/status").data["result"]
-    assert result["seriesPlan"] == {"name": "Coffee at home", "count": 2}
-    places = [(email["emailId"], email["slotIdx"], email.get("sendOffsetDays")) for email in result["emails"]]
-    assert places == [(data.SERIES_1, 0, None), (data.SERIES_2, 1, 3)]
-
-
-def test_an_unfinished_conversation_has_no_result(sandbox):
-    answer = get(sandbox, f"/v1/projects/emails/{data.PROCESSING_CONVERSATION}/status").data
-    assert answer["status"] == "processing"
-    assert {"result", "error"}.isdisjoint(answer)
-
-
-def test_a_failed_conversation_has_an_error(sandbox):
-    answer = get(sandbox, f"/v1/projects/emails/{data.FAILED_CONVERSATION}/status").data
-    assert (answer["status"], answer["error"]) == ("failed", "The email could not be generated")
-    assert "result" not in answer
-
-
-def test_an_unknown_conversation_is_404(sandbox):
-    reply = get(sandbox, "/v1/projects/emails/nothing/status")
-    assert (reply.status, reply.error) == (404, "Conversation not found: nothing")
-
-
-def test_one_email_has_its_html_but_no_list_of_variables(sandbox):
-    answer = get(sandbox, f"/v1/emails/{data.SERIES_2.upper()}").data
-    assert "{{first_name}}" in answer.pop("html")
-    assert answer == {
-        "id": data.SERIES_2,
-        "emailId": data.SERIES_2,
-        "conversationId": data.SERIES_CONVERSATION,
-        "messageId": None,
-        "slotIdx": 1,
-        "slotUuid": None,
-        "subject": "Which beans are yours?",
-        "preheader": "Light, medium or dark",
-        "status": "ready",
-        "screenshotUrl": None,
-        "thumbnailUrl": None,
-        "warnings": [],
-        "updatedAt": "2026-05-08T08:00:00.000Z",
-    }
-
-
-def test_an_unknown_email_is_404(sandbox):
-    reply = get(sandbox, "/v1/emails/nothing")
-    assert (reply.status, reply.error) == (404, "Email not found: nothing")
 
 
 def test_domains_are_a_bare_array(sandbox):

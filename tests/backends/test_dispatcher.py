@@ -1,0 +1,364 @@
+"""Sends in flight: many at a time, in bounded numbers, from threads that end; and what an interrupt leaves behind."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+from django.core.mail import send_mail
+
+from django_migma import signals
+from django_migma.backends import dispatcher
+from django_migma.exceptions import SendFailed
+from django_migma.message import MigmaMessage
+from tests.conftest import SENDING
+
+EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
+OK = 200, {}, '{"success": true, "data": {"id": "m", "status": "queued"}}'
+
+
+def mail(number=0, **kwargs):
+    to = [f"r{number}@example.org"]
+    return MigmaMessage(**({"subject": f"{number}", "to": to, "template_id": EMAIL_ID} | kwargs))
+
+
+def statuses(messages):
+    return [next(iter(message.migma_status.status)) for message in messages]
+
+
+@pytest.fixture
+def proven(wire):
+    """A wire whose key has been accepted, so that calls go to threads at once; answers come from a function."""
+    wire.accepts()
+    mail().send()
+    wire.mock.reset()
+
+    def answer_with(callback):
+        wire.mock.add_callback("POST", SENDING, callback)
+        return wire
+
+    return answer_with
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "django-migma"]
+
+
+def wait_for_threads():
+    for thread in threads():
+        thread.join(5)
+    return threads()
+
+
+def test_a_single_call_needs_no_thread(proven, connection):
+    seen = []
+    proven(lambda request: seen.append(threading.current_thread()) or OK)
+    connection().send_messages([mail()])
+    assert seen == [threading.current_thread()]
+
+
+def test_a_generator_is_sent_and_settled_in_order(proven, connection):
+    """post_send comes in the caller's thread and in the order of the messages, whatever order the answers take."""
+    settled, gate = [], threading.Event()
+
+    def answer(request):
+        if b'"subject":"0"' in request.body:
+            gate.wait(5)
+        elif b'"subject":"7"' in request.body:
+            gate.set()
+        return OK
+
+    def note(sender, message, **kwargs):
+        settled.append((message.subject, threading.current_thread()))
+
+    proven(answer)
+    signals.post_send.connect(note)
+    try:
+        assert connection().send_messages(mail(number) for number in range(20)) == 20
+    finally:
+        signals.post_send.disconnect(note)
+    assert settled == [(f"{number}", threading.current_thread()) for number in range(20)]
+
+
+def test_the_window_is_bounded(proven, connection, migma):
+    """A generator is never read further ahead than a few calls per place in flight."""
+    migma(MAX_CONCURRENCY=2)
+    answered, ahead = [], []
+
+    def generate():
+        for number in range(200):
+            ahead.append(number - len(answered))
+            yield mail(number)
+
+    proven(lambda request: answered.append(1) or OK)
+    assert connection().send_messages(generate()) == 200
+    assert max(ahead) <= 2 * 2 + 1
+
+
+def test_a_slow_first_answer_does_not_let_the_rest_pile_up(proven, connection, migma):
+    """Messages wait behind the first to be settled in order, but not without end."""
+    migma(MAX_CONCURRENCY=2)
+    release, built = threading.Event(), []
+
+    def generate():
+        for number in range(300):
+            built.append(number)
+            yield mail(number)
+
+    def answer(request):
+        if b'"subject":"0"' in request.body:
+            release.wait(5)
+        elif b'"subject":"60"' in request.body:
+            release.set()
+        return OK
+
+    proven(answer)
+    assert connection().send_messages(generate()) == 300
+
+
+def test_threads_end_with_the_call(proven, connection):
+    proven(lambda request: OK)
+    connection().send_messages([mail(number) for number in range(50)])
+    assert wait_for_threads() == []
+
+
+def test_an_error_in_the_callers_generator_leaves_sent_messages_accounted_for(proven, connection):
+    messages = [mail(number) for number in range(5)]
+
+    def generate():
+        yield from messages
+        raise LookupError("the caller's own")
+
+    wire = proven(lambda request: OK)
+    with pytest.raises(LookupError, match="the caller's own"):
+        connection().send_messages(generate())
+    assert statuses(messages) == ["queued"] * 5
+    assert len(wire.mock.calls) == 5
+
+
+def test_failures_in_threads_are_raised_in_the_callers(proven, connection):
+    proven(lambda request: (400, {}, '{"success": false, "error": "no"}'))
+    messages = [mail(number) for number in range(4)]
+    with pytest.raises(SendFailed, match="4 failures"):
+        connection().send_messages(messages)
+    assert statuses(messages) == ["failed"] * 4
+
+
+def test_a_stop_takes_back_what_no_thread_has_begun(proven, connection, migma):
+    """A key that is revoked in the middle of a call costs one 401 per place in flight, not one per message."""
+    migma(MAX_CONCURRENCY=2)
+    wire = proven(lambda request: (401, {}, '{"success": false, "error": "revoked"}'))
+    messages = [mail(number) for number in range(100)]
+    with pytest.raises(Exception, match="Migma answered 401"):
+        connection().send_messages(messages)
+    assert len(wire.mock.calls) <= 4
+    assert statuses(messages).count("not_attempted") == 100 - len(wire.mock.calls)
+
+
+class TestInterrupts:
+    @pytest.fixture
+    def stuck(self, proven, monkeypatch):
+        """The third call gets no answer until the test is over; an interrupt waits for it a tenth of a second.
+
+        The value waits until so many calls have begun, the third among them.
+        """
+        monkeypatch.setattr(dispatcher, "GRACE", 0.1)
+        release, begun, changed = threading.Event(), set(), threading.Condition()
+
+        def answer(request):
+            with changed:
+                begun.add(json.loads(request.body)["subject"])
+                changed.notify_all()
+            if b'"subject":"2"' in request.body:
+                release.wait(10)
+            return OK
+
+        def wait_for(count):
+            with changed:
+                assert changed.wait_for(lambda: len(begun) == count and "2" in begun, timeout=5)
+
+        proven(answer)
+        yield wait_for
+        release.set()
+        assert wait_for_threads() == []
+
+    def test_leave_true_statuses(self, stuck, connection):
+        messages = [mail(number) for number in range(5)]
+
+        def interrupted():
+            yield from messages[:4]
+            stuck(4)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            connection().send_messages(interrupted())
+        assert statuses(messages[:4]) == ["queued", "queued", "unknown", "queued"]
+        assert messages[2].migma_status.recipients["r2@example.org"].idempotency_key
+        assert messages[4].migma_status.status == set()
+
+    def test_mark_the_rest_of_a_list(self, stuck, connection):
+        def interrupt(sender, message, **kwargs):
+            if message.subject == "3":
+                stuck(3)
+                raise SystemExit
+
+        messages = [mail(number) for number in range(6)]
+        signals.pre_send.connect(interrupt)
+        try:
+            with pytest.raises(SystemExit):
+                connection().send_messages(messages)
+        finally:
+            signals.pre_send.disconnect(interrupt)
+        assert statuses(messages[2:]) == ["unknown", "not_attempted", "not_attempted", "not_attempted"]
+
+    def test_while_waiting_for_the_last_answers(self, stuck, connection):
+        """Ctrl-C after everything was handed over: the stuck call is unknown, the others are what they are."""
+        messages = [mail(number) for number in range(4)]
+
+        def interrupt(sender, message, **kwargs):
+            if message.subject == "1":
+                stuck(4)
+                raise KeyboardInterrupt
+
+        signals.post_send.connect(interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                connection().send_messages(messages)
+        finally:
+            signals.post_send.disconnect(interrupt)
+        assert messages[2].migma_status.status == {"unknown"}
+
+    def test_in_the_callers_own_call(self, wire, connection):
+        def interrupt(request):
+            raise KeyboardInterrupt
+
+        wire.mock.add_callback("POST", SENDING, interrupt)
+        messages = [mail(0), mail(1)]
+        with pytest.raises(KeyboardInterrupt):
+            connection().send_messages(messages)
+        assert statuses(messages) == ["unknown", "not_attempted"]
+
+
+PROLOGUE = """
+    import sys, threading, time
+    import django
+    from django.conf import settings
+    sys.path.insert(0, {root!r})
+    from tests import settings as base
+    values = {{name: getattr(base, name) for name in dir(base) if name.isupper()}}
+    values["MIGMA"] = dict(values["MIGMA"], **{migma!r})
+    settings.configure(**values)
+    django.setup()
+    from django.core import mail
+    from django_migma.message import MigmaMessage
+    from django_migma.backends import EmailBackend
+    def message():
+        return MigmaMessage("s", to=["r@example.org"], template_id="665f1c2ab7d3e4f5a6b70001")
+"""
+
+
+def run(script, **migma):
+    """Run a script in a Python of its own, with this suite's settings and our backend."""
+    root = os.getcwd()  # noqa: PTH109 - a string is what sys.path wants
+    code = textwrap.dedent(PROLOGUE).format(root=root, migma=migma) + textwrap.dedent(script)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+class TestProcesses:
+    def test_a_forked_child_opens_its_own_connection(self, migma_sandbox):
+        """A pre-forked server may send before and after the fork."""
+        result = run(
+            """
+            import os, warnings
+            backend = EmailBackend()
+            assert backend.send_messages([message()]) == 1
+            pid = os.fork()
+            sent = backend.send_messages([message()])
+            if pid == 0:
+                os._exit(0 if sent == 1 else 1)
+            assert os.waitpid(pid, 0)[1] == 0 and sent == 1
+            print("done")
+            """,
+            API_URL=migma_sandbox.api_url,
+            API_KEY=migma_sandbox.keys.full,
+            FROM_EMAIL="shop@fernhill.example",
+        )
+        assert (result.stdout, result.stderr) == ("done\n", "")
+        assert len(migma_sandbox.store.messages()) == 3
+        assert migma_sandbox.store.stats()["connections"] == 2
+
+    def test_exit_does_not_wait_for_the_network(self, silent_server):
+        """A script that ends with calls in flight ends at once, not when the server answers."""
+        result = run(
+            """
+            from django_migma.api.pool import pool_for
+            from django_migma.api import MigmaClient
+            MigmaClient(settings.MIGMA["API_KEY"], api_url=settings.MIGMA["API_URL"])._transport.pace.proven = True
+            def leave():
+                time.sleep(0.3)
+                import os, signal
+                os.kill(os.getpid(), signal.SIGINT)
+            threading.Thread(target=leave, daemon=True).start()
+            began = time.monotonic()
+            messages = [message() for _ in range(4)]
+            try:
+                EmailBackend().send_messages(messages)
+            except KeyboardInterrupt:
+                print([next(iter(one.migma_status.status)) for one in messages], time.monotonic() - began < 10)
+            """,
+            API_URL=silent_server,
+            TIMEOUT=30,
+            RETRY_DEADLINE=30,
+        )
+        assert result.stdout == "['unknown', 'unknown', 'unknown', 'unknown'] True\n", result.stderr
+
+    def test_mail_sent_while_the_interpreter_ends_needs_no_thread(self, migma_sandbox):
+        """New threads cannot be started in atexit on Python 3.12; the calls are made in the caller's then."""
+        result = run(
+            """
+            import atexit
+            backend = EmailBackend()
+            backend.send_messages([message()])
+            atexit.register(lambda: print(backend.send_messages([message() for _ in range(3)])))
+            """,
+            API_URL=migma_sandbox.api_url,
+            API_KEY=migma_sandbox.keys.full,
+            FROM_EMAIL="shop@fernhill.example",
+        )
+        assert (result.stdout, result.stderr) == ("3\n", "")
+
+
+@pytest.fixture
+def silent_server():
+    """A server that accepts connections and never says a word."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+
+
+def test_threads_of_a_site_share_connections(migma_sandbox, migma):
+    """Sixteen threads that mail at the same time open no more connections than there are threads."""
+    migma(PROJECT_ID=None, LAYOUT_EMAIL_ID="665f1c2ab7d3e4f5a6b70004")
+    failures = []
+
+    def work():
+        try:
+            for _ in range(5):
+                send_mail("Hello", "text", None, ["ada@example.org"])
+        except Exception as error:  # noqa: BLE001 - shown by the assertion below
+            failures.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(16)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert failures == []
+    assert len(migma_sandbox.store.messages()) == 80
+    assert migma_sandbox.store.stats()["connections"] <= 16

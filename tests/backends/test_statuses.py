@@ -1,0 +1,383 @@
+"""What a send leaves behind: a status per recipient, a return value or one error, and a way to send again."""
+
+import copy
+import pickle
+
+import pytest
+import requests
+from django.core.mail import EmailMessage
+
+from django_migma import signals
+from django_migma.exceptions import (
+    AuthenticationError,
+    Forbidden,
+    InvalidRequest,
+    InvalidResponse,
+    NoResponse,
+    SendFailed,
+    ServerError,
+    UnsupportedFeature,
+)
+from django_migma.message import MigmaMessage
+
+EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
+OK = (200, {"success": True, "data": {"id": "m1", "status": "queued", "provider": "migma", "sendId": "s1"}})
+REFUSED = (400, {"success": False, "error": "Invalid email address"})
+
+
+def mail(*to, **kwargs):
+    return MigmaMessage(**({"subject": "Hello", "to": list(to) or ["a@example.org"], "template_id": EMAIL_ID} | kwargs))
+
+
+@pytest.fixture
+def wire(wire, migma):
+    """Calls go one after another, so that answers meet the calls in order, and are not repeated."""
+    migma(MAX_CONCURRENCY=1, MAX_RETRIES=0)
+    return wire
+
+
+class TestOneRecipient:
+    def test_accepted(self, wire):
+        wire.answers(OK)
+        message = mail()
+        assert message.send() == 1
+        recipient = message.migma_status.recipients["a@example.org"]
+        assert (recipient.status, recipient.message_id, recipient.send_id) == ("queued", "m1", "s1")
+        assert (recipient.provider, recipient.attempts, recipient.replayed) == ("migma", 1, False)
+        assert recipient.idempotency_key == wire.keys[0]
+        assert recipient.error is None
+        assert message.migma_status.message_id == "m1"
+        assert repr(message.migma_status) == "<MessageStatus: queued; 1 recipients>"
+
+    @pytest.mark.parametrize("word", ["sent", "queued", "processing"])
+    def test_migmas_words_are_kept(self, wire, word):
+        wire.answers((200, {"success": True, "data": {"status": word}}))
+        message = mail()
+        message.send()
+        assert message.migma_status.status == {word}
+
+    @pytest.mark.parametrize("data", [None, {}, [], {"status": None}])
+    def test_success_without_a_word_is_queued(self, wire, data):
+        wire.answers((200, {"success": True, "data": data}))
+        message = mail()
+        assert message.send() == 1
+        assert message.migma_status.status == {"queued"}
+        assert message.migma_status.message_id is None
+
+    def test_success_with_an_unheard_word_is_unknown(self, wire):
+        """Never a wrong "accepted"."""
+        wire.answers((200, {"success": True, "data": {"status": "rejected"}}))
+        message = mail()
+        with pytest.raises(InvalidResponse, match="success with the status 'rejected', which is not known") as caught:
+            message.send()
+        assert message.migma_status.status == {"unknown"}
+        assert caught.value.may_have_been_accepted
+
+    def test_a_replay_says_so(self, wire):
+        wire.answers((*OK, {"Idempotent-Replayed": "true"}))
+        message = mail()
+        message.send()
+        assert message.migma_status.recipients["a@example.org"].replayed
+
+    @pytest.mark.parametrize(
+        ("answer", "error", "word"),
+        [
+            (REFUSED, InvalidRequest, "failed"),
+            ((200, {"success": False, "error": "no"}), Exception, "failed"),
+            ((503, {"success": False, "error": "busy"}), ServerError, "failed"),
+            ((500, {"success": False, "error": "oops"}), ServerError, "unknown"),
+            ((502, "<html>"), ServerError, "unknown"),
+            ((200, "<html>"), InvalidResponse, "unknown"),
+            ((200, ""), InvalidResponse, "unknown"),
+            ((200, '{"success": tr'), InvalidResponse, "unknown"),
+            ((302, "", {"Location": "http://elsewhere.example"}), InvalidResponse, "unknown"),
+            (requests.ConnectionError("cut"), NoResponse, "unknown"),
+        ],
+    )
+    def test_no_clear_yes(self, wire, answer, error, word):
+        wire.answers(answer)
+        message = mail()
+        with pytest.raises(error) as caught:
+            message.send()
+        recipient = message.migma_status.recipients["a@example.org"]
+        assert recipient.status == word
+        assert recipient.error is caught.value
+        assert recipient.attempts == 1
+        assert "a@example.org" not in str(caught.value)
+
+    def test_a_bug_is_not_blamed_on_migma(self, wire):
+        """An error that is none of ours is raised as it is, quiet mode or not, and leaves the status open."""
+        wire.answers(ZeroDivisionError("a bug"))
+        message = mail()
+        with pytest.raises(ZeroDivisionError, match="a bug"):
+            message.send()
+        assert message.migma_status.status == {"unknown"}
+
+
+class TestSeveralRecipients:
+    def test_every_one_is_attempted(self, wire):
+        wire.answers(REFUSED, OK, REFUSED)
+        message = mail("a@example.org", "b@example.org", "c@example.org")
+        with pytest.raises(SendFailed, match="2 failures in one call, and 1 messages sent") as caught:
+            message.send()
+        statuses = {address: status.status for address, status in message.migma_status.recipients.items()}
+        assert statuses == {"a@example.org": "failed", "b@example.org": "queued", "c@example.org": "failed"}
+        assert isinstance(caught.value.__cause__, InvalidRequest)
+        assert "@example.org" not in str(caught.value)
+
+    def test_exactly_one_failure_is_raised_itself(self, wire):
+        wire.answers(OK, REFUSED)
+        with pytest.raises(InvalidRequest, match="Migma answered 400: Invalid email address. Correct what"):
+            mail("a@example.org", "b@example.org").send()
+
+    def test_a_message_counts_with_one_accepted_recipient(self, wire, migma):
+        migma(FAIL_SILENTLY=True)
+        wire.answers(OK, REFUSED)
+        assert mail("a@example.org", "b@example.org").send() == 1
+
+    def test_message_id_is_a_set(self, wire):
+        wire.answers((200, {"success": True, "data": {"id": "m1"}}), (200, {"success": True, "data": {"id": "m2"}}))
+        message = mail("a@example.org", "b@example.org")
+        message.send()
+        assert message.migma_status.message_id == {"m1", "m2"}
+
+    def test_the_first_thousand_failures_are_kept(self, wire, connection):
+        with pytest.raises(SendFailed) as caught:
+            connection().send_messages(mail(tags=["refused"]) for _ in range(1003))
+        assert (caught.value.failed_count, len(caught.value.failures)) == (1003, 1000)
+
+    def test_send_failed_pickles_with_its_messages(self, wire):
+        wire.answers(REFUSED)
+        with pytest.raises(SendFailed) as caught:
+            mail("a@example.org", "b@example.org").send()
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert again.failed_count == 2
+        assert str(again) == str(caught.value)
+
+
+class TestStopping:
+    """What would hit every call alike stops the call."""
+
+    def send(self, connection, messages, error):
+        with pytest.raises(error):
+            connection().send_messages(messages)
+        return [next(iter(message.migma_status.status)) for message in messages]
+
+    def test_401(self, wire, connection):
+        wire.answers(OK, (401, {"success": False, "error": "no"}))
+        words = self.send(connection, [mail() for _ in range(5)], AuthenticationError)
+        assert words == ["queued", "failed", "not_attempted", "not_attempted", "not_attempted"]
+        assert len(wire.mock.calls) == 2
+
+    def test_401_in_the_middle_of_a_message(self, wire):
+        wire.answers((401, {"success": False, "error": "no"}))
+        message = mail("a@example.org", "b@example.org")
+        with pytest.raises(AuthenticationError, match=r"Check MIGMA\['API_KEY'\]"):
+            message.send()
+        assert [status.status for status in message.migma_status.recipients.values()] == ["failed", "not_attempted"]
+
+    def test_403_before_anything_was_accepted(self, wire, connection):
+        wire.answers((403, {"success": False, "error": "Missing permission email:send"}))
+        words = self.send(connection, [mail() for _ in range(3)], Forbidden)
+        assert words == ["failed", "not_attempted", "not_attempted"]
+
+    def test_403_later_is_about_that_mail_alone(self, wire, connection):
+        wire.answers(OK, (403, {"success": False, "error": "domain"}), OK)
+        assert self.send(connection, [mail() for _ in range(3)], Forbidden) == ["queued", "failed", "queued"]
+
+    def test_no_connection_for_a_whole_deadline(self, wire, migma, connection):
+        migma(API_URL="http://127.0.0.1:9/v1", RETRY_DEADLINE=0.05, MAX_RETRIES=10, MAX_CONCURRENCY=1)
+        wire.mock.add_passthru("http://127.0.0.1:9/")
+        messages = [mail() for _ in range(200)]
+        with pytest.raises((SendFailed, NoResponse)):
+            connection().send_messages(messages)
+        assert messages[0].migma_status.status == {"failed"}
+        assert messages[-1].migma_status.status == {"not_attempted"}
+
+    def test_an_iterator_is_not_consumed_further(self, wire, connection):
+        wire.answers((401, {"success": False, "error": "no"}))
+        messages = iter([mail() for _ in range(3)])
+        with pytest.raises(AuthenticationError):
+            connection().send_messages(messages)
+        assert len(list(messages)) == 2
+
+    def test_messages_with_bad_addresses_are_marked_too(self, wire, connection):
+        wire.answers((401, {"success": False, "error": "no"}))
+        messages = [mail(), mail("nobody", "b@example.org")]
+        self.send(connection, messages, AuthenticationError)
+        assert list(messages[1].migma_status.recipients) == ["nobody", "b@example.org"]
+
+
+class TestSendingAgain:
+    def test_only_those_who_are_not_accepted_are_called(self, wire):
+        wire.answers(OK, REFUSED, OK)
+        message = mail("a@example.org", "b@example.org")
+        with pytest.raises(InvalidRequest):
+            message.send()
+        assert message.send() == 1
+        assert [body["recipientEmail"] for body in wire.bodies] == ["a@example.org", "b@example.org", "b@example.org"]
+        assert message.migma_status.status == {"queued"}
+        assert list(message.migma_status.recipients) == ["a@example.org", "b@example.org"]
+
+    def test_unchanged_it_has_the_same_key(self, wire):
+        wire.answers((500, {"success": False, "error": "oops"}), OK)
+        message = mail()
+        with pytest.raises(ServerError):
+            message.send()
+        message.send()
+        assert wire.keys[0] == wire.keys[1]
+
+    def test_changed_it_has_another(self, wire):
+        wire.answers((500, {"success": False, "error": "oops"}), OK)
+        message = mail()
+        with pytest.raises(ServerError):
+            message.send()
+        message.subject = "Hello again"
+        message.send()
+        assert wire.keys[0] != wire.keys[1]
+
+    def test_after_full_success_it_is_a_new_mail(self, wire):
+        wire.answers(OK)
+        message = mail()
+        message.send()
+        message.send()
+        assert len(set(wire.keys)) == 2
+
+    def test_to_those_alone_who_had_it_it_is_a_new_mail(self, wire):
+        """A loop that puts one address after another into one message loses nobody."""
+        wire.answers(OK, REFUSED, OK)
+        message = mail("a@example.org", "b@example.org")
+        with pytest.raises(InvalidRequest):
+            message.send()
+        message.to = ["a@example.org"]
+        assert message.send() == 1
+        assert wire.bodies[-1]["recipientEmail"] == "a@example.org"
+
+    def test_the_callers_key_is_the_same_in_every_process(self, wire):
+        wire.answers(OK)
+        mail(idempotency_key="order-7").send()
+        mail(idempotency_key="order-7").send()
+        assert len(set(wire.keys)) == 1
+
+    def test_a_refused_message_can_be_mended(self, wire):
+        wire.answers(OK)
+        message = mail(tags=["a"])
+        with pytest.raises(UnsupportedFeature):
+            message.send()
+        message.tags = None
+        assert message.send() == 1
+
+
+class TestMigmaMessage:
+    def test_starts_with_an_empty_status(self):
+        message = mail()
+        assert message.migma_status.status == set()
+        assert message.migma_status.message_id is None
+        assert repr(message.migma_status) == "<MessageStatus: not sent; 0 recipients>"
+        assert message.anymail_status is message.migma_status
+
+    def test_knows_no_other_keywords(self):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'template'"):
+            MigmaMessage(template=EMAIL_ID)
+
+    def test_status_travels_with_a_copy(self, wire):
+        wire.answers(REFUSED)
+        message = mail()
+        with pytest.raises(InvalidRequest):
+            message.send()
+        again = copy.deepcopy(message)
+        assert again.migma_status.status == {"failed"}
+        assert str(again.migma_status.recipients["a@example.org"].error).startswith("Migma answered 400")
+
+
+class TestSignals:
+    @pytest.fixture
+    def heard(self):
+        heard = []
+
+        def listen(name):
+            def receiver(sender, **kwargs):
+                kwargs.pop("signal")
+                heard.append((name, sender.__name__, kwargs))
+
+            return receiver
+
+        receivers = {name: listen(name) for name in ("pre_send", "post_send", "batch_finished")}
+        for name, receiver in receivers.items():
+            getattr(signals, name).connect(receiver)
+        yield heard
+        for name, receiver in receivers.items():
+            getattr(signals, name).disconnect(receiver)
+
+    def test_order_and_arguments(self, wire, connection, heard):
+        wire.answers(OK, REFUSED)
+        backend, messages = connection(), [mail(), mail()]
+        with pytest.raises(InvalidRequest):
+            backend.send_messages(messages)
+        assert [(name, sender) for name, sender, _ in heard] == [
+            ("pre_send", "EmailBackend"),
+            ("post_send", "EmailBackend"),
+            ("pre_send", "EmailBackend"),
+            ("post_send", "EmailBackend"),
+            ("batch_finished", "EmailBackend"),
+        ]
+        assert heard[0][2] == {"message": messages[0], "alias": backend.alias}
+        status = messages[1].migma_status
+        assert heard[3][2] == {"message": messages[1], "status": status, "alias": backend.alias}
+        assert heard[4][2] == {"messages_sent": 1, "alias": backend.alias}
+
+    def test_pre_send_may_change_the_message(self, wire):
+        def give_design(sender, message, **kwargs):
+            message.template_id = EMAIL_ID
+
+        wire.answers(OK)
+        signals.pre_send.connect(give_design)
+        try:
+            EmailMessage("Hello", "text", None, ["a@example.org"]).send()
+        finally:
+            signals.pre_send.disconnect(give_design)
+        assert wire.body["emailId"] == EMAIL_ID
+
+    def test_pre_send_may_cancel(self, wire, heard):
+        def cancel(sender, message, **kwargs):
+            raise signals.CancelSend
+
+        signals.pre_send.connect(cancel)
+        message = mail()
+        try:
+            assert message.send() == 0
+        finally:
+            signals.pre_send.disconnect(cancel)
+        assert message.migma_status.recipients == {}
+        assert [name for name, _, _ in heard] == ["pre_send", "batch_finished"]
+
+    def test_an_error_in_pre_send_reaches_the_caller_and_leaves_true_statuses(self, wire, connection):
+        def fail(sender, message, **kwargs):
+            if message.subject == "bad":
+                raise RuntimeError("receiver")
+
+        wire.answers(OK)
+        signals.pre_send.connect(fail)
+        messages = [mail(), mail(subject="bad"), mail()]
+        try:
+            with pytest.raises(RuntimeError, match="receiver"):
+                connection().send_messages(messages)
+        finally:
+            signals.pre_send.disconnect(fail)
+        assert [message.migma_status.status for message in messages] == [
+            {"queued"},
+            {"not_attempted"},
+            {"not_attempted"},
+        ]
+
+    def test_an_error_in_post_send_hides_no_mail(self, wire, caplog):
+        def fail(sender, **kwargs):
+            raise RuntimeError("receiver")
+
+        wire.answers(OK)
+        signals.post_send.connect(fail)
+        try:
+            assert mail().send() == 1
+        finally:
+            signals.post_send.disconnect(fail)
+        assert "receiver" in caplog.text

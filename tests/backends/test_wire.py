@@ -1,0 +1,412 @@
+"""The wire table, row by row: what of a Django message goes where in the request, and what is refused."""
+
+import hashlib
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.utils.translation import gettext_lazy
+
+from django_migma.exceptions import (
+    InvalidAddress,
+    SendFailed,
+    SerializationError,
+    StoredEmailNotFound,
+    UnsupportedFeature,
+)
+from django_migma.message import MigmaMessage
+
+EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
+PROJECT_ID = "665f1c2ab7d3e4f5a6a70001"
+
+
+def html_mail(**kwargs):
+    message = EmailMultiAlternatives(**({"subject": "Hello", "to": ["ada@example.org"]} | kwargs))
+    message.attach_alternative("<b>Hi</b>", "text/html")
+    return message
+
+
+def stored_mail(**kwargs):
+    return MigmaMessage(**({"subject": "Hello", "to": ["ada@example.org"], "template_id": EMAIL_ID} | kwargs))
+
+
+def test_the_whole_body_of_an_ordinary_mail(accepting):
+    """Nothing more and nothing less than this goes out for a plain HTML mail."""
+    assert html_mail().send() == 1
+    assert accepting.body == {
+        "recipientType": "email",
+        "recipientEmail": "ada@example.org",
+        "from": "shop@example.com",
+        "fromName": "Example Shop",
+        "subject": "Hello",
+        "template": "<b>Hi</b>",
+        "projectId": PROJECT_ID,
+    }
+
+
+def test_the_headers(accepting):
+    """The key travels as Bearer, the body as JSON; the idempotency key is a SHA-256 in hex."""
+    html_mail().send()
+    headers = accepting.mock.calls[0].request.headers
+    assert headers["Authorization"] == "Bearer sk_test_of_the_suite"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["User-Agent"].startswith("django-migma/")
+    assert len(headers["Idempotency-Key"]) == 64
+
+
+def test_text_travels_as_utf_8(accepting):
+    """Characters beyond ASCII are not escaped into something longer."""
+    html_mail(subject="Grüße 🎉").send()
+    assert "Grüße 🎉".encode() in accepting.mock.calls[0].request.body
+
+
+class TestRecipients:
+    def test_each_once_in_order_of_to_cc_bcc(self, accepting):
+        message = html_mail(
+            to=["Ada <ada@example.org>", "ada@EXAMPLE.org", ""], cc=["c@example.org"], bcc=["b@example.org"]
+        )
+        message.send()
+        assert [body["recipientEmail"] for body in accepting.bodies][0] == "ada@example.org"
+        assert sorted(body["recipientEmail"] for body in accepting.bodies) == [
+            "ada@example.org",
+            "b@example.org",
+            "c@example.org",
+        ]
+        assert list(message.migma_status.recipients) == ["ada@example.org", "c@example.org", "b@example.org"]
+
+    def test_local_parts_differ_by_case(self, accepting):
+        html_mail(to=["Ada@example.org", "ada@example.org"]).send()
+        assert len(accepting.bodies) == 2
+
+    def test_domain_travels_in_idna_2008(self, accepting):
+        message = html_mail(to=["ada@straße.example"])
+        message.send()
+        assert accepting.body["recipientEmail"] == "ada@xn--strae-oqa.example"
+        assert list(message.migma_status.recipients) == ["ada@straße.example"]
+
+    @pytest.mark.parametrize(
+        ("address", "text"),
+        [
+            ("nobody", "is not an address"),
+            ("a@example.org, b@example.org", "holds several addresses"),
+            ("a@example.org\nBcc: b@example.org", "contains a line break"),
+        ],
+    )
+    def test_malformed_address_stops_the_whole_message(self, accepting, address, text):
+        message = html_mail(to=["ada@example.org"], bcc=[address])
+        with pytest.raises(InvalidAddress, match=f"Address 1 in 'bcc' {text}") as caught:
+            message.send()
+        assert address not in str(caught.value)
+        assert accepting.bodies == []
+        assert message.migma_status.status == {"not_attempted"}
+        assert message.migma_status.recipients[address].error is caught.value
+
+    def test_a_message_for_nobody_is_not_sent(self, accepting, connection):
+        message = html_mail(to=[])
+        assert connection().send_messages([message]) == 0
+        assert message.migma_status.recipients == {}
+        assert accepting.bodies == []
+
+
+class TestSender:
+    def test_explicit_from_wins(self, accepting, migma):
+        migma(FROM_EMAIL="Migma Shop <migma@example.com>")
+        html_mail(from_email="Sales <sales@example.com>").send()
+        assert (accepting.body["from"], accepting.body["fromName"]) == ("sales@example.com", "Sales")
+
+    @pytest.mark.parametrize("default", ["Example Shop <shop@example.com>", "server@example.com"])
+    def test_from_email_setting_stands_in_for_djangos_defaults(self, accepting, migma, default):
+        migma(FROM_EMAIL="Migma Shop <migma@example.com>")
+        html_mail(from_email=default).send()
+        assert (accepting.body["from"], accepting.body["fromName"]) == ("migma@example.com", "Migma Shop")
+
+    def test_from_header_wins(self, accepting, migma):
+        migma(FROM_EMAIL="migma@example.com")
+        html_mail(headers={"from": "Head <head@example.com>"}).send()
+        assert (accepting.body["from"], accepting.body["fromName"]) == ("head@example.com", "Head")
+
+    def test_from_header_beside_another_from_is_an_envelope_sender(self, accepting):
+        message = html_mail(from_email="bounce@example.com", headers={"From": "head@example.com"})
+        with pytest.raises(UnsupportedFeature, match="envelope_sender: Migma chooses"):
+            message.send()
+
+    def test_from_name_setting_where_the_from_has_none(self, accepting, migma):
+        migma(FROM_NAME="The Shop")
+        html_mail(from_email="sales@example.com").send()
+        assert accepting.body["fromName"] == "The Shop"
+
+    def test_the_address_is_the_last_resort_for_the_name(self, accepting):
+        html_mail(from_email="sales@example.com").send()
+        assert accepting.body["fromName"] == "sales@example.com"
+
+    def test_several_are_refused(self, accepting):
+        with pytest.raises(InvalidAddress, match="from_email holds several addresses"):
+            html_mail(from_email="a@example.com, b@example.com").send()
+
+
+class TestReplyTo:
+    def test_argument(self, accepting):
+        html_mail(reply_to=["Help <help@example.com>"]).send()
+        assert accepting.body["replyTo"] == "help@example.com"
+
+    def test_header_wins_over_argument(self, accepting):
+        html_mail(reply_to=["a@example.com"], headers={"Reply-To": "help@example.com"}).send()
+        assert accepting.body["replyTo"] == "help@example.com"
+
+    def test_setting_where_the_message_names_none(self, accepting, migma):
+        migma(REPLY_TO="help@example.com")
+        html_mail().send()
+        assert accepting.body["replyTo"] == "help@example.com"
+
+    def test_more_than_one_is_refused(self, accepting):
+        with pytest.raises(UnsupportedFeature, match="Migma takes one address to reply to") as caught:
+            html_mail(reply_to=["a@example.com", "b@example.com"]).send()
+        assert caught.value.feature == "multiple_reply_to"
+
+    def test_more_than_one_where_dropped(self, accepting, migma):
+        migma(IGNORE_UNSUPPORTED_FEATURES=["multiple_reply_to"])
+        html_mail(reply_to=["a@example.com", "b@example.com"]).send()
+        assert accepting.body["replyTo"] == "a@example.com"
+
+
+class TestSubject:
+    @pytest.mark.parametrize("subject", ["", None])
+    def test_an_empty_one_is_sent(self, accepting, subject):
+        message = html_mail()
+        message.subject = subject
+        message.send()
+        assert accepting.body["subject"] == ""
+
+    def test_a_lazy_one_is_sent_as_text(self, accepting):
+        html_mail(subject=gettext_lazy("Hello")).send()
+        assert accepting.body["subject"] == "Hello"
+
+    @pytest.mark.parametrize("subject", ["Hello\nBcc: x@example.org", "Hello\r"])
+    def test_a_line_break_is_refused_as_by_django(self, accepting, subject):
+        with pytest.raises(ValueError, match="The subject contains a line break"):
+            html_mail(subject=subject).send()
+        assert accepting.bodies == []
+
+    def test_a_lone_surrogate_is_refused(self, accepting):
+        with pytest.raises(SerializationError, match="subject cannot be sent: it holds a lone surrogate"):
+            html_mail(subject="\ud800").send()
+
+
+UNSUPPORTED = {
+    "tags": ["welcome"],
+    "metadata": {"order": 1},
+    "send_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "track_opens": False,
+    "track_clicks": True,
+    "envelope_sender": "bounce@example.com",
+    "merge_headers": {"ada@example.org": {"X": "1"}},
+    "merge_metadata": {"ada@example.org": {"order": 1}},
+}
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("name", UNSUPPORTED)
+    def test_attribute_is_refused_by_name(self, accepting, name):
+        with pytest.raises(UnsupportedFeature, match=f"This message uses {name}: Migma.* put '{name}' into") as caught:
+            stored_mail(**{name: UNSUPPORTED[name]}).send()
+        assert caught.value.feature == name
+        assert accepting.bodies == []
+
+    @pytest.mark.parametrize("name", UNSUPPORTED)
+    def test_attribute_is_dropped_where_the_settings_say_so(self, accepting, migma, name):
+        migma(IGNORE_UNSUPPORTED_FEATURES=[name])
+        assert stored_mail(**{name: UNSUPPORTED[name]}).send() == 1
+        assert set(accepting.body) == {"recipientType", "recipientEmail", "from", "fromName", "subject", "emailId"}
+
+    def test_attachment(self, accepting, migma):
+        message = html_mail(attachments=[("a.txt", "text", "text/plain")])
+        with pytest.raises(UnsupportedFeature, match="attachments: Migma's API takes no attachments; link"):
+            message.send()
+        migma(IGNORE_UNSUPPORTED_FEATURES=True)
+        assert message.send() == 1
+
+    def test_other_alternatives(self, accepting, migma):
+        message = html_mail()
+        message.attach_alternative("BEGIN:VCALENDAR", "text/calendar")
+        with pytest.raises(UnsupportedFeature, match="alternatives: Migma sends one HTML part"):
+            message.send()
+        migma(IGNORE_UNSUPPORTED_FEATURES=["alternatives"])
+        message.send()
+        assert accepting.body["template"] == "<b>Hi</b>"
+
+    def test_a_second_html_part(self, accepting):
+        message = html_mail()
+        message.attach_alternative("<i>Hi</i>", "text/html")
+        with pytest.raises(UnsupportedFeature, match="alternatives"):
+            message.send()
+
+    def test_headers_are_named(self, accepting):
+        message = html_mail(headers={"X-Foo": "1", "Date": "now", "Message-ID": "<x>", "List-Unsubscribe": "<y>"})
+        with pytest.raises(UnsupportedFeature, match=r"headers \(X-Foo, List-Unsubscribe\): Migma's API takes no"):
+            message.send()
+
+    @pytest.mark.parametrize("ignored", [["headers"], ["headers:x-foo", "headers:X-Bar"], True])
+    def test_headers_dropped_all_or_by_name(self, accepting, migma, ignored):
+        migma(IGNORE_UNSUPPORTED_FEATURES=ignored)
+        assert html_mail(headers={"X-Foo": "1", "X-Bar": "2"}).send() == 1
+
+    def test_headers_dropped_in_part(self, accepting, migma):
+        migma(IGNORE_UNSUPPORTED_FEATURES=["headers:X-Foo"])
+        with pytest.raises(UnsupportedFeature, match=r"headers \(X-Bar\)"):
+            html_mail(headers={"X-Foo": "1", "X-Bar": "2"}).send()
+
+    def test_date_and_message_id_are_left_to_migma(self, accepting):
+        assert html_mail(headers={"Date": "now", "message-id": "<x>"}).send() == 1
+
+    def test_ignoring_nothing_is_the_same_as_the_default(self, accepting, migma):
+        migma(IGNORE_UNSUPPORTED_FEATURES=False)
+        with pytest.raises(UnsupportedFeature, match="tags"):
+            stored_mail(tags=["a"]).send()
+
+
+class TestStored:
+    def test_template_id_leaves_the_body_behind(self, accepting):
+        stored_mail(body="not sent").send()
+        assert accepting.body == {
+            "recipientType": "email",
+            "recipientEmail": "ada@example.org",
+            "from": "shop@example.com",
+            "fromName": "Example Shop",
+            "subject": "Hello",
+            "emailId": EMAIL_ID,
+        }
+
+    def test_template_id_on_any_message(self, accepting):
+        message = EmailMessage("Hello", "not sent", None, ["ada@example.org"])
+        message.template_id = EMAIL_ID
+        message.send()
+        assert accepting.body["emailId"] == EMAIL_ID
+
+    def test_conversation_id(self, accepting):
+        stored_mail(template_id=None, conversation_id=EMAIL_ID).send()
+        assert accepting.body["conversationId"] == EMAIL_ID
+        assert "emailId" not in accepting.body
+
+    def test_both_are_refused(self, accepting):
+        with pytest.raises(ValueError, match="Give template_id or conversation_id, not both"):
+            stored_mail(conversation_id=EMAIL_ID).send()
+
+    def test_a_key_says_that_only_ids_are_known(self, accepting):
+        with pytest.raises(StoredEmailNotFound, match="by the key 'welcome'.*24 hex digits"):
+            stored_mail(template_id="welcome").send()
+
+    @pytest.mark.parametrize("name", ["template_id", "conversation_id"])
+    def test_other_types_are_refused(self, accepting, name):
+        with pytest.raises(TypeError, match=f"{name} must be a string, not int"):
+            stored_mail(**({"template_id": None} | {name: 7})).send()
+
+    def test_a_malformed_conversation_id_is_refused(self, accepting):
+        with pytest.raises(ValueError, match="conversation_id must be 24 hex digits"):
+            stored_mail(template_id=None, conversation_id="welcome").send()
+
+
+class TestMergeData:
+    def test_global_and_own_variables(self, accepting):
+        stored_mail(
+            to=["a@example.org", "B <b@example.org>"],
+            merge_global_data={"shop": "Example", "name": "friend"},
+            merge_data={"Ada <a@EXAMPLE.org>": {"name": "Ada"}, "b@example.org": None},
+        ).send()
+        variables = {body["recipientEmail"]: body["variables"] for body in accepting.bodies}
+        assert variables == {
+            "a@example.org": {"shop": "Example", "name": "Ada"},
+            "b@example.org": {"shop": "Example", "name": "friend"},
+        }
+
+    def test_values_as_djangos_encoder_writes_them(self, accepting):
+        data = {
+            "when": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            "total": Decimal("9.90"),
+            "id": UUID(int=1),
+            "lazy": gettext_lazy("Hello"),
+            "list": [1, 2.5, None, True, {"deep": ("a",)}],
+        }
+        stored_mail(merge_global_data=data).send()
+        assert accepting.body["variables"] == {
+            "when": "2026-01-02T03:04:05Z",
+            "total": "9.90",
+            "id": "00000000-0000-0000-0000-000000000001",
+            "lazy": "Hello",
+            "list": [1, 2.5, None, True, {"deep": ["a"]}],
+        }
+
+    def test_what_cannot_be_encoded_is_named_by_its_path(self, accepting):
+        with pytest.raises(SerializationError, match=r"merge_global_data\['order'\]\['lines'\]\[1\] cannot be sent"):
+            stored_mail(merge_global_data={"order": {"lines": [1, object()]}}).send()
+        assert accepting.bodies == []
+
+    def test_the_path_into_merge_data_does_not_show_the_address(self, accepting):
+        with pytest.raises(SerializationError, match=r"^merge_data\[0\]\['x'\] cannot be sent") as caught:
+            stored_mail(merge_data={"ada@example.org": {"x": {1, 2}}}).send()
+        assert "ada@" not in str(caught.value)
+
+    def test_what_anymail_leaves_unset_counts_as_not_set(self, accepting):
+        message = stored_mail()
+        message.merge_data, message.tags, message.metadata = type("UNSET", (), {}), [], {}
+        assert message.send() == 1
+
+
+class TestExtra:
+    def test_is_merged_last(self, accepting, migma):
+        migma(PROVIDER_TYPE="ses")
+        stored_mail(esp_extra={"providerType": "migma", "topicId": "t1", "transactional": False}).send()
+        assert accepting.body["providerType"] == "migma"
+        assert accepting.body["topicId"] == "t1"
+        assert accepting.body["transactional"] is False
+
+    @pytest.mark.parametrize(
+        "name",
+        ["recipientType", "recipientEmail", "recipientId", "bcc", "from", "fromName", "subject", "variables"],
+    )
+    def test_may_not_set_what_the_message_sets(self, accepting, name):
+        with pytest.raises(ValueError, match=f"esp_extra may not set {name}: use the message's own"):
+            stored_mail(esp_extra={name: "x"}).send()
+
+    def test_must_be_a_dict(self, accepting):
+        with pytest.raises(TypeError, match="esp_extra must be a dict, not list"):
+            stored_mail(esp_extra=["x"]).send()
+
+
+class TestIdempotencyKey:
+    def test_is_made_of_the_callers_key_and_the_address(self, accepting):
+        stored_mail(idempotency_key="order-7").send()
+        assert accepting.keys == [hashlib.sha256(b"order-7\0ada@example.org").hexdigest()]
+
+    def test_differs_between_recipients(self, accepting):
+        stored_mail(to=["a@example.org", "b@example.org"], idempotency_key="order-7").send()
+        assert len(set(accepting.keys)) == 2
+
+    def test_of_two_equal_messages_differs(self, accepting):
+        stored_mail().send()
+        stored_mail().send()
+        assert len(set(accepting.keys)) == 2
+
+    def test_must_be_a_string(self, accepting):
+        with pytest.raises(TypeError, match="idempotency_key must be a string, not int"):
+            stored_mail(idempotency_key=7).send()
+
+
+def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connection):
+    """Of three messages the second is refused; the first and the third go out, and the error is the one of it."""
+    messages = [html_mail(), stored_mail(tags=["a"]), html_mail(to=["b@example.org"])]
+    with pytest.raises(UnsupportedFeature, match="tags"):
+        connection().send_messages(messages)
+    assert [body["recipientEmail"] for body in accepting.bodies] == ["ada@example.org", "b@example.org"]
+    assert [message.migma_status.status for message in messages] == [{"queued"}, {"not_attempted"}, {"queued"}]
+
+
+def test_several_refused_messages_are_told_together(accepting, connection):
+    messages = [stored_mail(tags=["a"]), html_mail(), stored_mail(subject="a\nb")]
+    with pytest.raises(SendFailed, match="2 failures in one call, and 1 messages sent. The first: .*tags") as caught:
+        connection().send_messages(messages)
+    assert caught.value.sent_count == 1
+    assert caught.value.failed_count == 2
+    assert [message for message, _ in caught.value.failures] == [messages[0], messages[2]]
+    assert caught.value.__cause__ is caught.value.failures[0][1]

@@ -1,0 +1,100 @@
+"""Fixtures for all tests: our backend back in place of Django's in-memory one, and a faked wire beneath it."""
+
+import json
+
+import django
+import pytest
+import responses
+from django.test import override_settings
+
+from django_migma.api.pool import close_pools
+
+BACKEND = "django_migma.backends.EmailBackend"
+SENDING = "http://127.0.0.1:9/v1/sending"
+
+
+def our_mailer(options=None, backend=BACKEND):
+    """The setting that makes ours the default mailer. Options exist under MAILERS only."""
+    if django.VERSION >= (6, 1):
+        return {"MAILERS": {"default": {"BACKEND": backend, "OPTIONS": options or {}}}}
+    return {"EMAIL_BACKEND": backend}
+
+
+class Wire:
+    """What went out, and what comes back. Fakes HTTP below our code, by `responses`."""
+
+    def __init__(self, mock):
+        self.mock = mock
+
+    def answers(self, *answers, url=SENDING):
+        """Answer with these in turn, the last one for ever: a status and a body, or an exception."""
+        for answer in answers:
+            if isinstance(answer, Exception):
+                self.mock.post(url, body=answer)
+            else:
+                status, body, *headers = answer
+                content = {"json": body} if isinstance(body, dict) else {"body": body}
+                self.mock.post(url, status=status, headers=headers[0] if headers else None, **content)
+
+    def accepts(self, **data):
+        """Accept everything."""
+        self.answers((200, {"success": True, "data": {"id": "m1", "status": "queued", "provider": "migma", **data}}))
+
+    @property
+    def bodies(self):
+        return [json.loads(call.request.body) for call in self.mock.calls]
+
+    @property
+    def body(self):
+        [body] = self.bodies
+        return body
+
+    @property
+    def keys(self):
+        return [call.request.headers["Idempotency-Key"] for call in self.mock.calls]
+
+
+@pytest.fixture
+def mailer():
+    """Our backend as the default mailer."""
+    with override_settings(**our_mailer()):
+        yield
+
+
+@pytest.fixture
+def wire(mailer):
+    """Our backend over a faked wire that has no answer yet, with no memory of earlier tests."""
+    close_pools()
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield Wire(mock)
+    close_pools()
+
+
+@pytest.fixture
+def accepting(wire):
+    """The same, accepting everything."""
+    wire.accepts()
+    return wire
+
+
+@pytest.fixture
+def migma(settings):
+    """Set keys of MIGMA: ``migma(FROM_NAME="Shop")``; None takes one away."""
+
+    def change(**keys):
+        merged = settings.MIGMA | keys
+        settings.MIGMA = {name: value for name, value in merged.items() if value is not None}
+
+    return change
+
+
+@pytest.fixture
+def connection():
+    """Make the default mailer, with keywords where it is made by hand."""
+
+    def make(**options):
+        from django_migma.backends import EmailBackend
+
+        return EmailBackend(alias="default", **options) if django.VERSION >= (6, 1) else EmailBackend(**options)
+
+    return make

@@ -1,0 +1,147 @@
+"""The three routes: what the body of a message becomes on each."""
+
+import pytest
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.test import override_settings
+
+from django_migma.exceptions import SerializationError, UnsupportedFeature
+
+LAYOUT = "665f1c2ab7d3e4f5a6b70004"
+DOCUMENT = "<!doctype html><html><head><style>p{}</style></head><body class='a'>\n<p>Hi <b>Ada</b></p></body></html>"
+
+
+def text_mail(body="text", **kwargs):
+    return EmailMessage(**({"subject": "Hello", "body": body, "to": ["ada@example.org"]} | kwargs))
+
+
+def html_mail(html, text="", **kwargs):
+    message = EmailMultiAlternatives(**({"subject": "Hello", "body": text, "to": ["ada@example.org"]} | kwargs))
+    message.attach_alternative(html, "text/html; charset=utf-8")
+    return message
+
+
+class TestLayout:
+    @pytest.fixture(autouse=True)
+    def layout(self, migma):
+        migma(LAYOUT_EMAIL_ID=LAYOUT)
+
+    def test_wins_over_the_raw_route(self, accepting):
+        text_mail().send()
+        assert accepting.body["emailId"] == LAYOUT
+        assert not {"template", "projectId"} & accepting.body.keys()
+
+    def test_takes_the_inner_body_of_a_document(self, accepting):
+        html_mail(DOCUMENT, "Hi Ada, in text").send()
+        assert accepting.body["variables"] == {
+            "subject": "Hello",
+            "body_html": "\n<p>Hi <b>Ada</b></p>",
+            "body_text": "Hi Ada, in text",
+        }
+
+    def test_makes_text_from_html_where_there_is_none(self, accepting):
+        html_mail(DOCUMENT).send()
+        assert accepting.body["variables"]["body_text"] == "Hi Ada"
+
+    def test_makes_html_from_text(self, accepting):
+        text_mail("One & two\n\nThree").send()
+        variables = accepting.body["variables"]
+        assert variables["body_html"].split("\n") == ["", "<p>One &amp; two</p>", "", "<p>Three</p>", ""]
+        assert variables["body_text"] == "One & two\n\nThree"
+
+    def test_passes_the_messages_own_variables_along(self, accepting):
+        message = text_mail()
+        message.merge_global_data = {"shop": "Example"}
+        message.send()
+        assert accepting.body["variables"]["shop"] == "Example"
+        assert accepting.body["variables"]["subject"] == "Hello"
+
+    def test_own_variables_may_not_take_the_layouts_names(self, accepting):
+        message = text_mail()
+        message.merge_data = {"ada@example.org": {"body_html": "mine"}}
+        with pytest.raises(ValueError, match=r"merge data sets \['body_html'\], which the layout uses"):
+            message.send()
+
+    def test_what_a_customer_typed_is_no_placeholder(self, accepting):
+        text_mail("I like {{braces}}", subject="{{name}}").send()
+        assert "{{" not in str(accepting.body)
+        assert "&#123;&#123;braces}}" in accepting.body["variables"]["body_html"]
+        assert accepting.body["subject"] == "{\u2060{name}}"
+
+
+class TestRaw:
+    def test_sends_html_as_it_is(self, accepting):
+        html_mail(DOCUMENT).send()
+        assert accepting.body["template"] == DOCUMENT
+
+    def test_html_as_content_subtype(self, accepting):
+        message = text_mail("<b>Hi</b>")
+        message.content_subtype = "html"
+        message.send()
+        assert accepting.body["template"] == "<b>Hi</b>"
+
+    def test_other_content_subtype_is_refused(self, accepting, migma):
+        message = text_mail("*Hi*")
+        message.content_subtype = "markdown"
+        with pytest.raises(UnsupportedFeature, match="content_subtype: Migma sends HTML"):
+            message.send()
+        migma(IGNORE_UNSUPPORTED_FEATURES=["content_subtype"])
+        message.send()
+        assert "<p>*Hi*</p>" in accepting.body["template"]
+
+    def test_html_alternative_beside_an_html_body(self, accepting):
+        message = html_mail("<b>alternative</b>", "<i>body</i>")
+        message.content_subtype = "html"
+        message.send()
+        assert accepting.body["template"] == "<b>alternative</b>"
+
+    def test_bytes_are_decoded(self, accepting):
+        html_mail("<b>Grüße</b>".encode()).send()
+        assert accepting.body["template"] == "<b>Grüße</b>"
+
+    def test_without_merge_data_braces_are_no_placeholder(self, accepting):
+        html_mail("<p>{{name}} {{{x}}}</p>", subject="{{{a").send()
+        assert accepting.body["template"] == "<p>&#123;&#123;name}} &#123;&#123;&#123;x}}}</p>"
+        assert accepting.body["subject"] == "{\u2060{\u2060{a"
+
+    def test_with_merge_data_placeholders_stay(self, accepting):
+        message = html_mail("<p>{{name}}</p>", subject="{{name}}")
+        message.merge_global_data = {"name": "Ada"}
+        message.send()
+        assert accepting.body["template"] == "<p>{{name}}</p>"
+        assert accepting.body["subject"] == "{{name}}"
+        assert accepting.body["variables"] == {"name": "Ada"}
+
+    def test_an_empty_body_is_sent(self, accepting):
+        text_mail("").send()
+        assert "<body" in accepting.body["template"]
+
+    def test_a_lone_surrogate_is_refused(self, accepting):
+        with pytest.raises(SerializationError, match="body cannot be sent"):
+            text_mail("\ud800").send()
+
+
+class TestPlainText:
+    def test_is_escaped_linked_and_broken_into_lines(self, accepting):
+        text_mail("<b>Hi</b>\nsee https://example.org/?a=1&b=2.\n\nBye").send()
+        html = accepting.body["template"]
+        link = '<a href="https://example.org/?a=1&amp;b=2">https://example.org/?a=1&amp;b=2</a>'
+        assert f"<p>&lt;b&gt;Hi&lt;/b&gt;<br>see {link}.</p>" in html
+        assert "<p>Bye</p>" in html
+
+    def test_the_sites_own_template_wins(self, accepting):
+        own = {"django_migma/plain_text.html": "<main>{{ html }}</main><!-- {{ text }} -->"}
+        with override_settings(
+            TEMPLATES=[
+                {
+                    "BACKEND": "django.template.backends.django.DjangoTemplates",
+                    "OPTIONS": {"loaders": [("django.template.loaders.locmem.Loader", own)]},
+                }
+            ]
+        ):
+            text_mail("Hi").send()
+        assert accepting.body["template"] == "<main><p>Hi</p></main><!-- Hi -->"
+
+    def test_no_template_engine_is_needed(self, accepting):
+        with override_settings(TEMPLATES=[]):
+            text_mail("Hi").send()
+        assert "<p>Hi</p>" in accepting.body["template"]
