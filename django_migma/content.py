@@ -85,7 +85,8 @@ def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool
     if not merges:
         subject, body_text = map(markup.text_without_placeholders, (subject, body_text))
         body_html = markup.without_placeholders(body_html)
-    variables = dict(zip(LAYOUT_VARIABLES, (subject, body_html, body_text), strict=True))
+    shown = (markup.without_tags(subject), body_html, markup.without_tags(body_text))
+    variables = dict(zip(LAYOUT_VARIABLES, shown, strict=True))
     return Content(subject=subject, email_id=config.layout_email_id, variables=variables)
 
 

@@ -128,3 +128,11 @@ def without_placeholders(html: str) -> str:
 def text_without_placeholders(text: str) -> str:
     """The same for a subject, which has no entities: an invisible word joiner between the braces."""
     return re.sub(r"\{(?=\{)", "{\u2060", text)
+
+
+def without_tags(text: str) -> str:
+    """Text that can start no tag where a layout puts it into its HTML unescaped.
+
+    Only ``<`` is replaced: were Migma to escape variables after all, which is not known, little else would change.
+    """
+    return text.replace("<", "&lt;")

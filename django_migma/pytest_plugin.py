@@ -1,4 +1,4 @@
-"""Fixtures for the tests of sites. pytest loads this wherever the package is installed, so it imports next to nothing.
+"""Fixtures for the tests of sites. pytest loads this wherever the package is installed: it imports next to nothing.
 
 ``migma_sandbox``
     Runs a local Migma for the test and points the settings at it; the value is the `Sandbox`.

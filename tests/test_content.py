@@ -68,6 +68,17 @@ class TestLayout:
         assert accepting.body["subject"] == "{\u2060{name}}"
 
 
+    def test_what_a_customer_typed_is_no_tag(self, accepting):
+        """Whether Migma escapes variables is not known, so text for the layout's HTML must be harmless without it."""
+        html_mail("<p>safe</p>", "1 < 2 & <b>", subject="<a href=x>").send()
+        assert accepting.body["subject"] == "<a href=x>"
+        assert accepting.body["variables"] == {
+            "subject": "&lt;a href=x>",
+            "body_html": "<p>safe</p>",
+            "body_text": "1 &lt; 2 & &lt;b>",
+        }
+
+
 class TestRaw:
     def test_sends_html_as_it_is(self, accepting):
         html_mail(DOCUMENT).send()

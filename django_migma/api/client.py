@@ -72,7 +72,8 @@ class MigmaClient:
         The key makes repeats safe for 24 hours; one is made where none is given. ValueError above 100 characters.
         """
         key = idempotency_key or uuid.uuid4().hex
-        if len(key) > LONGEST_IDEMPOTENCY_KEY or not key.isascii() or not key.isprintable():
+        carried = key.isascii() and key.isprintable() and key == key.strip()
+        if len(key) > LONGEST_IDEMPOTENCY_KEY or not carried:
             raise ValueError("An idempotency key has at most 100 printable ASCII characters.")
         reply, attempts = self._transport.call("POST", "/sending", body=request.to_json(), idempotency_key=key)
         self._transport.pace.proven = True
@@ -131,8 +132,8 @@ class MigmaClient:
 
 
 def _segment(value: str) -> str:
-    if not value or not isinstance(value, str):
-        raise ValueError("An id must be a string that is not empty.")
+    if not isinstance(value, str) or value in {"", ".", ".."}:
+        raise ValueError("An id must be a string that is not empty, and no path.")
     return quote(value, safe="")
 
 

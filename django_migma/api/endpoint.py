@@ -31,6 +31,9 @@ class Secret(str):
 
     __str__ = __repr__
 
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
     def __copy__(self) -> Secret:
         return self
 
@@ -76,7 +79,7 @@ def url_problem(url: object, *, allow_http: bool = False) -> str:
     rules = (
         (parts.scheme in {"http", "https"} and _HOST.fullmatch(host or ""), f"must look like {API_URL}"),
         (parts.username is None, "must not contain a user name or password: they would replace the API key"),
-        (not parts.query and not parts.fragment, "must not have a query or a fragment"),
+        ("?" not in url and "#" not in url, "must not have a query or a fragment"),
         (url.isascii() and url.isprintable() and " " not in url, "contains white space or characters beyond ASCII"),
         (
             parts.scheme == "https" or allow_http or is_loopback(host or ""),

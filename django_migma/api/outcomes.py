@@ -18,6 +18,7 @@ from .types import mapping, text
 LARGEST_BODY = 10 * 1024 * 1024
 """Bytes of an answer that we are willing to read."""
 _LONGEST_DETAIL = 300
+_SHORTEST_SECRET = 8
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+(?:@|%40)[^\s@<>\"'(),;:]+")
 _ERROR_CLASSES: dict[int, type[errors.APIError]] = {
     400: errors.InvalidRequest,
@@ -60,32 +61,41 @@ class Failure:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read(status: int, headers: Mapping[str, str], body: bytes, *, attempt: int, now: float) -> Reply | Failure:
-    """The outcome of an answer with this status, headers and body. ``now`` is in seconds since 1970."""
+def read(
+    status: int, headers: Mapping[str, str], body: bytes, *, secret: str, attempt: int, now: float
+) -> Reply | Failure:
+    """The outcome of an answer with this status, headers and body. ``now`` is in seconds since 1970.
+
+    Some servers quote a bad key in their refusal: ``secret`` is masked wherever it stands.
+    """
+    envelope = _json_object(body, secret)
     if status >= 400:
-        return _refusal(status, headers, _json_object(body) or {}, attempt=attempt, now=now)
-    envelope = _json_object(body)
+        return _refusal(status, headers, envelope or {}, attempt=attempt, now=now)
     success = envelope.get("success") if envelope else None
     if envelope is None or not isinstance(success, bool):
-        return unreadable(
-            status,
-            f"no JSON envelope ({len(body)} bytes of {headers.get('Content-Type', 'no type')})",
-        )
+        kind = _masked(headers.get("Content-Type", "no type"), secret)
+        return unreadable(status, f"no JSON envelope ({len(body)} bytes of {kind})")
     if not success:
         return _refusal(status, headers, envelope, attempt=attempt, now=now)
     replayed = headers.get("Idempotent-Replayed", "").lower() == "true"
     return Reply(data=envelope.get("data"), envelope=envelope, replayed=replayed)
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
+def _json_object(body: bytes, secret: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(body)
-    except (
-        ValueError,
-        RecursionError,
-    ):  # ValueError covers bad UTF-8; deep nesting ends in RecursionError
+        value = _masked(json.loads(body), secret)
+    except (ValueError, RecursionError):  # ValueError covers bad UTF-8; deep nesting ends in RecursionError
         return None
     return value if isinstance(value, dict) else None
+
+
+def _masked(value: Any, secret: str) -> Any:
+    if isinstance(value, str):
+        # A shorter "secret" is somebody's stand-in for one, and may well be a part of an id.
+        return value.replace(secret, "********") if len(secret) >= _SHORTEST_SECRET and secret in value else value
+    if isinstance(value, dict):
+        return {_masked(name, secret): _masked(item, secret) for name, item in value.items()}
+    return [_masked(item, secret) for item in value] if isinstance(value, list) else value
 
 
 def _refusal(
@@ -102,13 +112,14 @@ def _refusal(
     error = _ERROR_CLASSES.get(status, errors.ServerError if status >= 500 else errors.APIError)
     if error is errors.RateLimited:
         attributes["retry_after"] = seconds
+    retried = retries.status_is_retried(status, attempt)
     return Failure(
         error=error,
         what=f"Migma answered {status}{f' {code}' if code else ''}: {shown(detail) or 'no reason given'}",
-        retried=retries.status_is_retried(status, attempt),
+        retried=retried,
         accepted=retries.acceptance(status),
         attributes=attributes,
-        pause=seconds,
+        pause=seconds if retried else None,
     )
 
 

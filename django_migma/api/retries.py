@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 BASE_WAIT = 0.5
@@ -41,7 +42,8 @@ def retry_after(value: str | None, now: float) -> float | None:
 
 def _until(date: str, now: float) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(date).timestamp() - now)
+        moment = parsedate_to_datetime(date)
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
 

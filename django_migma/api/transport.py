@@ -174,23 +174,25 @@ class Transport:
             body = b""  # the status alone is a clear answer
         if isinstance(body, Failure):
             return body
-        body = body.replace(self._api_key.encode("latin-1"), b"********")
-        return outcomes.read(status, response.headers, body, attempt=attempt, now=self._clock.time())
+        return outcomes.read(
+            status, response.headers, body, secret=self._api_key, attempt=attempt, now=self._clock.time()
+        )
 
     def _body(self, response: requests.Response, deadline: float) -> bytes | Failure:
-        """The whole body, under a cap and a clock: a body that drips defeats every read timeout."""
-        chunks, size = [], 0
+        """The whole body, under a cap and a clock: a body that drips defeats every read timeout.
+
+        After the deadline one more read is made, since what came last may have been the end.
+        """
+        chunks, size, late = [], 0, False
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             chunks.append(chunk)
             size += len(chunk)
             if size > outcomes.LARGEST_BODY:
                 return outcomes.unreadable(response.status_code, "more than 10 MiB")
-            if self._clock.monotonic() > deadline:
-                return Failure(
-                    error=Timeout,
-                    what="RETRY_DEADLINE ran out while Migma's answer dripped in",
-                    accepted=True,
-                )
+            if late:
+                what = "RETRY_DEADLINE ran out while Migma's answer dripped in"
+                return Failure(error=Timeout, what=what, accepted=True)
+            late = self._clock.monotonic() > deadline
         return b"".join(chunks)
 
 

@@ -37,12 +37,18 @@ class TestMailers:
 
     def test_an_unknown_option_is_djangos_invalid_mailer(self):
         mailers = {"default": {"BACKEND": BACKEND, "OPTIONS": {"from_mail": "x"}}}
-        with override_settings(MAILERS=mailers), pytest.raises(mail.InvalidMailer, match="Unknown options 'from_mail'"):
+        with (
+            override_settings(MAILERS=mailers),
+            pytest.raises(mail.InvalidMailer, match="Unknown options 'from_mail'"),
+        ):
             mail.mailers.default  # noqa: B018 - the access makes it
 
     def test_username_as_an_option_is_unknown_too(self):
         mailers = {"default": {"BACKEND": BACKEND, "OPTIONS": {"username": "x"}}}
-        with override_settings(MAILERS=mailers), pytest.raises(mail.InvalidMailer, match="Unknown options 'username'"):
+        with (
+            override_settings(MAILERS=mailers),
+            pytest.raises(mail.InvalidMailer, match="Unknown options 'username'"),
+        ):
             mail.mailers.default  # noqa: B018
 
     def test_a_bad_option_is_an_invalid_mailer_that_names_it(self, accepting):

@@ -227,7 +227,7 @@ def test_ignoring_features_is_an_option_too(accepting, connection):
 
 def test_no_content_route_is_refused_with_the_ways_out(accepting, migma):
     migma(PROJECT_ID=None)
-    with pytest.raises(UnsupportedFeature, match="LAYOUT_EMAIL_ID.*PROJECT_ID.*template_id") as caught:
+    with pytest.raises(UnsupportedFeature, match=r"LAYOUT_EMAIL_ID.*PROJECT_ID.*template_id") as caught:
         send_mail("Hello", "text", None, ["ada@example.org"])
     assert caught.value.feature == "body"
 

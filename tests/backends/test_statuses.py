@@ -26,7 +26,9 @@ REFUSED = (400, {"success": False, "error": "Invalid email address"})
 
 
 def mail(*to, **kwargs):
-    return MigmaMessage(**({"subject": "Hello", "to": list(to) or ["a@example.org"], "template_id": EMAIL_ID} | kwargs))
+    return MigmaMessage(
+        **({"subject": "Hello", "to": list(to) or ["a@example.org"], "template_id": EMAIL_ID} | kwargs)
+    )
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ class TestSeveralRecipients:
 
     def test_exactly_one_failure_is_raised_itself(self, wire):
         wire.answers(OK, REFUSED)
-        with pytest.raises(InvalidRequest, match="Migma answered 400: Invalid email address. Correct what"):
+        with pytest.raises(InvalidRequest, match=r"Migma answered 400: Invalid email address\. Correct what"):
             mail("a@example.org", "b@example.org").send()
 
     def test_a_message_counts_with_one_accepted_recipient(self, wire, migma):

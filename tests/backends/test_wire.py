@@ -68,7 +68,7 @@ class TestRecipients:
             to=["Ada <ada@example.org>", "ada@EXAMPLE.org", ""], cc=["c@example.org"], bcc=["b@example.org"]
         )
         message.send()
-        assert [body["recipientEmail"] for body in accepting.bodies][0] == "ada@example.org"
+        assert accepting.bodies[0]["recipientEmail"] == "ada@example.org"
         assert sorted(body["recipientEmail"] for body in accepting.bodies) == [
             "ada@example.org",
             "b@example.org",
@@ -209,7 +209,9 @@ UNSUPPORTED = {
 class TestFeatures:
     @pytest.mark.parametrize("name", UNSUPPORTED)
     def test_attribute_is_refused_by_name(self, accepting, name):
-        with pytest.raises(UnsupportedFeature, match=f"This message uses {name}: Migma.* put '{name}' into") as caught:
+        with pytest.raises(
+            UnsupportedFeature, match=f"This message uses {name}: Migma.* put '{name}' into"
+        ) as caught:
             stored_mail(**{name: UNSUPPORTED[name]}).send()
         assert caught.value.feature == name
         assert accepting.bodies == []
@@ -294,7 +296,7 @@ class TestStored:
             stored_mail(conversation_id=EMAIL_ID).send()
 
     def test_a_key_says_that_only_ids_are_known(self, accepting):
-        with pytest.raises(StoredEmailNotFound, match="by the key 'welcome'.*24 hex digits"):
+        with pytest.raises(StoredEmailNotFound, match=r"by the key 'welcome'.*24 hex digits"):
             stored_mail(template_id="welcome").send()
 
     @pytest.mark.parametrize("name", ["template_id", "conversation_id"])
@@ -404,7 +406,9 @@ def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connec
 
 def test_several_refused_messages_are_told_together(accepting, connection):
     messages = [stored_mail(tags=["a"]), html_mail(), stored_mail(subject="a\nb")]
-    with pytest.raises(SendFailed, match="2 failures in one call, and 1 messages sent. The first: .*tags") as caught:
+    with pytest.raises(
+        SendFailed, match=r"2 failures in one call, and 1 messages sent\. The first: .*tags"
+    ) as caught:
         connection().send_messages(messages)
     assert caught.value.sent_count == 1
     assert caught.value.failed_count == 2

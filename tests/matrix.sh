@@ -1,0 +1,49 @@
+#!/bin/sh
+# The suite on every supported pair of Python and Django, each in a virtual environment of its own, and the coverage of
+# all of them together. A Python that is not there is reported and left out, or fails the run with MATRIX_STRICT=1.
+set -eu
+cd "$(dirname "$0")/.."
+
+pairs="${MATRIX_PAIRS:-3.11:5.2 3.12:6.0 3.13:6.1}"
+environments="${MATRIX_ENVIRONMENTS:-.venvs}"
+missing=""
+
+find_python() {
+    candidates="python$1"
+    if command -v pyenv >/dev/null 2>&1; then
+        candidates="$candidates $(ls -d "$(pyenv root)"/versions/"$1".*/bin/python 2>/dev/null || true)"
+    fi
+    for candidate in $candidates; do
+        if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+            echo "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+rm -f .coverage .coverage.*
+for pair in $pairs; do
+    python_version="${pair%%:*}"
+    django_version="${pair##*:}"
+    if ! python=$(find_python "$python_version"); then
+        echo "matrix: Python $python_version is missing, so Django $django_version was NOT tested" >&2
+        missing="$missing $python_version"
+        continue
+    fi
+    environment="$environments/py$python_version-django$django_version"
+    echo "matrix: Python $python_version, Django $django_version"
+    [ -x "$environment/bin/python" ] || "$python" -m venv "$environment"
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
+        "django==$django_version.*" -r requirements/test.txt
+    "$environment/bin/python" -m coverage run -m pytest
+    last="$environment"
+done
+
+if [ -n "$missing" ]; then
+    echo "matrix: missing:$missing" >&2
+    [ -z "${MATRIX_STRICT:-}" ] || exit 1
+else
+    "$last/bin/python" -m coverage combine --quiet
+    "$last/bin/python" -m coverage report --fail-under=100
+fi

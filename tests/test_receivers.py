@@ -1,0 +1,120 @@
+"""Log lines: one for each message that was not accepted for everybody, and none that would cause another."""
+
+import logging
+
+import django
+import pytest
+from django.core import mail
+from django.test import override_settings
+from django.urls import path
+
+from django_migma.message import MigmaMessage
+from tests.conftest import BACKEND
+
+EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
+REFUSED = (400, {"success": False, "error": "Invalid email address: ada@example.org"})
+OK = (200, {"success": True, "data": {"id": "m"}})
+
+
+def message(*to):
+    return MigmaMessage("Secret subject", "secret body", to=list(to) or ["ada@example.org"], template_id=EMAIL_ID)
+
+
+@pytest.fixture
+def quiet(wire, migma):
+    migma(FAIL_SILENTLY=True, MAX_CONCURRENCY=1, MAX_RETRIES=0)
+    return wire
+
+
+def test_a_failure_is_one_warning(quiet, caplog):
+    quiet.answers(OK, REFUSED)
+    message("a@example.org", "ada@example.org").send()
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("django_migma", "WARNING")
+    assert record.status == {"queued": 1, "failed": 1}
+    where = "the mailer 'default'" if django.VERSION >= (6, 1) else "Migma"
+    assert record.getMessage() == (
+        f"Mail through {where} was not accepted (1 failed, 1 queued): Migma answered 400: Invalid email address: "
+        "<address>. Correct what Migma names and send again; a repeat without a change fails the same way."
+    )
+
+
+def test_a_success_is_no_line(quiet, caplog):
+    quiet.answers(OK)
+    message().send()
+    assert caplog.records == []
+
+
+def test_the_text_of_a_strangers_error_stays_out(quiet, caplog):
+    """It may hold anything; its kind is enough."""
+    quiet.answers(ZeroDivisionError("ada@example.org"))
+    with pytest.raises(ZeroDivisionError):
+        message().send()
+    assert caplog.records[0].getMessage().endswith("(1 unknown): ZeroDivisionError")
+
+
+def failing_view(request):
+    raise LookupError("the site's own error")
+
+
+urlpatterns = [path("fails/", failing_view)]
+
+
+def admins():
+    return ["root@example.org"] if django.VERSION >= (6, 0) else [("Root", "root@example.org")]
+
+
+@pytest.fixture
+def mailing_root_logger():
+    """Django's handler that mails errors to the admins, wired to the root logger, as careless sites do."""
+    from django.utils.log import AdminEmailHandler
+
+    handler = AdminEmailHandler(**({"using": "admins"} if django.VERSION >= (6, 1) else {}))
+    handler.setLevel(logging.WARNING)
+    logging.root.addHandler(handler)
+    yield
+    logging.root.removeHandler(handler)
+    handler.close()
+
+
+@pytest.fixture
+def admins_mailer(settings):
+    """The mailer that the README recommends for error mail."""
+    settings.ADMINS = admins()
+    if django.VERSION >= (6, 1):
+        quiet_mailer = {"BACKEND": BACKEND, "OPTIONS": {"fail_silently": True}}
+        settings.MAILERS = settings.MAILERS | {"admins": quiet_mailer}
+
+
+def test_error_mail_that_fails_does_not_recurse_and_loses_no_page(
+    quiet, mailing_root_logger, admins_mailer, client, capsys, settings
+):
+    """The API refuses the error mail: the page appears, and stderr says what happened.
+
+    Two handlers mail here, Django's own default one and ours, and each makes its one call.
+    """
+    settings.ROOT_URLCONF, settings.DEBUG = "tests.test_receivers", False
+    quiet.answers(REFUSED)
+    client.raise_request_exception = False
+    response = client.get("/fails/")
+    assert response.status_code == 500
+    assert len(quiet.mock.calls) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("django_migma: Mail through ")
+    assert "Migma answered 400" in error
+    assert "root@example.org" not in error
+
+
+def test_a_failing_mail_outside_logging_is_reported_once(quiet, mailing_root_logger, admins_mailer, capsys):
+    """The log line is mailed to the admins, that mail fails, and there it ends."""
+    quiet.answers(REFUSED)
+    message().send()
+    assert [body["recipientEmail"] for body in quiet.bodies] == ["ada@example.org", "root@example.org"]
+    assert capsys.readouterr().err.count("django_migma:") == 1
+
+
+def test_error_mail_goes_out(quiet, admins_mailer):
+    quiet.answers(OK)
+    with override_settings(EMAIL_SUBJECT_PREFIX="[shop] "):
+        mail.mail_admins("Disk", "full")
+    assert quiet.body["subject"] == "[shop] Disk"

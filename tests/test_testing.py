@@ -1,0 +1,145 @@
+"""The helpers for users' own tests: they do in a test what production does, but for the network."""
+
+import subprocess
+import sys
+
+import django
+import pytest
+from django.core import mail
+from django.core.mail import EmailMessage, send_mail
+from django.test import override_settings
+
+from django_migma import signals
+from django_migma.backends import EmailBackend
+from django_migma.exceptions import InvalidAddress, InvalidRequest, SendFailed, UnsupportedFeature
+from django_migma.message import MigmaMessage
+from django_migma.testing import outbox, sandbox
+
+EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
+needs_mailers = pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
+
+
+class OwnBackend(EmailBackend):
+    """A site's own subclass of the backend."""
+
+
+def test_without_the_helpers_djangos_runner_lets_refusals_through():
+    """Why they exist: plain locmem accepts what Migma cannot carry."""
+    assert send_mail("Hello", "text", None, ["a@example.org", "b@example.org"]) == 1
+    assert not hasattr(mail.outbox[0], "migma_payloads")
+
+
+class TestOutbox:
+    def test_keeps_messages_with_their_payloads(self, migma_outbox):
+        assert send_mail("Hello", "text", None, ["a@example.org", "b@example.org"], html_message="<b>Hi</b>") == 1
+        [kept] = migma_outbox
+        assert migma_outbox is mail.outbox
+        assert kept.subject == "Hello"
+        assert [payload["recipientEmail"] for payload in kept.migma_payloads] == ["a@example.org", "b@example.org"]
+        assert kept.migma_payloads[0]["template"] == "<b>Hi</b>"
+        assert kept.migma_status.status == {"queued"}
+        assert kept.sent_using == ("default" if django.VERSION >= (6, 1) else None)
+
+    def test_keeps_copies(self, migma_outbox):
+        message = EmailMessage("Hello", "text", None, ["a@example.org"])
+        message.send()
+        message.subject = "changed"
+        assert migma_outbox[0].subject == "Hello"
+
+    def test_refuses_what_production_refuses(self, migma_outbox):
+        message = EmailMessage("Hello", "text", None, ["a@example.org"], attachments=[("a.txt", "x", "text/plain")])
+        with pytest.raises(UnsupportedFeature, match="attachments"):
+            message.send()
+        with pytest.raises(InvalidAddress, match="not an address"):
+            send_mail("Hello", "text", None, ["nobody"])
+        assert migma_outbox == []
+
+    def test_several_refusals_come_together(self, migma_outbox, connection):
+        from django_migma.testing import EmailBackend as OutboxBackend
+
+        messages = [MigmaMessage("s", to=["a@example.org"], template_id=key) for key in ("x", EMAIL_ID, "y")]
+        with pytest.raises(SendFailed, match="2 failures"):
+            OutboxBackend().send_messages(iter(messages))
+        assert len(migma_outbox) == 1
+
+    def test_sends_the_signals(self, migma_outbox):
+        def give_design(sender, message, **kwargs):
+            message.template_id = EMAIL_ID
+
+        signals.pre_send.connect(give_design)
+        try:
+            send_mail("Hello", "text", None, ["a@example.org"])
+        finally:
+            signals.pre_send.disconnect(give_design)
+        assert migma_outbox[0].migma_payloads[0]["emailId"] == EMAIL_ID
+
+    def test_needs_no_key_and_no_network(self, migma_outbox, migma):
+        migma(API_KEY=None)
+        assert send_mail("Hello", "text", None, ["a@example.org"]) == 1
+
+    def test_makes_the_outbox_where_django_has_not(self):
+        from django_migma.testing import EmailBackend as OutboxBackend
+
+        del mail.outbox
+        assert OutboxBackend().send_messages([EmailMessage("Hello", "text", None, ["a@example.org"])]) == 1
+        assert len(mail.outbox) == 1
+        assert OutboxBackend().send_messages([]) == 0
+
+    @needs_mailers
+    def test_keeps_options_and_leaves_other_mailers_alone(self, monkeypatch):
+        mailers = {
+            "default": {"BACKEND": "tests.test_testing.OwnBackend", "OPTIONS": {"from_name": "Shop"}},
+            "other": {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"},
+            "smtp": {},
+        }
+        with override_settings(MAILERS=mailers), outbox():
+            from django.conf import settings
+
+            assert settings.MAILERS["default"] == {
+                "BACKEND": "django_migma.testing.EmailBackend",
+                "OPTIONS": {"from_name": "Shop"},
+            }
+            assert settings.MAILERS["other"] == mailers["other"]
+            assert settings.MAILERS["smtp"] == {}
+
+
+class TestSandbox:
+    def test_brings_the_real_backend_back(self, migma_sandbox):
+        message = MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID)
+        assert message.send() == 1
+        [stored] = migma_sandbox.store.messages()
+        assert stored.id == message.migma_status.message_id
+
+    def test_takes_switches(self):
+        with sandbox(verified_domains=()), pytest.raises(InvalidRequest, match="verified"):
+            MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID).send()
+
+    @needs_mailers
+    def test_replaces_address_and_key_and_keeps_other_options(self):
+        options = {"api_key": "sk_live", "api_url": "https://api.migma.ai/v1", "from_name": "Option"}
+        mailers = {"default": {"BACKEND": "tests.test_testing.OwnBackend", "OPTIONS": options}}
+        with override_settings(MAILERS=mailers), sandbox() as running:
+            MigmaMessage("Hello", "", "a@example.com", ["a@example.org"], template_id=EMAIL_ID).send()
+            assert type(mail.mailers.default) is OwnBackend
+        assert running.store.messages()[0].body["fromName"] == "Option"
+
+    @needs_mailers
+    def test_makes_ours_the_default_where_no_mailer_is(self, monkeypatch):
+        monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
+        mailers = {"default": {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"}}
+        with override_settings(MAILERS=mailers), sandbox():
+            default = mail.mailers.default
+        assert type(default) is EmailBackend
+
+    def test_leaves_nothing_behind(self, settings):
+        before = settings.MIGMA
+        with sandbox() as running:
+            assert settings.MIGMA["API_URL"] == running.api_url
+        assert before == settings.MIGMA
+
+
+def test_the_plugin_is_inert_unless_used():
+    """Installed beside a project that has nothing to do with Django, it imports next to nothing."""
+    code = "import sys, django_migma.pytest_plugin; print(*sorted(m for m in sys.modules if m.startswith('django')))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.split() == ["django_migma", "django_migma.pytest_plugin"]
