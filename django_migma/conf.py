@@ -98,7 +98,7 @@ SETTINGS: dict[str, Setting] = {
     "MAX_RETRIES": Setting(4, _whole(0)),
     "RETRY_DEADLINE": Setting(20, _seconds),
     "MAX_CONCURRENCY": Setting(16, _whole(1)),
-    "IGNORE_UNSUPPORTED_FEATURES": Setting((), _features),
+    "IGNORE_UNSUPPORTED_FEATURES": Setting([], _features),
     "FAIL_SILENTLY": Setting(False, _boolean),
 }
 OPTION_NAMES = frozenset(name.lower() for name in SETTINGS)

@@ -6,12 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
-
 from .api.errors import SerializationError
 
 _DEEPEST = 100
-_encoder = DjangoJSONEncoder()
 
 
 def plain(value: Any, path: str, depth: int = 0) -> Any:
@@ -50,8 +47,10 @@ def _name(name: Any, path: str) -> str:
 
 
 def _encoded(value: Any, path: str) -> Any:
+    from django.core.serializers.json import DjangoJSONEncoder  # noqa: PLC0415 - lazy: it imports django.db.models
+
     try:
-        return _encoder.default(value)
+        return DjangoJSONEncoder().default(value)
     except TypeError:
         problem = f"{type(value).__name__} is nothing that JSON knows"
     except ValueError as error:  # Django's encoder refuses times with an offset
