@@ -1,0 +1,53 @@
+# One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MADE := $(VENV)/.made-with$(subst /,-,-$(PYTHON))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-once test lint matrix build clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.demo ## Start the example site and a sandbox, send mail, serve until Ctrl-C
+	@$(BIN)/python example_project/demo.py
+
+demo-once: $(VENV)/.demo ## The same, and end; fails if any of the mail is missing
+	@$(BIN)/python example_project/demo.py --once
+
+test: $(VENV)/.test ## Run the tests, with branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest; status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
+
+lint: $(VENV)/.lint ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+
+matrix: ## Run the tests on every supported pair of Python and Django
+	sh tests/matrix.sh
+
+build: $(VENV)/.build ## Build the distributions, check them, list the wheel
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m zipfile --list dist/*.whl
+
+clean: ## Remove what these verbs have made
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		example_project/.ruff_cache example_project/demo.sqlite3
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE): pyproject.toml $(wildcard requirements/*.txt)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.%: requirements/%.txt $(MADE)
+	$(BIN)/python -m pip install --quiet --requirement $<
+	@touch $@

@@ -1,0 +1,17 @@
+"""What the settings use while there is no MIGMA_API_KEY: the sandbox on this machine, and what its account holds.
+
+A site of yours has its own account and its own ids, and needs nothing like this file.
+"""
+
+from django_migma.sandbox import data, keys
+
+VALUES = {
+    "MIGMA_API_KEY": keys.KEYS.full,
+    "MIGMA_API_URL": "http://127.0.0.1:8026/v1",
+    "MIGMA_PROJECT_ID": data.FERNHILL,
+    "MIGMA_FROM_NAME": "Fernhill Coffee",
+    "MIGMA_LAYOUT_EMAIL_ID": data.LAYOUT,
+    "MIGMA_WELCOME_EMAIL_ID": data.WELCOME,
+    "MIGMA_RECEIPT_EMAIL_ID": data.RECEIPT,
+    "DEFAULT_FROM_EMAIL": "hello@fernhill.example",
+}

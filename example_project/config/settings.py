@@ -1,0 +1,77 @@
+"""Settings of Fernhill Coffee. Every variable read here is explained in .env.example."""
+
+from pathlib import Path
+
+import django
+import environ
+
+from config import sandbox
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+env.ENVIRON = {name: value for name, value in env.ENVIRON.items() if value}  # an empty variable is not set
+if "MIGMA_API_KEY" not in env.ENVIRON:
+    env.ENVIRON = sandbox.VALUES | env.ENVIRON
+
+DEBUG = env.bool("DEBUG", default=True)
+SECRET_KEY = env("SECRET_KEY", default="for this machine only") if DEBUG else env("SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+ADMINS = env.list("ADMINS", default=[])
+if django.VERSION < (6, 0):
+    ADMINS = [("", address) for address in ADMINS]
+
+MIGMA = {
+    "API_KEY": env("MIGMA_API_KEY"),
+    "API_URL": env("MIGMA_API_URL", default=""),  # empty: Migma's own address
+    "PROJECT_ID": env("MIGMA_PROJECT_ID", default=""),
+    "FROM_NAME": env("MIGMA_FROM_NAME"),
+    "LAYOUT_EMAIL_ID": env("MIGMA_LAYOUT_EMAIL_ID"),  # carries mail with a body of its own, such as password resets
+}
+WELCOME_EMAIL_ID = env("MIGMA_WELCOME_EMAIL_ID")
+RECEIPT_EMAIL_ID = env("MIGMA_RECEIPT_EMAIL_ID")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {
+        "console": {"class": "logging.StreamHandler"},
+        "admins": {"class": "django.utils.log.AdminEmailHandler", "level": "ERROR"},
+    },
+    "root": {"handlers": ["console", "admins"]},
+    "loggers": {"django": {}},  # no handlers of its own beside the root's
+}
+BACKEND = "django_migma.backends.EmailBackend"
+if django.VERSION >= (6, 1):
+    # Mail about errors is quiet: a failure to report one must not become another.
+    MAILERS = {"default": {"BACKEND": BACKEND}, "admins": {"BACKEND": BACKEND, "OPTIONS": {"fail_silently": True}}}
+    LOGGING["handlers"]["admins"]["using"] = "admins"
+else:
+    EMAIL_BACKEND = BACKEND
+
+CONTRIB = ("admin", "auth", "contenttypes", "messages", "sessions", "staticfiles")
+INSTALLED_APPS = ["shop", "django_migma", *(f"django.contrib.{name}" for name in CONTRIB)]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+CONTEXT = ["django.template.context_processors.request", "django.contrib.auth.context_processors.auth"]
+CONTEXT += ["django.contrib.messages.context_processors.messages"]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": CONTEXT},
+    }
+]
+ROOT_URLCONF = "config.urls"
+STATIC_URL = "static/"
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "shop:home"

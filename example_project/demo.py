@@ -1,0 +1,169 @@
+"""The demo: a sandbox, the site, mail sent in five ways, and what the sandbox accepted of it.
+
+``make demo`` serves until Ctrl-C; ``make demo-once`` ends by itself, with 1 if any of the mail is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import re
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import django
+import requests
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.core.management import call_command
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+
+from demo_mail import attempt, demo_sends, differences, print_table
+from django_migma.sandbox.server import Sandbox
+
+HERE = Path(__file__).resolve().parent
+SANDBOX_PORT, SITE_PORT, PORTS_TO_TRY = 8026, 8000, 100
+USERNAME, USER_EMAIL = "demo", "demo@example.com"
+T = TypeVar("T")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return the exit status."""
+    parser = argparse.ArgumentParser(prog="demo.py", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="send, check and end")
+    parser.add_argument(
+        "--sender", default="", help="address to send from; the sandbox refuses hello@lumenbikes.example, for one"
+    )
+    options = parser.parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return run(once=options.once, sender=options.sender)
+    except KeyboardInterrupt:
+        return int(options.once)
+
+
+def run(*, once: bool, sender: str) -> int:
+    """Start everything, send, check. Then serve until Ctrl-C, unless ``once``."""
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(on_free_port(SANDBOX_PORT, lambda port: Sandbox(port=port)))
+        folder = Path(stack.enter_context(TemporaryDirectory())) if once else HERE
+        set_environment(sandbox, folder / "demo.sqlite3", sender)
+        password = set_up_site()
+        site = stack.enter_context(serving(on_free_port(SITE_PORT, site_server)))
+        sends = demo_sends(site, USER_EMAIL)
+        for send in sends:
+            attempt(send)
+        accepted = requests.get(f"{sandbox.url}/_sandbox/messages", timeout=10).json()["messages"]
+        print_table(sends, accepted, sandbox.url)
+        problems = differences(sends, accepted)
+        print("\n".join(problems) or f"All {len(accepted)} mails were accepted, each once.")
+        if once:
+            return 1 if problems else 0
+        print_addresses(site, sandbox.url, password)
+        threading.Event().wait()
+    return 0
+
+
+def set_environment(sandbox: Sandbox, database: Path, sender: str) -> None:
+    """Let nothing of the user's environment or ``.env`` in: the demo never mails anywhere but into its sandbox."""
+    names = re.findall(r"^(\w+)=", (HERE / ".env.example").read_text(), re.MULTILINE)
+    unused = [name for name in names if os.environ.get(name)]
+    unused += [".env"] if (HERE / ".env").exists() else []
+    if unused:
+        print(f"The demo mails into its own sandbox only, and does not use: {', '.join(unused)}.")
+    os.environ.update(dict.fromkeys(names, ""))  # empty and not absent, so that .env cannot fill them in
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "MIGMA_API_URL": sandbox.api_url,
+        "DEFAULT_FROM_EMAIL": sender,
+        "DATABASE_URL": f"sqlite:///{database}",
+        "no_proxy": "127.0.0.1",
+    }
+
+
+def set_up_site() -> str:
+    """Make the database and an admin user for the demo. Returns the user's password, a new one each time."""
+    django.setup()
+    call_command("migrate", verbosity=0)
+    password = secrets.token_urlsafe(9)
+    user, _ = get_user_model().objects.update_or_create(
+        username=USERNAME, defaults={"email": USER_EMAIL, "is_active": True, "is_staff": True, "is_superuser": True}
+    )
+    user.set_password(password)
+    user.save()
+    connections.close_all()
+    return password
+
+
+class SiteServer(ThreadedWSGIServer):
+    """Django's server for development."""
+
+    allow_reuse_port = False  # newer Pythons may set it, and two demos would share a port
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Answers requests without a line for each."""
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def site_server(port: int) -> SiteServer:
+    """The site on a port of this machine."""
+    server = SiteServer(("127.0.0.1", port), QuietHandler)
+    server.set_app(StaticFilesHandler(get_wsgi_application()))
+    return server
+
+
+@contextmanager
+def serving(server: SiteServer) -> Iterator[str]:
+    """Serve in a thread. Gives the address."""
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def on_free_port(first: int, bind: Callable[[int], T]) -> T:
+    """What ``bind`` makes of the first port, or of the next one that is not taken."""
+    for port in range(first, first + PORTS_TO_TRY):
+        try:
+            return bind(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            print(f"Port {port} is taken; trying {port + 1}.")
+    return sys.exit(f"No port from {first} to {first + PORTS_TO_TRY - 1} is free.")
+
+
+def print_addresses(site: str, sandbox_url: str, password: str) -> None:
+    """Where to go from here."""
+    print(
+        f"""
+The site         {site}/
+Sign-up          {site}/sign-up/
+Order            {site}/order/
+Password reset   {site}/accounts/password_reset/   (of {USER_EMAIL}, for one)
+Admin            {site}/admin/   {USERNAME} / {password}
+Accepted mail    {sandbox_url}/_sandbox/messages
+
+Ctrl-C ends the demo.""",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

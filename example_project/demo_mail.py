@@ -1,0 +1,118 @@
+"""What the demo sends, and how it tells what has arrived."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, send_mail
+
+from django_migma.exceptions import MigmaError
+from django_migma.message import MigmaMessage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Send:
+    """One mail of the demo: what it shows, whom it has to reach, and how it is sent. No address occurs in two."""
+
+    what: str
+    recipients: tuple[str, ...]
+    run: Callable[[], object]
+
+
+def demo_sends(site: str, user_email: str) -> list[Send]:
+    """Five ways in which a Django site sends mail. The last two are pages of the site itself."""
+    readers, archive = ("reader-1@example.com", "reader-2@example.com"), "archive@example.com"
+    new = ("new-1@example.com", "new-2@example.com")
+    buyer = "customer@example.com"
+    return [
+        Send(what="Plain text", recipients=("visitor@example.com",), run=partial(send_text, "visitor@example.com")),
+        Send(what="HTML", recipients=(*readers, archive), run=partial(send_html, readers, archive)),
+        Send(what="Stored email", recipients=new, run=partial(send_stored, new, site)),
+        Send(
+            what="Password reset",
+            recipients=(user_email,),
+            run=partial(submit, f"{site}/accounts/password_reset/", {"email": user_email}),
+        ),
+        Send(
+            what="Order receipt",
+            recipients=(buyer,),
+            run=partial(submit, f"{site}/order/", {"first_name": "there", "email": buyer}),
+        ),
+    ]
+
+
+def send_text(recipient: str) -> None:
+    """Django's shortest way."""
+    text = "Hello,\n\nwe open at eight, and on Sundays at ten.\nThe way to us: https://fernhill.example/visit\n"
+    send_mail("Our opening hours", text, None, [recipient])
+
+
+def send_html(readers: Sequence[str], archive: str) -> None:
+    """Text and HTML to several people. Each gets a mail of their own."""
+    message = EmailMultiAlternatives("This week's roast", "Night Train is back.", to=readers, bcc=[archive])
+    message.attach_alternative("<h2>Night Train is back</h2><p>Cocoa, toast and <b>brown sugar</b>.</p>", "text/html")
+    message.send()
+
+
+def send_stored(recipients: Sequence[str], site: str) -> None:
+    """An email stored at Migma, with variables for everybody and for each."""
+    MigmaMessage(
+        subject="Welcome to Fernhill Coffee",
+        to=recipients,
+        template_id=settings.WELCOME_EMAIL_ID,
+        merge_global_data={"shop_url": f"{site}/order/"},
+        merge_data={address: {"first_name": address.partition("@")[0]} for address in recipients},
+    ).send()
+
+
+def submit(url: str, fields: Mapping[str, Any]) -> None:
+    """Fill in a form of the site and send it, as a browser does; one bag of each coffee where it asks for coffee."""
+    with requests.Session() as session:
+        page = session.get(url, timeout=10).text
+        bags = dict.fromkeys(re.findall(r'name="(bags_\d+)"', page), 1)
+        token = {"csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        session.post(url, data={**fields, **bags, **token}, timeout=60).raise_for_status()
+
+
+def attempt(send: Send) -> None:
+    """Send, and say what went wrong; whether the mail has arrived is for the sandbox to tell."""
+    try:
+        send.run()
+    except (MigmaError, requests.RequestException) as error:
+        print(f"{send.what}: {error}")
+
+
+def differences(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the sandbox accepted against what it should have: a line for each mail that is missing or too much."""
+    times = Counter(message["body"]["recipientEmail"] for message in accepted)
+    expected = {address: send.what for send in sends for address in send.recipients}
+    lines = [f"Missing: {what} to {address}" for address, what in expected.items() if not times[address]]
+    lines += [f"Too much: mail to {address}" for address in times if times[address] > (address in expected)]
+    return lines
+
+
+def print_table(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]], sandbox_url: str) -> None:
+    """What the sandbox accepted, with the address of each mail below its line."""
+    what = {address: send.what for send in sends for address in send.recipients}
+    line = "{:<15} {:<21} {:<32} {:<13} {}".format
+    print("\n" + line("What", "Recipient", "Subject", "Content", "Status"))
+    for message in accepted:
+        body = message["body"]
+        address, status = body["recipientEmail"], message["answer"]["status"]
+        print(line(what.get(address, "?"), address, message["subject"], content_route(body), status))
+        print(f"  {sandbox_url}/_sandbox/messages/{message['id']}/html")
+    print()
+
+
+def content_route(body: Mapping[str, Any]) -> str:
+    """In which of the three ways a mail got its content."""
+    if "emailId" not in body:
+        return "raw HTML"
+    return "layout" if body["emailId"] == settings.MIGMA["LAYOUT_EMAIL_ID"] else "stored email"

@@ -1,0 +1,91 @@
+"""``make demo`` and ``make demo-once``, started as the Makefile starts them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+import requests
+
+from .conftest import DOCUMENTED, EXAMPLE, PYTHON, environment, run
+
+MAILS = (
+    ("Plain text", "visitor@example.com", "layout"),
+    ("HTML", "reader-1@example.com", "layout"),
+    ("HTML", "reader-2@example.com", "layout"),
+    ("HTML", "archive@example.com", "layout"),
+    ("Stored email", "new-1@example.com", "stored email"),
+    ("Stored email", "new-2@example.com", "stored email"),
+    ("Password reset", "demo@example.com", "layout"),
+    ("Order receipt", "customer@example.com", "stored email"),
+)
+
+
+def test_once_sends_in_five_ways_and_lists_what_the_sandbox_accepted() -> None:
+    done = run("demo.py", "--once")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for what, address, route in MAILS:
+        assert re.search(
+            rf"^{what} +{address} .+ {route} +queued\n  http://127.0.0.1:\d+/_", done.stdout, re.MULTILINE
+        )
+    assert "All 8 mails were accepted, each once." in done.stdout
+
+
+def test_once_fails_and_names_each_mail_that_the_sandbox_refused() -> None:
+    done = run("demo.py", "--once", "--sender", "hello@lumenbikes.example")
+    assert done.returncode == 1
+    missing = re.findall(r"^Missing: (.+) to (.+)$", done.stdout, re.MULTILINE)
+    assert missing == [(what, address) for what, address, _ in MAILS]
+    assert "Plain text: Migma answered 400: from: the domain lumenbikes.example is not verified" in done.stdout
+
+
+def test_real_migma_is_left_alone() -> None:
+    variables = dict.fromkeys(DOCUMENTED, "of-ours") | {"MIGMA_API_KEY": "sk_live_of_ours"}
+    done = run("demo.py", "--once", **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"its own sandbox only, and does not use: {', '.join(DOCUMENTED)}." in done.stdout
+    assert "of_ours" not in done.stdout
+
+
+@contextlib.contextmanager
+def taken(port: int) -> Iterator[None]:
+    """Somebody else on a port, us or whoever was there before."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            other.bind(("127.0.0.1", port))
+            other.listen()
+        yield
+
+
+def test_taken_ports_are_passed_over() -> None:
+    with taken(8026), taken(8000):
+        done = run("demo.py", "--once")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Port 8026 is taken; trying 8027." in done.stdout
+    assert "Port 8000 is taken; trying 8001." in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Path) -> None:
+    copy = shutil.copytree(EXAMPLE, tmp_path / "copy", ignore=shutil.ignore_patterns("*.sqlite3", ".env"))
+    command = [*PYTHON, "demo.py"]
+    with subprocess.Popen(
+        command, cwd=copy, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        output = "".join(takewhile(lambda line: not line.startswith("Ctrl-C ends the demo."), process.stdout))
+        for address in re.findall(r"^[A-Z][\w -]+  +(http\S+)", output, re.MULTILINE):
+            assert requests.get(address, timeout=10).status_code == 200, address
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert rest == ""

@@ -1,0 +1,151 @@
+"""Fernhill Coffee, visited over HTTP, and the mail that its sandbox accepts."""
+
+from __future__ import annotations
+
+import re
+
+import requests
+
+from django_migma.sandbox import data
+from django_migma.sandbox.server import Sandbox
+
+from .conftest import run, submit
+
+ORDER_IN_A_TRANSACTION = """
+import requests
+from django.db import transaction
+from django.test import Client
+
+def sends():
+    return requests.get("{url}/_sandbox/stats", timeout=10).json()["sending_posts"]
+
+with transaction.atomic():
+    fields = {{"first_name": "there", "email": "customer@example.com", "bags_1": 1}}
+    answer = Client(SERVER_NAME="127.0.0.1").post("/order/", fields)
+    print(answer.status_code, sends(), end=" ")
+    transaction.set_rollback({rollback})
+print(sends())
+"""
+
+
+def only_message(sandbox: Sandbox) -> dict[str, object]:
+    (message,) = sandbox.store.messages()
+    return dict(message.body)
+
+
+def test_signing_up_sends_the_stored_welcome(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
+    password = "a long enough one"
+    fields = {"username": "new", "first_name": "<b>there</b>", "email": "new@example.com"}
+    answer = submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
+    assert "Sign out" in answer.text
+    body = only_message(sandbox)
+    assert (body["recipientEmail"], body["emailId"]) == ("new@example.com", data.WELCOME)
+    assert body["variables"] == {"first_name": "&lt;b&gt;there&lt;/b&gt;", "shop_url": f"{site}/order/"}
+    assert (body["from"], body["fromName"]) == ("hello@fernhill.example", "Fernhill Coffee")
+
+
+def test_the_password_reset_goes_through_the_layout_and_its_link_works(
+    sandbox: Sandbox, site: str, browser: requests.Session
+) -> None:
+    password = "a long enough one"
+    fields = {"username": "forgetful", "first_name": "there", "email": "forgetful@example.com"}
+    submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
+    sandbox.store.reset()
+    submit(browser, f"{site}/accounts/password_reset/", email="forgetful@example.com")
+    assert only_message(sandbox)["emailId"] == data.LAYOUT
+    (message,) = sandbox.store.messages()
+    assert message.subject == "Choose a new password"
+    link = re.search(rf'href="({site}/accounts/reset/[^"]+)"', message.html)
+    assert link
+    form = browser.get(link[1], timeout=10)
+    changed = submit(browser, form.url, new_password1="another long one", new_password2="another long one")
+    assert "Your password is changed" in changed.text
+    signed_in = submit(browser, f"{site}/accounts/login/", username="forgetful", password="another long one")
+    assert "Sign out" in signed_in.text
+
+
+def test_an_order_mails_its_receipt(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
+    fields = {"first_name": "there", "email": "customer@example.com", "bags_1": "2", "bags_3": "1"}
+    page = submit(browser, f"{site}/order/", **fields)
+    assert "Thank you, there." in page.text
+    body = only_message(sandbox)
+    assert (body["recipientEmail"], body["emailId"]) == ("customer@example.com", data.RECEIPT)
+    variables = body["variables"]
+    assert isinstance(variables, dict)
+    assert variables["items_html"] == (
+        '<tr><td>Morning Fog</td><td align="center">2</td><td align="right">€ 19.00</td></tr>'
+        '<tr><td>Night Train</td><td align="center">1</td><td align="right">€ 8.00</td></tr>'
+    )
+    assert (variables["total"], variables["order_url"]) == ("€ 27.00", page.url)
+    assert body["subject"] == f"Your receipt for order {variables['order_number']}"
+    (message,) = sandbox.store.messages()
+    assert "{{" not in message.html
+    assert message.idempotency_key
+
+
+def test_an_order_of_nothing_is_refused(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
+    page = submit(browser, f"{site}/order/", first_name="there", email="customer@example.com", bags_1="0")
+    assert "Choose at least one bag." in page.text
+    assert not sandbox.store.messages()
+
+
+def test_a_receipt_is_mailed_after_commit(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    script = ORDER_IN_A_TRANSACTION.format(url=sandbox.url, rollback=False)
+    assert run("manage.py", "shell", "-v0", "-c", script, **variables).stdout == "302 0 1\n"
+
+
+def test_an_order_that_is_rolled_back_mails_nothing(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    script = ORDER_IN_A_TRANSACTION.format(url=sandbox.url, rollback=True)
+    assert run("manage.py", "shell", "-v0", "-c", script, **variables).stdout == "302 0 0\n"
+
+
+def test_an_order_is_kept_when_its_receipt_cannot_be_sent(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    script = ORDER_IN_A_TRANSACTION.format(url=sandbox.url, rollback=False)
+    done = run("manage.py", "shell", "-v0", "-c", script, **variables, DEFAULT_FROM_EMAIL="hello@lumenbikes.example")
+    assert done.stdout == "302 0 1\n"
+    assert done.returncode == 0
+    assert "the domain lumenbikes.example is not verified" in done.stderr
+    assert not sandbox.store.messages()
+
+
+def test_names_in_a_receipt_are_escaped(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    script = """
+from shop import mail, models
+coffee = models.Coffee.objects.create(name="<i>Beans</i> & more", notes="none", price=1)
+order = models.Order.objects.create(first_name="<script>", email="customer@example.com")
+models.Line.objects.create(order=order, coffee=coffee, bags=1, unit_price=1)
+mail.send_receipt(order, "http://127.0.0.1/")
+coffee.line_set.all().delete()
+coffee.delete()
+"""
+    done = run("manage.py", "shell", "-v0", "-c", script, **variables)
+    assert done.returncode == 0, done.stderr
+    (message,) = sandbox.store.messages()
+    assert "&lt;i&gt;Beans&lt;/i&gt; &amp; more" in message.html
+    assert "Thank you, &lt;script&gt;." in message.html
+
+
+def test_the_admin_lists_orders(
+    sandbox: Sandbox, site: str, browser: requests.Session, variables: dict[str, str]
+) -> None:
+    submit(browser, f"{site}/order/", first_name="there", email="listed@example.com", bags_2="3")
+    options = ("--noinput", "--username=keeper", "--email=keeper@example.com")
+    password = {"DJANGO_SUPERUSER_PASSWORD": "a long enough one"}
+    assert run("manage.py", "createsuperuser", *options, **password, **variables).returncode == 0
+    submit(browser, f"{site}/admin/login/", username="keeper", password="a long enough one")
+    page = browser.get(f"{site}/admin/shop/order/", timeout=10)
+    assert "listed@example.com" in page.text
+    assert "25.50" in page.text
+
+
+def test_every_page_of_an_account_is_the_shops_own(site: str, browser: requests.Session, sandbox: Sandbox) -> None:
+    password = "a long enough one"
+    fields = {"username": "walker", "first_name": "there", "email": "walker@example.com"}
+    submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
+    pages = ("login", "password_change", "password_change/done", "password_reset", "password_reset/done")
+    for page in (*pages, "reset/done", "reset/MQ/no-token"):
+        answer = browser.get(f"{site}/accounts/{page}/", timeout=10)
+        assert answer.status_code == 200
+        assert "Fernhill <em>Coffee</em>" in answer.text
+    answer = submit(browser, f"{site}/accounts/password_change/", old_password="wrong")
+    assert "was entered incorrectly" in answer.text
