@@ -53,14 +53,16 @@ def _parsed(text: str) -> Address | str:
     """The address, or what is wrong with it. Cached, since senders with a display name come again and again."""
     if _has_control(text):
         return "contains a line break or another control character"
+    if text.encode(errors="ignore").decode() != text:
+        return "is not an address"  # a lone surrogate is half a character, and UTF-8 cannot carry it
     try:
         header = policy.header_factory("to", text)
         addresses = header.addresses
-    except (IndexError, ValueError, AttributeError):  # Python's parser stumbles over some malformed input
+    except Exception:  # noqa: BLE001 - Python's parser fails in many ways: IndexError, UnboundLocalError, RecursionError
         return "is not an address"
     if len(addresses) > 1 or text.strip().endswith(","):
         return "holds several addresses, and Migma takes one"
-    if not addresses or header.groups[0].display_name is not None:
+    if not addresses or any(group.display_name is not None for group in header.groups):
         return "is not an address"
     broken = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
     found = addresses[0]

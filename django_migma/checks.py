@@ -49,7 +49,7 @@ def mailers() -> Iterator[Mailer]:
                 yield Mailer(alias=alias, options=mailer.get("OPTIONS", {}))
         return
     with warnings.catch_warnings():  # Django 6.1 deprecates the setting; the site's own use of it warns already
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")
         backend = settings.EMAIL_BACKEND
     if _is_ours(backend):
         yield Mailer(alias=None, options={})

@@ -157,7 +157,7 @@ def problem_of(name: str, options: Mapping[str, Any]) -> str:
     value = value_of(name, options)
     if name == "API_URL" and isinstance(value, str):
         return url_problem(value, allow_http=value_of("ALLOW_HTTP", options) is True)
-    return SETTINGS[name].problem(value) if is_set(value) and value != SETTINGS[name].default else ""
+    return SETTINGS[name].problem(value) if is_set(value) and value is not SETTINGS[name].default else ""
 
 
 def load(options: Mapping[str, Any], alias: str | None = None) -> Config:

@@ -73,6 +73,9 @@ class _BodyFinder(HTMLParser):
         if tag == "body" and self.start is None:
             self.start = self._offset() + len(self.get_starttag_text() or "")
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)  # <body/> opens like <body>
+
     def handle_endtag(self, tag: str) -> None:
         if tag == "body" and self.start is not None:
             self.end = self._offset()
@@ -97,6 +100,8 @@ class _TextReader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _HIDDEN:
             self._hidden += 1
+        elif tag == "body":
+            self._hidden = 0  # HTML lets the end of <head> go without saying
         elif tag == "a":
             self._link = (dict(attrs).get("href") or "", len(self.pieces))
         elif tag in _BLOCKS or tag == "br":

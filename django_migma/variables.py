@@ -39,7 +39,7 @@ def _text(value: str, path: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         return str(_fail(path, "it holds a lone surrogate, which is no text that UTF-8 can carry"))
-    return str(value)
+    return str.__str__(value)  # str() of an enum's member would be its name
 
 
 def _name(name: Any, path: str) -> str:

@@ -105,6 +105,14 @@ class TestRaw:
         message.send()
         assert accepting.body["template"] == "<b>alternative</b>"
 
+    def test_html_is_found_behind_alternatives_that_are_dropped(self, accepting, migma):
+        migma(IGNORE_UNSUPPORTED_FEATURES=["alternatives"])
+        message = EmailMultiAlternatives("Hello", "text", to=["ada@example.org"])
+        message.attach_alternative("BEGIN:VCALENDAR", "text/calendar")
+        message.attach_alternative("<b>Hi</b>", "text/html")
+        message.send()
+        assert accepting.body["template"] == "<b>Hi</b>"
+
     def test_bytes_are_decoded(self, accepting):
         html_mail("<b>Grüße</b>".encode()).send()
         assert accepting.body["template"] == "<b>Grüße</b>"

@@ -5,11 +5,12 @@ Not `concurrent.futures`: its threads keep an interpreter alive until the networ
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ class Workers(Generic[T]):
         self._make = make
         self._limit = limit
         self._threads = 0
-        self._waiting: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()  # tasks, and None to end a thread
         self._finished: queue.SimpleQueue[T] = queue.SimpleQueue()
         self._under_way: set[T] = set()
 
@@ -88,14 +89,11 @@ class Workers(Generic[T]):
     def withdraw(self) -> list[T]:
         """Take back the tasks that no thread has begun."""
         withdrawn: list[T] = []
-        while True:
-            try:
-                task = self._waiting.get_nowait()
-            except queue.Empty:
-                self._under_way.difference_update(withdrawn)
-                return withdrawn
-            if task is not None:
-                withdrawn.append(task)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                withdrawn.append(self._waiting.get_nowait())
+        self._under_way.difference_update(withdrawn)
+        return withdrawn
 
     def close(self) -> None:
         """Let the threads end: at once where they wait, else after their call."""

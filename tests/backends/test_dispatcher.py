@@ -126,6 +126,18 @@ def test_threads_end_with_the_call(proven, connection):
     assert wait_for_threads() == []
 
 
+def test_where_no_thread_can_be_started_the_caller_makes_the_calls(proven, connection):
+    """A machine out of threads or memory still sends."""
+    seen = set()
+    proven(lambda request: seen.add(threading.current_thread()) or OK)
+    before = threading.stack_size(1 << 46)  # more than there is: starting a thread fails
+    try:
+        assert connection().send_messages([mail(number) for number in range(5)]) == 5
+    finally:
+        threading.stack_size(before)
+    assert seen == {threading.current_thread()}
+
+
 def test_an_error_in_the_callers_generator_leaves_sent_messages_accounted_for(proven, connection):
     messages = [mail(number) for number in range(5)]
 
