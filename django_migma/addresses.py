@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email.errors import InvalidHeaderDefect
 from email.policy import default as policy
 from functools import lru_cache
+from typing import Any
 
 from .api.errors import InvalidAddress
 
@@ -53,19 +54,15 @@ def _parsed(text: str) -> Address | str:
     """The address, or what is wrong with it. Cached, since senders with a display name come again and again."""
     if _has_control(text):
         return "contains a line break or another control character"
-    if text.encode(errors="ignore").decode() != text:
-        return "is not an address"  # a lone surrogate is half a character, and UTF-8 cannot carry it
-    try:
-        header = policy.header_factory("to", text)
-        addresses = header.addresses
-    except Exception:  # noqa: BLE001 - Python's parser fails in many ways: IndexError, UnboundLocalError, RecursionError
+    header = _header(text)
+    if header is None:
         return "is not an address"
-    if len(addresses) > 1 or text.strip().endswith(","):
+    if len(header.addresses) > 1 or text.strip().endswith(","):
         return "holds several addresses, and Migma takes one"
-    if not addresses or any(group.display_name is not None for group in header.groups):
+    if not header.addresses or any(group.display_name is not None for group in header.groups):
         return "is not an address"
+    found = header.addresses[0]
     broken = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
-    found = addresses[0]
     if broken or not found.username or not found.domain or found.domain not in text:
         return "is not an address"
     if _has_control(found.display_name + found.addr_spec):
@@ -75,6 +72,16 @@ def _parsed(text: str) -> Address | str:
         return "has a domain that cannot exist"
     local = found.addr_spec[: -len(found.domain) - 1]
     return Address(display_name=found.display_name, addr_spec=found.addr_spec, wire=f"{local}@{domain}")
+
+
+def _header(text: str) -> Any:
+    """What Python's parser of address headers makes of the text; None where it can make nothing."""
+    if text.encode(errors="ignore").decode() != text:
+        return None  # a lone surrogate is half a character, and UTF-8 cannot carry it
+    try:
+        return policy.header_factory("to", text)
+    except Exception:  # noqa: BLE001 - it fails in many ways: IndexError, UnboundLocalError, RecursionError
+        return None
 
 
 def _has_control(text: str) -> bool:

@@ -32,16 +32,14 @@ def html_of_text(text: str) -> SafeString:
 
 
 def _without_punctuation(url: str) -> str:
-    """The address without the full stop or bracket of the sentence around it."""
-    while url[-1] in ".,:;!?'*" or (url[-1] in ")]}" and _is_unopened(url)):
-        url = url[:-1]
-    return url
-
-
-def _is_unopened(url: str) -> bool:
-    closing = url[-1]
-    opening = {")": "(", "]": "[", "}": "{"}[closing]
-    return url.count(closing) > url.count(opening)
+    """The address without the full stop or the closing bracket of the sentence around it."""
+    unopened = {closing: url.count(closing) - url.count(opening) for opening, closing in ("()", "[]", "{}")}
+    end = len(url)
+    while url[end - 1] in ".,:;!?'*" or unopened.get(url[end - 1], 0) > 0:
+        end -= 1
+        if url[end] in unopened:
+            unopened[url[end]] -= 1
+    return url[:end]
 
 
 def inner_body(html: str) -> str:

@@ -67,7 +67,6 @@ class TestLayout:
         assert "&#123;&#123;braces}}" in accepting.body["variables"]["body_html"]
         assert accepting.body["subject"] == "{\u2060{name}}"
 
-
     def test_what_a_customer_typed_is_no_tag(self, accepting):
         """Whether Migma escapes variables is not known, so text for the layout's HTML must be harmless without it."""
         html_mail("<p>safe</p>", "1 < 2 & <b>", subject="<a href=x>").send()

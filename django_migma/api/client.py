@@ -101,7 +101,7 @@ class MigmaClient:
         ``status``: pending, processing, completed or failed. The items carry no email id, see `generation_status`.
         """
         query = {
-            "projectId": project_id,
+            "projectId": _identifier(project_id),
             "limit": limit,
             "page": page,
             "status": status,
@@ -131,10 +131,14 @@ class MigmaClient:
         return reply.data
 
 
-def _segment(value: str) -> str:
+def _identifier(value: str) -> str:
     if not isinstance(value, str) or value in {"", ".", ".."}:
         raise ValueError("An id must be a string that is not empty, and no path.")
-    return quote(value, safe="")
+    return value
+
+
+def _segment(value: str) -> str:
+    return quote(_identifier(value), safe="")
 
 
 def _page(data: dict[str, Any], items: tuple[Any, ...]) -> Page[Any]:

@@ -30,7 +30,7 @@ def of_network(error: Exception) -> Failure:
     return Failure(
         error=Timeout if late else NoResponse,
         what=f"{what} ({'' if connected else 'no connection was made, '}{why or type(cause).__name__})",
-        retried=True,
+        retried=not why,  # no wait mends a certificate
         accepted=True if connected else None,
     )
 

@@ -98,7 +98,7 @@ def test_the_greeting_says_all_that_a_site_needs():
 
 
 def test_beyond_loopback_it_warns():
-    printed, warnings = greeting("--host", "0.0.0.0")  # noqa: S104 - what the test is about
+    printed, warnings = greeting("--host", "0.0.0.0")
     assert "http://127.0.0.1:" in printed
     assert warnings == (
         "Warning: 0.0.0.0 is not loopback. Whoever reaches this port can read the mail and use the keys below, "
@@ -132,9 +132,9 @@ def ctrl_c():
 
 def test_ctrl_c_ends_the_program_silently(ctrl_c):
     command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:  # noqa: S603 - our own
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         url = re.fullmatch(r"Migma sandbox on (http://127\.0\.0\.1:\d+)\n", program.stdout.readline())[1]
-        with urlopen(f"{url}/_sandbox/stats", timeout=10) as answer:  # noqa: S310 - our own
+        with urlopen(f"{url}/_sandbox/stats", timeout=10) as answer:
             assert answer.status == 200
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=20)

@@ -121,7 +121,7 @@ def test_it_can_listen_on_ipv6():
 
 
 def test_a_sandbox_for_everybody_answers_its_control_api_to_the_host_it_is_bound_to():
-    with Sandbox(host="0.0.0.0") as sandbox:  # noqa: S104 - what the test is about
+    with Sandbox(host="0.0.0.0") as sandbox:
         assert sandbox.url == f"http://127.0.0.1:{sandbox.port}"
         assert get(sandbox, "/_sandbox/stats", headers={"Host": "0.0.0.0:1"}).status == 200
         assert get(sandbox, "/_sandbox/stats", headers={"Host": "sandbox:1"}).status == 403

@@ -1,0 +1,33 @@
+"""A clock that waits without taking time, and a way to wait for another thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from django_migma.api.clock import Clock
+
+
+class FakeClock(Clock):
+    """Time moves when somebody sleeps, when a test says so, and by ``tick`` seconds at each look."""
+
+    def __init__(self, *, tick: float = 0) -> None:
+        self.now = 1_000.0
+        self.tick = tick
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        self.now += self.tick
+        return self.now
+
+    def time(self) -> float:
+        return self.now + 1_790_000_000
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Go on as soon as this holds; an AssertionError where it never does."""
+    assert any(condition() or time.sleep(0.001) for _ in range(10_000))

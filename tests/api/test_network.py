@@ -1,0 +1,251 @@
+"""Against servers that misbehave, over real sockets."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import requests
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError
+
+from django_migma.api import InvalidRequest, InvalidResponse, NoResponse, RateLimited, ServerError, Timeout
+from tests.api import servers
+from tests.api.clocks import FakeClock, until
+from tests.api.examples import ACCEPTED, SENDING, as_json, client, refusal, send_request
+from tests.api.servers import head, raw, whole
+
+ANSWER = as_json(ACCEPTED)
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def closed_port():
+    """A port that refuses connections: taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def test_a_refused_connection(closed_port, clock):
+    """Nothing was accepted; the text says so, and what to look at."""
+    with pytest.raises(NoResponse) as caught:
+        client(f"http://127.0.0.1:{closed_port}/v1", clock=clock).send(send_request())
+    assert type(caught.value) is NoResponse
+    assert str(caught.value) == (
+        "The connection to Migma failed (no connection was made, NewConnectionError) (after 5 attempts). "
+        f"{NoResponse.hint}"
+    )
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 5)
+    assert len(clock.slept) == 4
+
+
+def test_a_host_that_does_not_exist():
+    """Names under .invalid never resolve."""
+    with pytest.raises(NoResponse, match="no connection was made, NameResolutionError") as caught:
+        client("https://api.invalid/v1", max_retries=0).send(send_request())
+    assert caught.value.may_have_been_accepted is False
+
+
+def test_a_connection_that_takes_too_long(wire):
+    """Too slow to connect: late, but nothing was accepted."""
+    pool = HTTPConnectionPool("api.migma.test")
+    wire.post(SENDING, body=requests.ConnectTimeout(MaxRetryError(pool, "/v1", ConnectTimeoutError(None, "late"))))
+    with pytest.raises(Timeout) as caught:
+        client(max_retries=0).send(send_request())
+    assert str(caught.value) == (
+        f"Migma did not answer in time (no connection was made, ConnectTimeoutError). {Timeout.hint}"
+    )
+    assert caught.value.may_have_been_accepted is False
+
+
+LOSSES = {
+    "closed before the headers": (servers.nothing, "ProtocolError"),
+    "reset": (servers.reset, "ProtocolError"),
+    "half a status line": (raw(b"HTT"), "ProtocolError"),
+    "no HTTP": (raw(b"220 smtp.example.com ESMTP\r\n"), "ProtocolError"),
+    "body shorter than its length": (raw(head(length=500) + ANSWER), "ProtocolError"),
+    "half a body": (raw(head(length=len(ANSWER)) + ANSWER[:20]), "ProtocolError"),
+    "a chunk cut short": (
+        raw(head("200 OK", "Transfer-Encoding: chunked") + b"40\r\n" + ANSWER[:20]),
+        "ProtocolError",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind"), LOSSES.values(), ids=LOSSES)
+def test_a_lost_reply_leaves_doubt(serve, answer, kind):
+    """Migma has read the request: it may have been accepted."""
+    server = serve(answer)
+    with pytest.raises(
+        NoResponse, match=rf"^The connection to Migma failed \({kind}\)\. .* Idempotency key: a$"
+    ) as caught:
+        client(server.url, max_retries=0).send(send_request(), idempotency_key="a")
+    assert type(caught.value) is NoResponse
+    assert caught.value.may_have_been_accepted is True
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("loss", [answer for answer, _ in LOSSES.values()], ids=LOSSES)
+def test_a_lost_reply_is_asked_for_again_with_the_same_key(serve, loss):
+    server = serve(loss, loss, whole(ACCEPTED, "200 OK", "Idempotent-Replayed: true"))
+    result = client(server.url).send(send_request())
+    assert (result.id, result.attempts, result.replayed) == ("m1", 3, True)
+    assert {request.headers["Idempotency-Key"] for request in server.received} == {result.idempotency_key}
+    assert len({request.body for request in server.received}) == 1
+
+
+def test_a_server_that_never_answers(serve):
+    """The read timeout ends the wait, and the mail may have been accepted."""
+    server = serve(servers.silence)
+    with pytest.raises(Timeout) as caught:
+        client(server.url, timeout=(5, 0.05), max_retries=0).send(send_request(), idempotency_key="a")
+    assert str(caught.value) == (
+        f"Migma did not answer in time (ReadTimeoutError). {Timeout.hint} Idempotency key: a"
+    )
+    assert caught.value.may_have_been_accepted is True
+
+
+def stalled(start):
+    def answer(exchange):
+        exchange.write(start)
+        exchange.wait_for_end()
+
+    return answer
+
+
+def test_a_server_that_stops_in_the_middle(serve):
+    server = serve(stalled(head(length=500) + ANSWER))
+    with pytest.raises(Timeout, match=r"^Migma did not answer in time \(ReadTimeoutError\)") as caught:
+        client(server.url, timeout=(5, 0.05), max_retries=0).send(send_request())
+    assert caught.value.may_have_been_accepted is True
+
+
+def test_a_body_that_drips_ends_with_the_deadline(serve):
+    """Each byte comes in time; all of them would not. The clock stands for a long wait."""
+    server = serve(servers.drip)
+    clock = FakeClock(tick=1)
+    with pytest.raises(Timeout) as caught:
+        client(server.url, clock=clock, retry_deadline=30).send(send_request(), idempotency_key="a")
+    assert str(caught.value) == (
+        f"RETRY_DEADLINE ran out while Migma's answer dripped in. {Timeout.hint} Idempotency key: a"
+    )
+    assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, True)
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
+def test_an_answer_without_end_is_refused(serve, status):
+    """Some 10 MiB are read, whatever its length says; what lies in the sockets' buffers comes on top."""
+    server = serve(servers.flood(head(status, length=60 * MIB), 60 * MIB))
+    with pytest.raises(InvalidResponse) as caught:
+        client(server.url, max_retries=0).send(send_request(), idempotency_key="a")
+    assert str(caught.value) == (
+        f"The answer with status {status[:3]} is not Migma's: more than 10 MiB. {InvalidResponse.hint} "
+        "Idempotency key: a"
+    )
+    assert caught.value.may_have_been_accepted is True
+    server.stop()
+    assert 10 * MIB < server.exchanges[0].written < 40 * MIB
+
+
+def test_ten_mib_are_not_too_many(serve):
+    body = as_json({"success": True, "data": {"message": "x"}})
+    server = serve(whole(body + b" " * (10 * MIB - len(body))))
+    assert client(server.url).send(send_request()).message == "x"
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+def test_a_redirect_is_not_followed_and_its_body_not_read(serve, status):
+    """It would carry the key to somebody else; it is final."""
+    target = serve(whole(ACCEPTED))
+    location = f"Location: {target.url}/sending"
+    server = serve(servers.flood(head(status, location, length=60 * MIB), 60 * MIB))
+    with pytest.raises(InvalidResponse) as caught:
+        client(server.url).send(send_request(), idempotency_key="a")
+    assert str(caught.value) == (
+        f"The answer with status {status[:3]} is not Migma's: a redirect or an interim answer, and neither is "
+        f"followed. {InvalidResponse.hint} Idempotency key: a"
+    )
+    assert (caught.value.status_code, caught.value.attempts) == (int(status[:3]), 1)
+    server.stop()
+    assert target.connections == 0
+    assert server.exchanges[0].written < 30 * MIB
+
+
+def test_an_interim_answer_does_not_shift_the_answers(serve):
+    """After a 103, the connection would give this answer to the next request; so the next one has a new one."""
+
+    def early_hints(exchange):
+        exchange.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        whole({"success": True, "data": {"id": "of the first"}})(exchange)
+
+    server = serve(early_hints, whole({"success": True, "data": {"id": "of the second"}}))
+    result = client(server.url).send(send_request())
+    assert (result.id, result.attempts) == ("of the second", 2)
+    assert [request.connection for request in server.received] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [("400 Bad", InvalidRequest), ("429 Slow", RateLimited), ("500 Oops", ServerError)]
+)
+def test_a_refusal_whose_body_is_cut_short_is_that_refusal(serve, status, kind):
+    """The status alone is a clear answer."""
+    server = serve(raw(head(status, length=500) + b'{"success"'))
+    with pytest.raises(kind, match=f"^Migma answered {status[:3]}: no reason given\\. "):
+        client(server.url, max_retries=0).send(send_request())
+    assert len(server.received) == 1
+
+
+def test_a_connection_is_kept_after_errors_that_were_read(serve):
+    """A refusal costs no connection."""
+    server = serve(whole(refusal(), "400 Bad"), whole(refusal(), "500 Oops"), whole(b"<html>"), whole(ACCEPTED))
+    sender = client(server.url)
+    with pytest.raises(InvalidRequest, match="Migma answered 400"):
+        sender.send(send_request())
+    assert sender.send(send_request()).attempts == 3
+    assert server.connections == 1
+
+
+def test_a_connection_that_ended_idle_is_replaced(serve):
+    """Without an error and without a second attempt."""
+    server = serve(closing(whole(ACCEPTED)), whole(ACCEPTED))
+    sender = client(server.url)
+    sender.send(send_request())
+    until(lambda: server.exchanges[0].socket.fileno() == -1)
+    assert sender.send(send_request()).attempts == 1
+    assert server.connections == 2
+
+
+def closing(answer):
+    def then_close(exchange):
+        answer(exchange)
+        exchange.kept = False
+
+    return then_close
+
+
+def test_compressed_answers_are_not_asked_for(serve):
+    server = serve(whole(ACCEPTED))
+    client(server.url).send(send_request())
+    assert server.received[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_the_key_reaches_the_server(serve):
+    """The mask is for people only."""
+    server = serve(whole(ACCEPTED))
+    client(server.url, "sk_\u00e9_1").send(send_request())
+    assert server.received[0].headers["Authorization"] == "Bearer sk_\u00e9_1"
+
+
+def test_cookies_are_not_sent_back(serve):
+    server = serve(whole(ACCEPTED, "200 OK", "Set-Cookie: session=1; Path=/"))
+    for _ in range(2):
+        client(server.url).send(send_request())
+    assert len(server.received) == 2
+    assert not any("Cookie" in request.headers for request in server.received)
+
+
+def test_the_machines_own_clock_is_used_unless_another_is_given(serve):
+    server = serve(whole(refusal(), "503 Busy", "Retry-After: 0.01"), whole(ACCEPTED))
+    assert client(server.url, clock=None).send(send_request()).attempts == 2

@@ -1,0 +1,345 @@
+"""System checks: each is raised where it should be, with its hint, and not where it should not."""
+
+from __future__ import annotations
+
+import warnings
+
+import django
+import pytest
+from django.conf import settings
+from django.core.checks import Tags, run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+
+from django_migma.backends import EmailBackend
+from django_migma.checks import TAG
+
+BACKEND = "django_migma.backends.EmailBackend"
+HAS_MAILERS = django.VERSION >= (6, 1)
+ID = "665f1c2ab7d3e4f5a6b70001"
+GOOD = {"API_KEY": "sk_live_1", "FROM_EMAIL": "Shop <shop@example.com>", "LAYOUT_EMAIL_ID": ID}
+
+needs_mailers = pytest.mark.skipif(not HAS_MAILERS, reason="options of a mailer came with MAILERS in Django 6.1")
+
+
+class Subclass(EmailBackend):
+    """A site's own backend."""
+
+
+NOT_A_CLASS = EmailBackend.send_messages
+
+
+def ours(migma, *, backend=BACKEND, **aliases):
+    """Our backend in place with these settings; ``aliases`` are further mailers with these options."""
+    if not HAS_MAILERS:
+        return override_settings(MIGMA=migma, EMAIL_BACKEND=backend)
+    mailers = {alias: {"BACKEND": backend, "OPTIONS": options} for alias, options in aliases.items()}
+    return override_settings(MIGMA=migma, MAILERS={"default": {"BACKEND": backend}} | mailers)
+
+
+def found(*, deploy=False):
+    """What the checks say, as pairs of id and text."""
+    return [(message.id, message.msg) for message in run_checks(tags=[TAG], include_deployment_checks=deploy)]
+
+
+def messages(migma, *, deploy=False, **aliases):
+    with ours(migma, **aliases):
+        return run_checks(tags=[TAG], include_deployment_checks=deploy)
+
+
+@pytest.mark.parametrize("deploy", [False, True])
+def test_good_settings_raise_nothing(deploy):
+    assert messages(GOOD, deploy=deploy) == []
+
+
+def test_the_checks_have_a_tag_of_their_own():
+    """``manage.py check --tag migma`` runs them alone, and plain ``check`` runs them too."""
+    assert TAG == "migma"
+    assert TAG not in vars(Tags).values()
+    with ours({}):
+        assert {message.id for message in run_checks()} >= {"migma.W001"}
+
+
+MISSING = "contains white space (a line break at its end is the usual cause: strip it)"
+HTTP = "sends the API key unencrypted: use https, or set ALLOW_HTTP for a sandbox in a trusted network"
+CASES = [
+    ("E001", {"API_KYE": 1}, "MIGMA has the unknown key 'API_KYE'.", "Did you mean 'API_KEY'?"),
+    ("E001", {"timeout": 1}, "MIGMA has the unknown key 'timeout'.", "Did you mean "),
+    ("E001", {7: 1}, "MIGMA has the unknown key 7.", "Did you mean "),
+    (
+        "E002",
+        {"API_KEY": "sk_live_1\n"},
+        f"MIGMA['API_KEY'] {MISSING}.",
+        "Copy the key from Migma's dashboard again; .strip() what you read from a file.",
+    ),
+    (
+        "E003",
+        {"PROVIDER_TYPE": "smtp"},
+        "MIGMA['PROVIDER_TYPE'] must be one of ses, resend, sendgrid, mailgun, migma, not 'smtp'.",
+        "Leave it out to let Migma choose, unless you connected a provider of your own there.",
+    ),
+    (
+        "E004",
+        {"API_URL": "http://sandbox:8026"},
+        f"MIGMA['API_URL'] {HTTP}.",
+        "Leave API_URL out to talk to Migma; a sandbox on this machine may use http.",
+    ),
+    (
+        "E004",
+        {"API_URL": 7},
+        "MIGMA['API_URL'] must be a string, not int.",
+        "Leave API_URL out to talk to Migma; a sandbox on this machine may use http.",
+    ),
+    (
+        "E005",
+        {"PROJECT_ID": "p/1"},
+        "MIGMA['PROJECT_ID'] must be the id of a Migma project (letters and digits), not 'p/1'.",
+        "Copy the id from Migma's dashboard or API.",
+    ),
+    (
+        "E005",
+        {"LAYOUT_EMAIL_ID": "layout"},
+        "MIGMA['LAYOUT_EMAIL_ID'] must be the id of a stored email, 24 hex digits, not 'layout'.",
+        "Copy the id from Migma's dashboard or API.",
+    ),
+    (
+        "E006",
+        {"MAX_RETRIES": "4"},
+        "MIGMA['MAX_RETRIES'] must be a whole number from 0, not '4'.",
+        "The default is 4.",
+    ),
+    (
+        "E006",
+        {"REPLY_TO": "nobody"},
+        "MIGMA['REPLY_TO'] must be one address, such as hello@example.com or Example <hello@example.com>.",
+        "The default is None.",
+    ),
+    (
+        "W001",
+        {"API_KEY": ""},
+        "There is no API key for Migma; sending will fail.",
+        "Set MIGMA['API_KEY'], for instance from an environment variable.",
+    ),
+    (
+        "W002",
+        {"FROM_EMAIL": "shop@example.com"},
+        "Readers will see the bare address as the sender's name.",
+        "Set MIGMA['FROM_NAME'], or write the sender as 'Example <hello@example.com>'.",
+    ),
+    (
+        "W003",
+        {"LAYOUT_EMAIL_ID": None},
+        "Migma has no way to send mail with a body of its own.",
+        "Set MIGMA['LAYOUT_EMAIL_ID'], or MIGMA['PROJECT_ID'], or silence this if all mail has a template_id.",
+    ),
+    (
+        "W004",
+        {"FROM_EMAIL": "Shop <webmaster@localhost>"},
+        "Mail would be sent from webmaster@localhost.",
+        "Set DEFAULT_FROM_EMAIL or MIGMA['FROM_EMAIL'] to an address of a domain verified at Migma.",
+    ),
+    (
+        "W005",
+        {"ALLOW_HTTP": True},
+        "ALLOW_HTTP lets the API key travel unencrypted.",
+        "Use it for a sandbox in a neighbouring container only.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("number", "change", "text", "hint"), CASES)
+def test_a_faulty_setting_is_told_with_its_place_and_what_to_do(number, change, text, hint):
+    """That message and no other."""
+    [message] = messages(GOOD | change)
+    assert (message.id, message.msg) == (f"migma.{number}", text)
+    assert message.hint == hint or (hint.endswith(" ") and message.hint.startswith(hint))
+    assert message.is_serious() is number.startswith("E")
+
+
+DEPLOY = [
+    (
+        "E007",
+        {"API_KEY": None},
+        "A deployed site needs an API key for Migma.",
+        "Set MIGMA['API_KEY'] in the environment that sends mail.",
+    ),
+    ("E008", {"ALLOW_HTTP": True}, "A deployed site must not send its API key unencrypted.", "Remove ALLOW_HTTP."),
+    (
+        "W006",
+        {"API_URL": "http://127.0.0.1:8026/v1"},
+        "API_URL is a sandbox on this machine (http://127.0.0.1:8026/v1).",
+        "Remove API_URL from the deployed settings.",
+    ),
+    (
+        "W007",
+        {"REDIRECT_TO": "test@example.com"},
+        "All mail is redirected to one address by REDIRECT_TO.",
+        "Right for staging; remove REDIRECT_TO in production.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("number", "change", "text", "hint"), DEPLOY)
+def test_what_only_matters_on_a_deployed_site_is_told_there_only(number, change, text, hint):
+    here, there = messages(GOOD | change), messages(GOOD | change, deploy=True)
+    assert f"migma.{number}" not in {message.id for message in here}
+    [message] = [message for message in there if message not in here]
+    assert (message.id, message.msg, message.hint) == (f"migma.{number}", text, hint)
+    assert message.is_serious() is number.startswith("E")
+
+
+def test_the_tables_hold_every_check():
+    ids = {f"{kind}{number:03}" for kind, last in (("E", 8), ("W", 7)) for number in range(1, last + 1)}
+    assert {number for number, *_ in CASES + DEPLOY} == ids
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"API_KEY": lambda: pytest.fail("called")},
+        {"FROM_EMAIL": "shop@example.com", "FROM_NAME": "Shop"},
+        {"LAYOUT_EMAIL_ID": "", "PROJECT_ID": "p1"},
+        {"API_URL": "http://localhost:8026/v1"},
+        {"API_URL": "https://api.example/v1"},
+        {"ALLOW_HTTP": False},
+        {"TIMEOUT": [1, 2], "IGNORE_UNSUPPORTED_FEATURES": ["tags"]},
+        {"REDIRECT_TO": "test@example.com"},
+        {"PROVIDER_TYPE": None},
+    ],
+)
+def test_what_is_all_right_is_not_complained_about(change):
+    """A callable key, for one, is not even called."""
+    assert messages(GOOD | change) == []
+
+
+def test_a_broken_address_is_no_sandbox():
+    """It is told once, as an error."""
+    assert [message.id for message in messages(GOOD | {"API_URL": "nonsense"}, deploy=True)] == ["migma.E004"]
+
+
+@pytest.mark.parametrize(
+    ("sender", "ids"),
+    [
+        ("Shop <shop@example.com>", []),
+        ("shop@example.com", ["migma.W002"]),
+        ("webmaster@localhost", ["migma.W002", "migma.W004"]),
+        ("no address", ["migma.W002"]),
+    ],
+)
+def test_without_from_email_djangos_own_sender_is_judged(sender, ids):
+    with override_settings(DEFAULT_FROM_EMAIL=sender):
+        assert sorted(message.id for message in messages(GOOD | {"FROM_EMAIL": None})) == ids
+
+
+@pytest.mark.parametrize("migma", [None, "sk_live_1", ["API_KEY"]])
+def test_a_setting_that_is_no_dict_is_told(migma):
+    texts = {message.id: (message.msg, message.hint) for message in messages(migma)}
+    assert texts.keys() == {"migma.E001", "migma.W001", "migma.W003"}
+    assert texts["migma.E001"] == ("MIGMA must be a dict.", "Write MIGMA = {'API_KEY': ...}.")
+
+
+def test_no_setting_at_all_is_a_missing_key():
+    with ours({}):
+        del settings.MIGMA
+        assert {number for number, _ in found()} == {"migma.W001", "migma.W003"}
+
+
+def test_no_check_shows_the_key():
+    for key in ("sk_live_1\n", "sk_live_1😀"):
+        assert "sk_live_1" not in repr(messages(GOOD | {"API_KEY": key}))
+
+
+OTHERS = [
+    "django.core.mail.backends.locmem.EmailBackend",
+    "no.such.Backend",
+    "nonsense",
+    "",
+    f"{__name__}.NOT_A_CLASS",
+]
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+@pytest.mark.parametrize("deploy", [False, True])
+def test_silent_where_no_mailer_uses_our_backend(backend, deploy):
+    """The app may stand in INSTALLED_APPS for its commands only, and Django itself tells of backends not found."""
+    assert messages({"API_KYE": 1}, backend=backend, deploy=deploy) == []
+
+
+def test_a_subclass_counts_as_ours():
+    faulty = GOOD | {"MAX_RETRIES": -1}
+    assert [message.id for message in messages(faulty, backend=f"{__name__}.Subclass")] == ["migma.E006"]
+
+
+def test_the_check_command_fails_for_errors():
+    with ours(GOOD | {"MAX_RETRIES": -1}), pytest.raises(SystemCheckError) as caught:
+        call_command("check", tags=[TAG])
+    assert "(migma.E006) MIGMA['MAX_RETRIES'] must be a whole number from 0, not -1." in str(caught.value)
+    assert "HINT: The default is 4." in str(caught.value)
+
+
+def test_the_check_command_fails_for_a_missing_key_before_a_deployment_only(capsys):
+    """Images are built without secrets."""
+    with ours(GOOD | {"API_KEY": ""}):
+        call_command("check", tags=[TAG])
+        assert "migma.W001" in capsys.readouterr().err
+        with pytest.raises(SystemCheckError, match=r"migma\.E007"):
+            call_command("check", tags=[TAG], deploy=True)
+
+
+@needs_mailers
+def test_options_of_a_mailer_are_judged_with_its_alias():
+    told = messages(GOOD, news={"max_retries": -1, "time_out": 1, "api_url": "nonsense"})
+    assert sorted((message.id, message.msg) for message in told) == [
+        ("migma.E001", "MAILERS['news']['OPTIONS'] has the unknown key 'time_out'."),
+        ("migma.E004", "MAILERS['news'] OPTIONS['api_url'] must look like https://api.migma.ai/v1."),
+        ("migma.E006", "MAILERS['news'] OPTIONS['max_retries'] must be a whole number from 0, not -1."),
+    ]
+    [unknown] = [message for message in told if message.id == "migma.E001"]
+    assert unknown.hint == "Did you mean 'timeout'?"
+
+
+@needs_mailers
+def test_an_option_makes_good_what_the_setting_lacks():
+    """Each mailer is judged by what is in force for it."""
+    options = {"api_key": "sk_live_1", "from_email": "Shop <shop@example.com>", "project_id": "p1"}
+    with override_settings(MIGMA={}, MAILERS={"default": {"BACKEND": BACKEND, "OPTIONS": options}}):
+        assert found(deploy=True) == []
+
+
+@needs_mailers
+def test_the_same_is_told_once_for_several_aliases():
+    told = messages(GOOD | {"MAX_RETRIES": -1, "API_KEY": ""}, news={}, receipts={})
+    assert sorted(message.id for message in told) == ["migma.E006", "migma.W001"]
+
+
+@needs_mailers
+def test_mailers_of_others_are_left_alone():
+    """Also one without a backend, which means SMTP."""
+    mailers = {
+        "default": {"BACKEND": BACKEND},
+        "smtp": {"OPTIONS": {"host": "localhost"}},
+        "console": {"BACKEND": "django.core.mail.backends.console.EmailBackend", "OPTIONS": {"stream": None}},
+    }
+    with override_settings(MIGMA=GOOD, MAILERS=mailers):
+        assert found() == []
+
+
+@needs_mailers
+@pytest.mark.parametrize(("backend", "ids"), [(BACKEND, ["migma.E006"]), (OTHERS[0], [])])
+def test_where_a_site_still_uses_email_backend_that_counts(backend, ids):
+    """Without a warning of ours: Django has warned where the site sets it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        with override_settings(MIGMA=GOOD | {"MAX_RETRIES": -1}, MAILERS={}):
+            del settings.MAILERS
+            with override_settings(EMAIL_BACKEND=backend):
+                assert found_without_a_warning() == ids
+
+
+def found_without_a_warning():
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        ids = [number for number, _ in found()]
+    assert warned == []
+    return ids

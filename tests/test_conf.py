@@ -1,0 +1,325 @@
+"""Settings and mailer options become one checked Config."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import traceback
+
+import django
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from django_migma.api.endpoint import API_URL, Secret
+from django_migma.conf import OPTION_NAMES, SETTINGS, Config, is_set, load, place_of, problem_of, value_of
+from django_migma.exceptions import ConfigurationError
+
+KEY = "sk_live_do_not_show_me"
+ID = "665f1c2ab7d3e4f5a6b70001"
+
+# Each setting: its default, a value, another value, both as they stand in the Config.
+EXAMPLES = {
+    "API_URL": (API_URL, "https://a.example/v1", "http://localhost:8026/v1"),
+    "ALLOW_HTTP": (False, True, False),
+    "FROM_EMAIL": (None, "Shop <shop@example.com>", "other@example.com"),
+    "FROM_NAME": (None, "Shop", "Other"),
+    "REPLY_TO": (None, "help@example.com", "Help <other@example.com>"),
+    "PROVIDER_TYPE": (None, "ses", "migma"),
+    "PROJECT_ID": (None, "p-1_a", ID),
+    "LAYOUT_EMAIL_ID": (None, ID, ID.upper()),
+    "TRANSACTIONAL": (None, True, False),
+    "REDIRECT_TO": (None, "test@example.com", "Test <other@example.com>"),
+    "TIMEOUT": ((3.05, 10), (1, 2), (0.5, 30.0)),
+    "MAX_RETRIES": (4, 0, 9),
+    "RETRY_DEADLINE": (20, 0.5, 60),
+    "MAX_CONCURRENCY": (16, 1, 64),
+    "IGNORE_UNSUPPORTED_FEATURES": (frozenset(), True, False),
+    "FAIL_SILENTLY": (False, True, False),
+}
+EACH = pytest.mark.parametrize("name", EXAMPLES)
+
+
+@pytest.fixture(autouse=True)
+def _only_a_key(settings):
+    """Of the suite's own settings, none but a key is in force."""
+    settings.MIGMA = {"API_KEY": KEY}
+
+
+def loaded(name, options=None, **migma):
+    """What the Config says of one setting."""
+    with override_settings(MIGMA={"API_KEY": KEY, **migma}):
+        return getattr(load(options or {}), name.lower())
+
+
+def test_the_table_holds_every_setting():
+    """Also the Config and the options of a mailer: a setting that is read somewhere can be set everywhere."""
+    assert EXAMPLES.keys() | {"API_KEY"} == SETTINGS.keys()
+    assert {item.name for item in dataclasses.fields(Config)} == OPTION_NAMES == {name.lower() for name in SETTINGS}
+
+
+@EACH
+def test_a_setting_has_its_default(name):
+    default, _, _ = EXAMPLES[name]
+    assert loaded(name) == default
+
+
+@EACH
+def test_a_key_of_the_setting_is_read(name):
+    _, value, other = EXAMPLES[name]
+    assert loaded(name, **{name: value}) == value
+    assert loaded(name, **{name: other}) == other
+
+
+@EACH
+def test_an_option_of_the_mailer_beats_the_setting(name):
+    _, value, other = EXAMPLES[name]
+    assert loaded(name, {name.lower(): other}, **{name: value}) == other
+    assert loaded(name, {name.lower(): value}) == value
+
+
+@EACH
+@pytest.mark.parametrize("unset", [None, ""])
+def test_none_and_empty_mean_unset(name, unset):
+    """So that an empty environment variable is as good as none."""
+    default, value, _ = EXAMPLES[name]
+    assert loaded(name, **{name: unset}) == default
+    assert loaded(name, {name.lower(): unset}, **{name: value}) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("TIMEOUT", 5, (5, 5)),
+        ("TIMEOUT", 0.5, (0.5, 0.5)),
+        ("TIMEOUT", [1, 2], (1, 2)),
+        ("IGNORE_UNSUPPORTED_FEATURES", ["tags", "headers:X-Foo"], frozenset({"tags", "headers:X-Foo"})),
+        ("IGNORE_UNSUPPORTED_FEATURES", {"tags"}, frozenset({"tags"})),
+        ("IGNORE_UNSUPPORTED_FEATURES", ("tags",), frozenset({"tags"})),
+        ("IGNORE_UNSUPPORTED_FEATURES", [], frozenset()),
+    ],
+)
+def test_handy_spellings_come_to_one(name, value, expected):
+    assert loaded(name, **{name: value}) == expected
+    assert loaded(name, {name.lower(): value}) == expected
+
+
+WHOLE = "must be a whole number from {}, not {!r}"
+SECONDS = "must be a number of seconds above 0, not {!r}"
+PAIR = "must be seconds above 0, or a pair of them (connect, read), not {!r}"
+ADDRESS = "must be one address, such as hello@example.com or Example <hello@example.com>"
+PROVIDER = "must be one of ses, resend, sendgrid, mailgun, migma, not {!r}"
+BAD = [
+    ("API_KEY", "sk 1", "contains white space (a line break at its end is the usual cause: strip it)"),
+    ("API_KEY", b"sk_1", "must be a string or a callable that returns one, not bytes"),
+    ("API_URL", 7, "must be a string, not int"),
+    ("API_URL", "nonsense", f"must look like {API_URL}"),
+    (
+        "API_URL",
+        "http://sandbox:8026/v1",
+        "sends the API key unencrypted: use https, or set ALLOW_HTTP for a sandbox in a trusted network",
+    ),
+    *(
+        (name, value, f"must be True or False, not {value!r}")
+        for name in ("ALLOW_HTTP", "TRANSACTIONAL", "FAIL_SILENTLY")
+        for value in ("yes", 1, 0)
+    ),
+    *((name, "nobody", ADDRESS) for name in ("FROM_EMAIL", "REPLY_TO", "REDIRECT_TO")),
+    ("REPLY_TO", "a@example.com, b@example.com", ADDRESS),
+    ("REPLY_TO", ["a@example.com"], ADDRESS),
+    ("FROM_NAME", 7, "must be a string, not int"),
+    ("PROVIDER_TYPE", "smtp", PROVIDER.format("smtp")),
+    ("PROVIDER_TYPE", ["ses"], PROVIDER.format(["ses"])),
+    ("PROJECT_ID", "p/1", "must be the id of a Migma project (letters and digits), not 'p/1'"),
+    ("PROJECT_ID", "--", "must be the id of a Migma project (letters and digits), not '--'"),
+    ("PROJECT_ID", "é", "must be the id of a Migma project (letters and digits), not 'é'"),
+    ("PROJECT_ID", 7, "must be the id of a Migma project (letters and digits), not 7"),
+    ("LAYOUT_EMAIL_ID", "welcome", "must be the id of a stored email, 24 hex digits, not 'welcome'"),
+    *(("TIMEOUT", value, PAIR.format(value)) for value in ("5", 0, -1, True, (1,), (1, 2, 3), (1, None), ())),
+    ("TIMEOUT", float("nan"), PAIR.format(float("nan"))),
+    *(("MAX_RETRIES", value, WHOLE.format(0, value)) for value in (-1, 1.5, "3", True, 4.0)),
+    *(("MAX_CONCURRENCY", value, WHOLE.format(1, value)) for value in (0, "3", 16.0)),
+    *(("RETRY_DEADLINE", value, SECONDS.format(value)) for value in (0, -1, "20", True, float("inf"))),
+    *(
+        ("IGNORE_UNSUPPORTED_FEATURES", value, f"must be a list of feature names, or True, not {value!r}")
+        for value in ("tags", [1], {"tags": True}, 1)
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "problem"), BAD)
+def test_a_value_that_cannot_be_is_refused_with_its_place(name, value, problem):
+    """Whether it stands in MIGMA or in the options of a mailer."""
+    options = {name.lower(): value}
+    assert problem_of(name, options) == problem
+    with pytest.raises(ConfigurationError) as caught:
+        load(options)
+    assert str(caught.value) == f"OPTIONS['{name.lower()}'] {problem}."
+    with override_settings(MIGMA={"API_KEY": KEY, name: value}):
+        assert problem_of(name, {}) == problem
+        with pytest.raises(ConfigurationError) as caught:
+            load({})
+    assert str(caught.value) == f"MIGMA['{name}'] {problem}."
+
+
+def test_under_an_alias_the_error_is_what_django_raises_there():
+    """With the alias in the text, and InvalidMailer where Django has it."""
+    with pytest.raises(ConfigurationError) as caught:
+        load({"max_retries": -1}, "news")
+    assert str(caught.value) == ("MAILERS['news']: OPTIONS['max_retries'] must be a whole number from 0, not -1.")
+    assert isinstance(caught.value, ImproperlyConfigured)
+    assert ("InvalidMailer" in {kind.__name__ for kind in type(caught.value).__mro__}) is (django.VERSION >= (6, 1))
+
+
+def test_allow_http_lets_the_address_pass():
+    """From whichever place it comes, but only when it is plainly True."""
+    url = {"api_url": "http://sandbox:8026/v1"}
+    assert load(url | {"allow_http": True}).api_url == "http://sandbox:8026/v1"
+    with override_settings(MIGMA={"API_KEY": KEY, "ALLOW_HTTP": True}):
+        assert load(url).allow_http is True
+        with pytest.raises(ConfigurationError, match=r"^OPTIONS\['api_url'\] sends the API key unencrypted"):
+            load(url | {"allow_http": False})
+    assert problem_of("API_URL", url | {"allow_http": "yes"}) != ""
+
+
+def test_override_settings_takes_effect_at_once():
+    """Nothing is frozen at import."""
+    with override_settings(MIGMA={"API_KEY": KEY, "FROM_NAME": "One"}):
+        assert load({}).from_name == "One"
+        with override_settings(MIGMA={"API_KEY": KEY, "FROM_NAME": "Two"}):
+            assert load({}).from_name == "Two"
+        assert load({}).from_name == "One"
+    assert load({}).from_name is None
+
+
+@pytest.mark.parametrize("migma", [None, [], "sk_1", 7])
+def test_a_setting_that_is_no_dict_says_nothing(settings, migma):
+    """The system check says that it should be one; options work all the same."""
+    settings.MIGMA = migma
+    assert value_of("MAX_RETRIES", {}) == 4
+    assert load({"api_key": KEY}).max_retries == 4
+
+
+def test_no_setting_at_all_is_no_error(settings):
+    del settings.MIGMA
+    assert value_of("API_KEY", {}) is None
+    assert load({"api_key": KEY}).api_key == KEY
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, False), ("", False), (0, True), (False, True), ([], True), (" ", True)]
+)
+def test_only_none_and_the_empty_string_say_nothing(value, expected):
+    assert is_set(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({}, "MIGMA['FROM_NAME']"),
+        ({"from_name": ""}, "MIGMA['FROM_NAME']"),
+        ({"from_name": "A"}, "OPTIONS['from_name']"),
+    ],
+)
+def test_a_place_is_where_the_value_in_force_stands(options, place):
+    assert place_of("FROM_NAME", options) == place
+
+
+class Vault:
+    """A callable key that counts how often it is asked."""
+
+    def __init__(self, answer=KEY):
+        self.answer = answer
+        self.asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        return self.answer
+
+
+def test_a_callable_key_is_called_once_per_load(settings):
+    """And never while settings are checked."""
+    vault, other = Vault(), Vault("sk_other")
+    settings.MIGMA = {"API_KEY": vault}
+    assert problem_of("API_KEY", {}) == ""
+    assert problem_of("API_KEY", {"api_key": other}) == ""
+    assert (vault.asked, other.asked) == (0, 0)
+    assert load({}).api_key == KEY
+    assert load({"api_key": other}).api_key == "sk_other"
+    assert (vault.asked, other.asked) == (1, 1)
+
+
+def test_a_rotated_key_is_used_from_the_next_call_on(settings):
+    vault = Vault()
+    settings.MIGMA = {"API_KEY": vault}
+    load({})
+    vault.answer = "sk_new"
+    assert load({}).api_key == "sk_new"
+
+
+ADVICE = "Take it from Migma's dashboard, and keep it out of the code."
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "is not set, and nothing can be sent without a key"),
+        ("", "is not set, and nothing can be sent without a key"),
+        (f"{KEY}\n", "contains white space (a line break at its end is the usual cause: strip it)"),
+        (KEY.encode(), "must be a string or a callable that returns one, not bytes"),
+    ],
+)
+def test_a_callable_may_give_no_key(settings, answer, problem):
+    settings.MIGMA = {"API_KEY": Vault(answer)}
+    with pytest.raises(ConfigurationError) as caught:
+        load({})
+    assert str(caught.value) == f"MIGMA['API_KEY'] {problem}. {ADVICE}"
+
+
+@pytest.mark.parametrize("migma", [{}, {"API_KEY": None}, {"API_KEY": ""}])
+@pytest.mark.parametrize(("alias", "start"), [(None, ""), ("news", "MAILERS['news']: ")])
+def test_without_a_key_nothing_can_be_sent(settings, migma, alias, start):
+    settings.MIGMA = migma
+    with pytest.raises(ConfigurationError) as caught:
+        load({}, alias)
+    assert str(caught.value) == (
+        f"{start}MIGMA['API_KEY'] is not set, and nothing can be sent without a key. {ADVICE}"
+    )
+
+
+def test_a_failing_vault_is_heard(settings):
+    """Its error comes through as it is."""
+
+    def vault():
+        raise LookupError("sealed")
+
+    settings.MIGMA = {"API_KEY": vault}
+    with pytest.raises(LookupError, match="sealed"):
+        load({})
+
+
+def test_a_config_does_not_show_its_key():
+    config = load({})
+    assert isinstance(config.api_key, Secret)
+    assert config.api_key == KEY
+    assert KEY not in repr(config) + str(config) + repr(vars(config)) + f"{config.api_key}"
+    assert KEY.encode() not in pickle.dumps(config)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}😀", KEY.encode()])
+@pytest.mark.parametrize("wrapped", [lambda key: key, Vault])
+def test_no_error_shows_the_key(settings, key, wrapped):
+    """Neither its text nor the variables of our frames."""
+    settings.MIGMA = {"API_KEY": wrapped(key)}
+    with pytest.raises(ConfigurationError, match=r"^MIGMA\['API_KEY'\] ") as caught:
+        load({})
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in told.stack if frame.filename.endswith("/django_migma/conf.py")]
+    assert ours
+    assert KEY not in f"{caught.value} {ours}"
+
+
+def test_a_config_does_not_change():
+    """One call works with one set of values."""
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'timeout'"):
+        load({}).timeout = (1, 1)

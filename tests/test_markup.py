@@ -1,0 +1,199 @@
+"""Between plain text and HTML, and between documents and their parts."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from django.utils.safestring import SafeString
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_migma.markup import (
+    html_of_text,
+    inner_body,
+    text_of_html,
+    text_without_placeholders,
+    without_placeholders,
+    without_tags,
+)
+
+
+def link(url, text=None):
+    return f'<a href="{url}">{text or url}</a>'
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("Hello", "<p>Hello</p>"),
+        ("One\nTwo", "<p>One<br>Two</p>"),
+        ("One\r\nTwo\rThree", "<p>One<br>Two<br>Three</p>"),
+        ("One\n\nTwo\n\n\n\nThree", "<p>One</p>\n\n<p>Two</p>\n\n<p>Three</p>"),
+        ('<b>&amp; "it\'s"', "<p>&lt;b&gt;&amp;amp; &quot;it&#x27;s&quot;</p>"),
+        ("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"),
+        ("", "<p></p>"),
+    ],
+)
+def test_text_is_escaped_and_keeps_its_paragraphs(text, html):
+    assert html_of_text(text) == html
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("https://example.com", link("https://example.com")),
+        ("HTTP://EXAMPLE.COM/A", link("HTTP://EXAMPLE.COM/A")),
+        ("See https://example.com/a.", f"See {link('https://example.com/a')}."),
+        ("https://example.com/a, or?", f"{link('https://example.com/a')}, or?"),
+        ("https://example.com/a?!...", f"{link('https://example.com/a')}?!..."),
+        ("(https://example.com/a)", f"({link('https://example.com/a')})"),
+        ("(https://example.com/a).", f"({link('https://example.com/a')})."),
+        ("https://example.com/a_(b)", link("https://example.com/a_(b)")),
+        ("(https://example.com/a_(b))", f"({link('https://example.com/a_(b)')})"),
+        ("[https://example.com/a[1]]", f"[{link('https://example.com/a[1]')}]"),
+        ("{https://example.com/{a}}", f"{{{link('https://example.com/{a}')}}}"),
+        ("<https://example.com/a>", f"&lt;{link('https://example.com/a')}&gt;"),
+        ('"https://example.com/a"', f"&quot;{link('https://example.com/a')}&quot;"),
+        ("'https://example.com/a'", f"&#x27;{link('https://example.com/a')}&#x27;"),
+        ("https://example.com/o'neil", link("https://example.com/o&#x27;neil")),
+        ("https://example.com/?a=1&b=2", link("https://example.com/?a=1&amp;b=2")),
+        ("https://example.com/?a=1&amp;b=2", link("https://example.com/?a=1&amp;amp;b=2")),
+        ("https://example.com/é", link("https://example.com/é")),
+        ("https://a.example https://b.example", f"{link('https://a.example')} {link('https://b.example')}"),
+        ("https://a.example\nhttps://b.example", f"{link('https://a.example')}<br>{link('https://b.example')}"),
+        ("http://...", f"{link('http://')}..."),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ("example.com and bob@example.com", "example.com and bob@example.com"),
+        ("https:// alone", "https:// alone"),
+    ],
+)
+def test_web_addresses_are_clickable(text, html):
+    """Without the punctuation of the sentence around them."""
+    assert html_of_text(text) == f"<p>{html}</p>"
+
+
+def test_the_html_is_safe_for_templates():
+    """They must not escape it again."""
+    assert isinstance(html_of_text("a"), SafeString)
+
+
+class Tags(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.found = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, [name for name, _ in attrs]))
+        assert all(value.lower().startswith(("http://", "https://")) for _, value in attrs)
+
+
+@given(
+    st.text()
+    | st.lists(st.sampled_from(["<script", ">", "https://a", "/", '"', "'", "&", "<", "(", ")", "\n", " "])).map(
+        "".join
+    )
+)
+def test_no_text_becomes_markup(text):
+    """Three kinds of tags come out, all ours, and the same each time."""
+    html = html_of_text(text)
+    assert "<script" not in html
+    allowed = [("p", []), ("br", []), ("a", ["href"])]
+    assert all(tag in allowed for tag in Tags(html).found)
+    assert html_of_text(text) == html
+
+
+@pytest.mark.parametrize(
+    ("html", "inner"),
+    [
+        ("<p>Hi</p>", "<p>Hi</p>"),
+        ("", ""),
+        ("<html><head><title>T</title></head><body><p>Hi</p></body></html>", "<p>Hi</p>"),
+        ("<BODY class=a>\n<p>Hi</p>\n</BODY>", "\n<p>Hi</p>\n"),
+        ("<body title='a > b' data-x=\"</body>\">Hi</body>", "Hi"),
+        ("<!-- <body>no</body> --><body>Hi</body>", "Hi"),
+        ("<body>Hi<!-- </body> --> you</body>", "Hi<!-- </body> --> you"),
+        ("<head><script>'<body>'</script></head>\n<body>Hi</body>", "Hi"),
+        ("<head><style>/* <body> */</style></head><body>Hi</body>", "Hi"),
+        ("<body>one<body>two</body>", "one<body>two"),
+        ("<body>Hi", "Hi"),
+        ("</body><p>Hi", "</body><p>Hi"),
+        ("<body/>Hi", "Hi"),
+        ("<html>\r\n<body\n  class='a'\n>\r\nÄ 😀\n</body>\n</html>", "\r\nÄ 😀\n"),
+        ("<p>a &lt;body&gt; b</p>", "<p>a &lt;body&gt; b</p>"),
+        ("<!DOCTYPE html><html><p>Hi</p></html>", "<!DOCTYPE html><html><p>Hi</p></html>"),
+    ],
+)
+def test_the_inner_body_is_what_a_browser_would_show(html, inner):
+    """Of a whole document; a fragment stays as it is."""
+    assert inner_body(html) == inner
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("Hi", "Hi"),
+        ("<p>One</p><p>Two</p>", "One\n\nTwo"),
+        ("<h1>One</h1>\n\n\n<div><div><p>Two</p></div></div>", "One\n\nTwo"),
+        ("One<br>Two<br/>Three", "One\nTwo\nThree"),
+        ("<ul><li>One</li><li>Two</li></ul>", "- One\n\n- Two"),
+        ("a\n   b\t c <b>d</b>", "a b c d"),
+        ("Tom &amp; Ann &lt;3 &#8364;", "Tom & Ann <3 €"),
+        ("<style>p{}</style><p>Hi</p><script>alert('x')</script>", "Hi"),
+        ("<head><title>T</title></head><body>Hi</body>", "Hi"),
+        ("<head><title>T</title><body><p>Hi</p>", "Hi"),
+        ("<html><head><meta charset=utf-8><title>T</title><body>Hi</body></html>", "Hi"),
+        ("<template>no<template>no</template></template>Hi</style>", "Hi"),
+        ("<!-- no -->Hi", "Hi"),
+        ('<a href="https://example.com/a">Open</a>!', "Open (https://example.com/a)!"),
+        ('<a href="http://example.com/a">Open</a>', "Open (http://example.com/a)"),
+        ('<a href="https://example.com">See https://example.com here</a>', "See https://example.com here"),
+        ('<a href="https://example.com/?a=1&amp;b=2"><b>Op</b>en</a>', "Open (https://example.com/?a=1&b=2)"),
+        ('<a href="mailto:a@example.org">Write</a> <a>none</a> <a href>empty</a>', "Write none empty"),
+        ('<a href="https://example.com/a">never closed', "never closed"),
+        ("</a>Hi</p>", "Hi"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "ab\n\nc"),
+        ("", ""),
+    ],
+)
+def test_html_as_text_for_readers(html, text):
+    """Blocks on lines of their own, links followed by their address, nothing that a browser hides."""
+    assert text_of_html(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "neutral"),
+    [
+        ("{{name}}", "&#123;&#123;name}}"),
+        ("{{{name}}}", "&#123;&#123;&#123;name}}}"),
+        ("{ {name}} {% tag %} {a}", "{ {name}} {% tag %} {a}"),
+        ("{{a}}{{b}}", "&#123;&#123;a}}&#123;&#123;b}}"),
+        ("", ""),
+    ],
+)
+def test_what_a_customer_typed_is_no_placeholder(html, neutral):
+    """It reads the same."""
+    assert without_placeholders(html) == neutral
+
+
+@given(st.text("{}a &#123;"))
+def test_no_pair_of_braces_is_left(text):
+    assert "{{" not in without_placeholders(text)
+    assert "{{" not in text_without_placeholders(text)
+    assert text_without_placeholders(text).replace("\u2060", "") == text
+
+
+def test_a_subject_gets_a_word_joiner():
+    """It has no entities."""
+    assert text_without_placeholders("{{{a}}} {b}") == "{\u2060{\u2060{a}}} {b}"
+
+
+@pytest.mark.parametrize(
+    ("text", "tagless"),
+    [('<b>Tom</b> & "Ann"', '&lt;b>Tom&lt;/b> & "Ann"'), ("a << b", "a &lt;&lt; b"), ("a > b", "a > b"), ("", "")],
+)
+def test_a_layouts_text_can_start_no_tag(text, tagless):
+    """And keeps everything else, in case that Migma escapes it."""
+    assert without_tags(text) == tagless
