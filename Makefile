@@ -40,7 +40,7 @@ build: $(VENV)/.build ## Build the distributions, check them, list the wheel
 
 clean: ## Remove what these verbs have made
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		example_project/.ruff_cache example_project/demo.sqlite3
+		example_project/.ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE): pyproject.toml $(wildcard requirements/*.txt)

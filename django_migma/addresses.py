@@ -49,6 +49,13 @@ def parse(value: object, place: str) -> Address:
     raise InvalidAddress(f"{place} {address}. Give one address, such as bob@example.com or Bob <bob@example.com>.")
 
 
+def split(value: object) -> list[str]:
+    """The addresses in a string that may hold several, as strings; what cannot be told apart stays together."""
+    text = str(value)
+    header = None if "," not in text or _has_control(text) else _header(text)
+    return [str(address) for address in header.addresses] if header is not None else [text]
+
+
 @lru_cache(maxsize=128)
 def _parsed(text: str) -> Address | str:
     """The address, or what is wrong with it. Cached, since senders with a display name come again and again."""

@@ -88,15 +88,18 @@ def known_settings(mailer: Mailer) -> Iterator[CheckMessage]:
     if not isinstance(found, Mapping):
         yield Error("MIGMA must be a dict.", hint="Write MIGMA = {'API_KEY': ...}.", id="migma.E001")
         return
-    yield from _unknown("MIGMA", found, SETTINGS)
-    yield from _unknown(f"MAILERS[{mailer.alias!r}]['OPTIONS']", mailer.options, OPTION_NAMES)
+    yield from _unknown("MIGMA", found, SETTINGS, str.upper)
+    yield from _unknown(f"MAILERS[{mailer.alias!r}]['OPTIONS']", mailer.options, OPTION_NAMES, str.lower)
 
 
-def _unknown(place: str, names: Iterable[object], known: Collection[str]) -> Iterator[CheckMessage]:
+def _unknown(
+    place: str, names: Iterable[object], known: Collection[str], in_case: Callable[[str], str]
+) -> Iterator[CheckMessage]:
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0)
-            yield Error(f"{place} has the unknown key {name!r}.", hint=f"Did you mean {near[0]!r}?", id="migma.E001")
+            near = difflib.get_close_matches(in_case(str(name)), known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(sorted(known))}."
+            yield Error(f"{place} has the unknown key {name!r}.", hint=hint, id="migma.E001")
 
 
 @per_mailer()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.utils.functional import Promise
 
 from .addresses import parse
 from .api.endpoint import API_URL, Secret, key_problem, url_problem
@@ -24,7 +25,7 @@ class Setting(NamedTuple):
 
 
 def _text(value: Any) -> str:
-    return "" if isinstance(value, str) else f"must be a string, not {type(value).__name__}"
+    return "" if isinstance(value, str | Promise) else f"must be a string, not {type(value).__name__}"
 
 
 def _boolean(value: Any) -> str:
@@ -134,9 +135,11 @@ def is_set(value: Any) -> bool:
 
 def value_of(name: str, options: Mapping[str, Any]) -> Any:
     """The value of a setting: the mailer's option, else the key of ``MIGMA``, else the default."""
-    if is_set(option := options.get(name.lower())):
-        return option
-    found = _from_settings(name)
+    found = options.get(name.lower())
+    if not is_set(found):
+        found = _from_settings(name)
+    if isinstance(found, Promise):
+        found = str(found)  # a translated FROM_NAME, for instance
     return found if is_set(found) else SETTINGS[name].default
 
 

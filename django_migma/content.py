@@ -99,9 +99,12 @@ def _raw(message: EmailMessage, subject: str, config: Config, *, merges: bool) -
 
 def bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
     """The message's HTML, made from its text where there is none, and its text, which may be empty."""
-    body = plain(force_str(message.body or ""), "body")
+    body = _text(message.body or "", "body")
     if (alternative := html_alternative(message)) is not None:
-        return alternative, "" if message.content_subtype == "html" else body
+        if message.content_subtype == "html":
+            refuse("alternatives", config.ignore_unsupported_features)  # two HTML parts
+            return alternative, ""
+        return alternative, body
     if message.content_subtype == "html":
         return body, ""
     if message.content_subtype != "plain":
@@ -113,8 +116,17 @@ def html_alternative(message: EmailMessage) -> str | None:
     """The first ``text/html`` alternative."""
     for content, mimetype in getattr(message, "alternatives", None) or ():
         if is_html(mimetype):
-            return str(plain(force_str(content), "alternatives"))
+            return _text(content, "The text/html alternative")
     return None
+
+
+def _text(value: Any, path: str) -> str:
+    """Text or bytes in UTF-8 as text. Raises `SerializationError`, which does not show it."""
+    try:
+        text = force_str(value)
+    except UnicodeDecodeError:
+        text = "\udcff"  # refused below, where no exception that holds the body is under way
+    return str(plain(text, path))
 
 
 def is_html(mimetype: str | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import django
 from django.core.exceptions import ImproperlyConfigured
 
@@ -46,25 +48,23 @@ __all__ = [
     "UnsupportedFeature",
 ]
 
+if TYPE_CHECKING or django.VERSION < (6, 1):
+    _InvalidMailer = ImproperlyConfigured
+else:
+    from django.core.mail import InvalidMailer as _InvalidMailer
+
 
 class ConfigurationError(ImproperlyConfigured):
     """A setting is missing or unusable. Outside `MigmaError`: no quiet mode swallows it."""
 
 
-class _MailerConfigurationError(ConfigurationError):
-    """The same for one alias of ``MAILERS``; from Django 6.1 on it is Django's ``InvalidMailer`` as well."""
+class MailerConfigurationError(ConfigurationError, _InvalidMailer):
+    """The same for one alias of ``MAILERS``: from Django 6.1 on also Django's ``InvalidMailer``."""
 
     def __init__(self, text: str = "", *, alias: str | None = None) -> None:
         super().__init__(text if alias is None else f"MAILERS[{alias!r}]: {text}")
 
 
-if django.VERSION >= (6, 1):
-    from django.core.mail import InvalidMailer
-
-    class _MailerConfigurationError(ConfigurationError, InvalidMailer):  # type: ignore[no-redef]
-        __doc__ = _MailerConfigurationError.__doc__
-
-
 def configuration_error(text: str, alias: str | None) -> ConfigurationError:
     """The error for a faulty setting, of the kind that Django raises under this alias."""
-    return _MailerConfigurationError(text, alias=alias) if alias is not None else ConfigurationError(text)
+    return MailerConfigurationError(text, alias=alias) if alias is not None else ConfigurationError(text)

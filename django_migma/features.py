@@ -36,8 +36,9 @@ def refuse(feature: str, ignored: Collection[str] | bool, names: Collection[str]
     if names and not left:
         return
     what = f"{feature} ({', '.join(left)})" if left else feature
+    one = f" (or {f'{feature}:{left[0]}'!r} for one)" if left else ""
     raise UnsupportedFeature(
-        f"This message uses {what}: {REASONS[feature]}. To drop it instead, put {feature!r} into "
+        f"This message uses {what}: {REASONS[feature]}. To drop it instead, put {feature!r}{one} into "
         "MIGMA['IGNORE_UNSUPPORTED_FEATURES'].",
         feature=feature,
     )

@@ -50,7 +50,14 @@ def inner_body(html: str) -> str:
     return html if finder.start is None else html[finder.start : finder.end]
 
 
-class _BodyFinder(HTMLParser):
+class _Parser(HTMLParser):
+    """Python's parser, but ``<![this]>`` is a comment, as in browsers; some versions raise AssertionError there."""
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        return self.parse_bogus_comment(i, report)
+
+
+class _BodyFinder(_Parser):
     """Finds ``<body>`` as a browser would: not in comments, scripts or attributes."""
 
     def __init__(self) -> None:
@@ -88,7 +95,7 @@ def text_of_html(html: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
-class _TextReader(HTMLParser):
+class _TextReader(_Parser):
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[str] = []

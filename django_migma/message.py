@@ -8,26 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.utils.functional import Promise
 
 from .api.types import ACCEPTED_STATUSES
-
-ATTRIBUTES = (
-    "template_id",
-    "conversation_id",
-    "merge_data",
-    "merge_global_data",
-    "esp_extra",
-    "idempotency_key",
-    "tags",
-    "metadata",
-    "send_at",
-    "track_opens",
-    "track_clicks",
-    "envelope_sender",
-    "merge_headers",
-    "merge_metadata",
-)
-"""What may be set on any `EmailMessage`. The names are django-anymail's; the last eight are refused when set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +42,8 @@ class MessageStatus:
 
     def __init__(self) -> None:
         self.recipients: dict[str, RecipientStatus] = {}
-        self.nonce = uuid.uuid4().hex
-        """Sets this mail apart from all others, for the idempotency keys."""
+        self._nonce = ""
+        self._open = False
 
     def __repr__(self) -> str:
         words = ", ".join(sorted(self.status)) or "not sent"
@@ -79,34 +62,53 @@ class MessageStatus:
             return next(iter(ids), None)
         return ids or None
 
-    def accepted(self, address: str) -> bool:
-        """Whether Migma has taken the mail to this address."""
-        return address in self.recipients and self.recipients[address].accepted
+    @property
+    def nonce(self) -> str:
+        """Sets this mail apart from all others, for the idempotency keys. Made when the mail is first sent."""
+        return self._nonce
+
+    def begin_again(self, addresses: Iterable[str]) -> MessageStatus:
+        """The status of another send, to these addresses.
+
+        Where this one failed in part, the mail stays the same: it keeps its nonce, and who has been accepted is not
+        called again. Otherwise it is a new mail; so it is while this one is still under way, as the same object may
+        stand twice in a list. A new object each time, since copies of a message share the old one.
+        """
+        status = MessageStatus()
+        status._nonce = uuid.uuid4().hex
+        if self.recipients and not self._open and not all(old.accepted for old in self.recipients.values()):
+            status._nonce = self._nonce
+            known = {address: self.recipients[address] for address in addresses if address in self.recipients}
+            status.recipients = {address: old for address, old in known.items() if old.accepted}
+        return status
+
+    def set_open(self, *, is_open: bool) -> None:
+        """Note that calls for this mail are under way, or over."""
+        self._open = is_open
+
+
+def status_of(message: EmailMessage) -> MessageStatus:
+    """The status that a message carries; an empty one is attached where there is none."""
+    status = getattr(message, "migma_status", None)
+    return status if isinstance(status, MessageStatus) else attach(message, MessageStatus())
 
 
 def begin(message: EmailMessage, addresses: Iterable[str]) -> MessageStatus:
-    """The status for another send to these addresses: the one of a send that failed in part, else a new one.
+    """Attach the status for another send to these addresses, see `MessageStatus.begin_again`."""
+    return attach(message, status_of(message).begin_again(addresses))
 
-    A send that failed in part is taken up where it stopped: who has been accepted is not called again. Where everyone
-    has been, it is a new mail.
-    """
-    wanted = list(addresses)
-    status = getattr(message, "migma_status", None)
-    if not isinstance(status, MessageStatus) or all(map(status.accepted, wanted)):
-        status = MessageStatus()
-    status.recipients = {address: status.recipients[address] for address in wanted if status.accepted(address)}
-    attach(message, status)
+
+def attach(message: EmailMessage, status: MessageStatus) -> MessageStatus:
+    """Hang a status on a message, under our name and under django-anymail's."""
+    message.migma_status = message.anymail_status = status  # type: ignore[attr-defined]
     return status
 
 
-def attach(message: EmailMessage, status: MessageStatus) -> None:
-    """Hang a status on a message, under our name and under django-anymail's."""
-    message.migma_status = message.anymail_status = status  # type: ignore[attr-defined]
-
-
 def attribute(message: EmailMessage, name: str) -> Any:
-    """An attribute of `ATTRIBUTES`, or None where it says nothing: not there, None, Anymail's ``UNSET``, empty."""
+    """An attribute of ours, or None where it says nothing: not there, None, Anymail's ``UNSET``, empty."""
     value = getattr(message, name, None)
+    if isinstance(value, Promise):
+        value = str(value)
     unset = isinstance(value, type) and value.__name__ == "UNSET"
     empty = isinstance(value, str | list | tuple | dict | set) and not value
     return None if unset or empty else value

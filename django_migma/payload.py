@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from . import content
-from .addresses import Address, parse
+from .addresses import Address, parse, split
 from .api.types import SendRequest
 from .features import refuse
 from .message import attribute
@@ -47,33 +47,38 @@ class Call:
 
 
 def recipients(message: EmailMessage, config: Config) -> list[Address]:
-    """To whom the message goes: ``to``, ``cc``, ``bcc``, each mailbox once; or ``REDIRECT_TO`` where that is set."""
-    if config.redirect_to:
-        return [parse(config.redirect_to, "REDIRECT_TO")] if message.recipients() else []
-    return _true_recipients(message)
+    """To whom the message goes, each mailbox once: ``to``, ``cc``, ``bcc``; or ``REDIRECT_TO`` where that is set."""
+    true = _true_recipients(message)
+    return [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to and true else true
 
 
 def _true_recipients(message: EmailMessage) -> list[Address]:
+    """What ``message.recipients()`` says: Django lets a subclass add to it."""
+    places = {
+        str(value): f"Address {position} in {name!r}"
+        for name in ("bcc", "cc", "to")
+        for position, value in enumerate(getattr(message, name) or (), 1)
+    }
     found: dict[str, Address] = {}
-    for name in ("to", "cc", "bcc"):
-        for position, value in enumerate(getattr(message, name) or (), 1):
-            if value:
-                address = parse(value, f"Address {position} in {name!r}")
-                found.setdefault(address.key, address)
+    for value in message.recipients():
+        address = parse(value, places.get(str(value), "An address of recipients()"))
+        found.setdefault(address.key, address)
     return list(found.values())
 
 
 def build(message: EmailMessage, config: Config) -> list[Call]:
-    """The requests for a message, one per recipient in order.
+    """The requests for a message, one per recipient in order; none for a message to nobody.
 
     Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, and ValueError or
     TypeError as Django does; nothing of the message may be sent then.
     """
-    _refuse_what_migma_cannot_carry(message, config)
     to = recipients(message, config)
+    if not to:
+        return []
+    _refuse_what_migma_cannot_carry(message, config)
     common = _common(message, config)
     by_address = _merge_data(message)
-    shared = plain(attribute(message, "merge_global_data") or {}, "merge_global_data")
+    shared = _variables(attribute(message, "merge_global_data"), "merge_global_data")
     own_names = set(common.variables or ())
     calls = []
     for address in to:
@@ -124,24 +129,32 @@ def _redirected(subject: str, message: EmailMessage) -> str:
 
 
 def _headers(message: EmailMessage) -> dict[str, tuple[str, Any]]:
-    return {name.lower(): (name, value) for name, value in (message.extra_headers or {}).items()}
+    """The message's headers by name in lower case, each with its name as written."""
+    headers: dict[str, tuple[str, Any]] = {}
+    for name, value in (message.extra_headers or {}).items():
+        if str(name).lower() in headers:
+            raise ValueError(f"The header {name} is given twice, in two spellings: leave one of them out.")
+        headers[str(name).lower()] = (str(name), value)
+    return headers
 
 
 def _sender(message: EmailMessage, config: Config) -> Address:
-    """An explicit from (header or argument), else `FROM_EMAIL`, else Django's settings."""
+    """An explicit from (header or argument), else ``FROM_EMAIL``, else Django's settings."""
     defaults = (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)
+    given = message.from_email or settings.DEFAULT_FROM_EMAIL
     if header := _headers(message).get("from"):
-        if message.from_email not in (*defaults, header[1]):
+        if given not in (*defaults, header[1]):
             refuse("envelope_sender", config.ignore_unsupported_features)
         return parse(header[1], "The From header")
-    if config.from_email and message.from_email in defaults:
+    if config.from_email and given in defaults:
         return parse(config.from_email, "FROM_EMAIL")
-    return parse(message.from_email, "from_email")
+    return parse(given, "from_email")
 
 
 def _reply_to(message: EmailMessage, config: Config) -> str | None:
     header = _headers(message).get("reply-to")
-    values = [header[1]] if header else [value for value in message.reply_to or () if value]
+    given = [header[1]] if header else [value for value in message.reply_to or () if value]
+    values = [address for value in given for address in split(value)]
     if len(values) > 1:
         refuse("multiple_reply_to", config.ignore_unsupported_features)
     if values:
@@ -150,9 +163,7 @@ def _reply_to(message: EmailMessage, config: Config) -> str | None:
 
 
 def _extra(message: EmailMessage) -> dict[str, Any]:
-    extra = plain(attribute(message, "esp_extra") or {}, "esp_extra")
-    if not isinstance(extra, dict):
-        raise TypeError(f"esp_extra must be a dict, not {type(extra).__name__}.")
+    extra = _variables(attribute(message, "esp_extra"), "esp_extra")
     if taken := sorted(_OURS & extra.keys()):
         raise ValueError(f"esp_extra may not set {', '.join(taken)}: use the message's own attributes for that.")
     return extra
@@ -160,10 +171,20 @@ def _extra(message: EmailMessage) -> dict[str, Any]:
 
 def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:
     data = attribute(message, "merge_data") or {}
+    if not isinstance(data, Mapping):
+        raise TypeError(f"merge_data must be a dict of dicts by address, not {type(data).__name__}.")
     return {
-        parse(address, "A key of merge_data").key: plain(values or {}, f"merge_data[{position}]")
+        parse(address, "A key of merge_data").key: _variables(values, f"merge_data[{position}]")
         for position, (address, values) in enumerate(data.items())
     }
+
+
+def _variables(value: Any, path: str) -> dict[str, Any]:
+    """A dict in plain JSON; None stands for an empty one."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{path} must be a dict, not {type(value).__name__}.")
+    variables: dict[str, Any] = plain(value or {}, path)
+    return variables
 
 
 def _data_key(message: EmailMessage, address: Address, config: Config) -> str:

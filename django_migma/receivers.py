@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from .announce import caused_by_logging
 from .api.errors import MigmaError
 from .signals import post_send
 
@@ -31,19 +31,10 @@ def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs
     # The text of an error that is not ours may hold anything.
     reason = str(errors[0]) if isinstance(errors[0], MigmaError) else type(errors[0]).__name__
     line = f"Mail through {'the mailer ' + repr(alias) if alias else 'Migma'} was not accepted ({counts}): {reason}"
-    if _is_logging(sys._getframe()):  # noqa: SLF001 - the documented way to walk the stack
+    if caused_by_logging():
         print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
     else:
         logger.warning("%s", line, extra={"status": dict(words)})
-
-
-def _is_logging(frame: FrameType | None) -> bool:
-    """Whether this thread is in the middle of handing out a log record."""
-    while frame is not None:
-        if frame.f_code is logging.Logger.callHandlers.__code__:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def connect() -> None:

@@ -5,8 +5,9 @@
     exception stops the call and reaches the caller.
 
 ``post_send(sender, message, status, alias)``
-    After a message was attempted, with success or without. ``status`` is its ``migma_status``. Sent robustly:
-    a receiver's exception is logged by Django and hides no mail that has gone out.
+    After every message for which ``pre_send`` was sent and not cancelled, whatever became of it; not for those that a
+    stopped call never came to. ``status`` is its ``migma_status``. Sent robustly: a receiver's exception is logged by
+    Django and hides no mail that has gone out.
 
 ``batch_finished(sender, messages_sent, alias)``
     At the end of a ``send_messages`` call. ``messages_sent`` is its return value. Sent robustly.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import django
 from django.conf import settings
@@ -24,7 +25,7 @@ from .api.types import SendRequest, SendResult
 from .backends import direct
 from .backends.base import MigmaBackend
 from .conf import Config, load
-from .message import RecipientStatus
+from .message import RecipientStatus, status_of
 from .sandbox.server import Sandbox
 from .sandbox.switches import Switches
 
@@ -41,11 +42,13 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
 
     Django's test runner has replaced every mailer by an in-memory one; those that use our backend come back, with
     their options but the sandbox's address and key. Where none does, the default mailer becomes ours. Any sender's
-    domain counts as verified unless ``verified_domains`` says otherwise; the other switches are those of
-    `django_migma.sandbox.switches.Switches`.
+    domain counts as verified and any well-formed id as known, unless ``verified_domains`` and ``any_id`` say
+    otherwise; the other switches are those of `django_migma.sandbox.switches.Switches`. Proxies of the environment
+    are passed by.
     """
-    chosen = Switches(**{"verified_domains": ("*",), **switches})
-    with Sandbox(switches=chosen) as running:
+    chosen = Switches(**{"verified_domains": ("*",), "any_id": True, **switches})
+    passed_by = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
+    with Sandbox(switches=chosen) as running, patch.dict(os.environ, no_proxy=passed_by):
         reached = {"API_URL": running.api_url, "API_KEY": running.keys.full}
         try:
             with override_settings(MIGMA={**getattr(settings, "MIGMA", {}), **reached}, **_mailers(without=reached)):
@@ -57,9 +60,13 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
 @contextmanager
 def outbox() -> Iterator[list[Any]]:
     """Let every mailer that uses our backend use `testing.EmailBackend`; yield an empty ``mail.outbox``."""
+    earlier = getattr(mail, "outbox", [])
     mail.outbox = []
-    with override_settings(**_mailers(backend=OUTBOX_BACKEND)):
-        yield mail.outbox
+    try:
+        with override_settings(**_mailers(backend=OUTBOX_BACKEND)):
+            yield mail.outbox
+    finally:
+        mail.outbox = earlier
 
 
 def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any
     ours = {alias: mailer for alias, mailer in _configured_mailers().items() if _is_ours(mailer)}
     replaced = {
         alias: {
-            "BACKEND": backend or mailer["BACKEND"],
+            "BACKEND": backend or (BACKEND if mailer["BACKEND"] == OUTBOX_BACKEND else mailer["BACKEND"]),
             "OPTIONS": {name: value for name, value in mailer.get("OPTIONS", {}).items() if name not in dropped},
         }
         for alias, mailer in (ours or {"default": {"BACKEND": BACKEND}}).items()
@@ -101,7 +108,7 @@ class _Acceptance:
     def __init__(self) -> None:
         self.bodies: dict[str, dict[str, Any]] = {}
 
-    def send(self, request: SendRequest, *, idempotency_key: str) -> SendResult:
+    def send(self, request: SendRequest, *, idempotency_key: str, repeated: bool) -> SendResult:
         """Accept."""
         self.bodies[idempotency_key] = request.to_json()
         return SendResult(id=f"test-{len(self.bodies)}", status="queued", provider="outbox", attempts=0)
@@ -131,7 +138,7 @@ class EmailBackend(direct.EmailBackend):
                 self._keep(message)
 
     def _keep(self, message: EmailMessage) -> None:
-        recipients: Iterable[RecipientStatus] = message.migma_status.recipients.values()  # type: ignore[attr-defined]
+        recipients: Iterable[RecipientStatus] = status_of(message).recipients.values()
         payloads = [self._client.bodies[recipient.idempotency_key] for recipient in recipients if recipient.accepted]
         if payloads:
             kept: Any = copy.deepcopy(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +15,8 @@ _DEEPEST = 100
 def plain(value: Any, path: str, depth: int = 0) -> Any:
     """The value in JSON's own types: dates, decimals, UUIDs and lazy texts become strings.
 
-    Raises `SerializationError`, which names the path, for anything else: NaN, keys that are no strings, lone
-    surrogates, more than 100 levels (a structure that holds itself).
+    Raises `SerializationError`, which names the path, for anything else: NaN, keys that are neither text nor number,
+    lone surrogates, more than 100 levels (a structure that holds itself).
     """
     if value is None or isinstance(value, bool):
         return value
@@ -35,15 +36,26 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
 
 
 def _text(value: str, path: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return str(_fail(path, "it holds a lone surrogate, which is no text that UTF-8 can carry"))
+    if not _is_whole(value):
+        _fail(path, "it holds a lone surrogate, which is no text that UTF-8 can carry")
     return str.__str__(value)  # str() of an enum's member would be its name
 
 
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # holds the text, so it must be over before the error is raised
+        return False
+    return True
+
+
 def _name(name: Any, path: str) -> str:
-    return _text(name, path) if isinstance(name, str) else str(_fail(path, f"the key {name!r} is not a string"))
+    """A key as text: numbers, True, False and None become what Python's own encoder makes of them."""
+    if isinstance(name, str):
+        return _text(name, path)
+    if name is None or isinstance(name, bool | int) or (isinstance(name, float) and math.isfinite(name)):
+        return json.dumps(name)
+    return str(_fail(path, f"the key {name!r} is neither text nor number"))
 
 
 def _encoded(value: Any, path: str) -> Any:

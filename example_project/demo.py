@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import re
 import secrets
@@ -57,15 +58,15 @@ def run(*, once: bool, sender: str) -> int:
     """Start everything, send, check. Then serve until Ctrl-C, unless ``once``."""
     with ExitStack() as stack:
         sandbox = stack.enter_context(on_free_port(SANDBOX_PORT, lambda port: Sandbox(port=port)))
-        folder = Path(stack.enter_context(TemporaryDirectory())) if once else HERE
-        set_environment(sandbox, folder / "demo.sqlite3", sender)
+        folder = stack.enter_context(TemporaryDirectory())  # two demos may run at once, and nothing stays behind
+        set_environment(sandbox, Path(folder) / "demo.sqlite3", sender)
         password = set_up_site()
         site = stack.enter_context(serving(on_free_port(SITE_PORT, site_server)))
         sends = demo_sends(site, USER_EMAIL)
         for send in sends:
             attempt(send)
         accepted = requests.get(f"{sandbox.url}/_sandbox/messages", timeout=10).json()["messages"]
-        print_table(sends, accepted, sandbox.url)
+        print_table(sends, accepted, "" if once else sandbox.url)
         problems = differences(sends, accepted)
         print("\n".join(problems) or f"All {len(accepted)} mails were accepted, each once.")
         if once:
@@ -97,11 +98,7 @@ def set_up_site() -> str:
     django.setup()
     call_command("migrate", verbosity=0)
     password = secrets.token_urlsafe(9)
-    user, _ = get_user_model().objects.update_or_create(
-        username=USERNAME, defaults={"email": USER_EMAIL, "is_active": True, "is_staff": True, "is_superuser": True}
-    )
-    user.set_password(password)
-    user.save()
+    get_user_model().objects.create_superuser(USERNAME, USER_EMAIL, password, first_name="Robin")
     connections.close_all()
     return password
 
@@ -123,6 +120,8 @@ def site_server(port: int) -> SiteServer:
     """The site on a port of this machine."""
     server = SiteServer(("127.0.0.1", port), QuietHandler)
     server.set_app(StaticFilesHandler(get_wsgi_application()))
+    # After the line above, which configures logging: a favicon that is not found is no news here.
+    logging.getLogger("django.request").setLevel(logging.ERROR)
     return server
 
 

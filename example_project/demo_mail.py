@@ -29,12 +29,12 @@ class Send:
 def demo_sends(site: str, user_email: str) -> list[Send]:
     """Five ways in which a Django site sends mail. The last two are pages of the site itself."""
     readers, archive = ("reader-1@example.com", "reader-2@example.com"), "archive@example.com"
-    new = ("new-1@example.com", "new-2@example.com")
-    buyer = "customer@example.com"
+    new = {"ada@example.com": "Ada", "bo@example.com": "Bo"}
+    buyer = "robin@example.com"
     return [
         Send(what="Plain text", recipients=("visitor@example.com",), run=partial(send_text, "visitor@example.com")),
         Send(what="HTML", recipients=(*readers, archive), run=partial(send_html, readers, archive)),
-        Send(what="Stored email", recipients=new, run=partial(send_stored, new, site)),
+        Send(what="Stored email", recipients=tuple(new), run=partial(send_stored, new, site)),
         Send(
             what="Password reset",
             recipients=(user_email,),
@@ -43,7 +43,7 @@ def demo_sends(site: str, user_email: str) -> list[Send]:
         Send(
             what="Order receipt",
             recipients=(buyer,),
-            run=partial(submit, f"{site}/order/", {"first_name": "there", "email": buyer}),
+            run=partial(submit, f"{site}/order/", {"first_name": "Robin", "email": buyer}),
         ),
     ]
 
@@ -61,14 +61,14 @@ def send_html(readers: Sequence[str], archive: str) -> None:
     message.send()
 
 
-def send_stored(recipients: Sequence[str], site: str) -> None:
+def send_stored(first_names: Mapping[str, str], site: str) -> None:
     """An email stored at Migma, with variables for everybody and for each."""
     MigmaMessage(
         subject="Welcome to Fernhill Coffee",
-        to=recipients,
+        to=list(first_names),
         template_id=settings.WELCOME_EMAIL_ID,
         merge_global_data={"shop_url": f"{site}/order/"},
-        merge_data={address: {"first_name": address.partition("@")[0]} for address in recipients},
+        merge_data={address: {"first_name": name} for address, name in first_names.items()},
     ).send()
 
 
@@ -99,15 +99,17 @@ def differences(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]]) ->
 
 
 def print_table(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]], sandbox_url: str) -> None:
-    """What the sandbox accepted, with the address of each mail below its line."""
+    """What the sandbox accepted, in the order of the sends; below each line, while the sandbox runs, its address."""
     what = {address: send.what for send in sends for address in send.recipients}
+    order = {address: number for number, address in enumerate(what)}
     line = "{:<15} {:<21} {:<32} {:<13} {}".format
     print("\n" + line("What", "Recipient", "Subject", "Content", "Status"))
-    for message in accepted:
+    for message in sorted(accepted, key=lambda message: order.get(message["body"]["recipientEmail"], len(order))):
         body = message["body"]
         address, status = body["recipientEmail"], message["answer"]["status"]
         print(line(what.get(address, "?"), address, message["subject"], content_route(body), status))
-        print(f"  {sandbox_url}/_sandbox/messages/{message['id']}/html")
+        if sandbox_url:
+            print(f"  {sandbox_url}/_sandbox/messages/{message['id']}/html")
     print()
 
 

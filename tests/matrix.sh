@@ -10,8 +10,11 @@ missing=""
 
 find_python() {
     candidates="python$1"
-    if command -v pyenv >/dev/null 2>&1; then
-        candidates="$candidates $(ls -d "$(pyenv root)"/versions/"$1".*/bin/python 2>/dev/null || true)"
+    if pyenv=$(command -v pyenv); then
+        # Where HOME is not the usual one, pyenv's root is wrong, but its command still lies beside the versions.
+        for root in "$(pyenv root)" "$(dirname "$(dirname "$pyenv")")"; do
+            candidates="$candidates $(ls -d "$root"/versions/"$1".*/bin/python 2>/dev/null || true)"
+        done
     fi
     for candidate in $candidates; do
         if "$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then

@@ -65,8 +65,8 @@ MISSING = "contains white space (a line break at its end is the usual cause: str
 HTTP = "sends the API key unencrypted: use https, or set ALLOW_HTTP for a sandbox in a trusted network"
 CASES = [
     ("E001", {"API_KYE": 1}, "MIGMA has the unknown key 'API_KYE'.", "Did you mean 'API_KEY'?"),
-    ("E001", {"timeout": 1}, "MIGMA has the unknown key 'timeout'.", "Did you mean "),
-    ("E001", {7: 1}, "MIGMA has the unknown key 7.", "Did you mean "),
+    ("E001", {"timeout": 1}, "MIGMA has the unknown key 'timeout'.", "Did you mean 'TIMEOUT'?"),
+    ("E001", {7: 1}, "MIGMA has the unknown key 7.", "Known are ALLOW_HTTP, API_KEY, "),
     (
         "E002",
         {"API_KEY": "sk_live_1\n"},

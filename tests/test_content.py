@@ -98,9 +98,13 @@ class TestRaw:
         message.send()
         assert "<p>*Hi*</p>" in accepting.body["template"]
 
-    def test_html_alternative_beside_an_html_body(self, accepting):
+    def test_html_alternative_beside_an_html_body(self, accepting, migma):
+        """Two HTML parts: one would stay behind without a word."""
         message = html_mail("<b>alternative</b>", "<i>body</i>")
         message.content_subtype = "html"
+        with pytest.raises(UnsupportedFeature, match="alternatives: Migma sends one HTML part"):
+            message.send()
+        migma(IGNORE_UNSUPPORTED_FEATURES=["alternatives"])
         message.send()
         assert accepting.body["template"] == "<b>alternative</b>"
 
@@ -133,9 +137,20 @@ class TestRaw:
         text_mail("").send()
         assert "<body" in accepting.body["template"]
 
-    def test_a_lone_surrogate_is_refused(self, accepting):
-        with pytest.raises(SerializationError, match="body cannot be sent"):
-            text_mail("\ud800").send()
+    @pytest.mark.parametrize("body", ["diary \ud800", b"diary \xff"])
+    def test_what_is_no_text_is_refused_without_showing_it(self, accepting, body):
+        with pytest.raises(SerializationError, match="body cannot be sent: it holds a lone surrogate") as caught:
+            text_mail(body).send()
+        assert "diary" not in str(caught.value)
+        assert caught.value.__context__ is None
+
+    @pytest.mark.parametrize("section", ["<![if mso]>", "<![>", "<![foo]>"])
+    def test_marked_sections_are_comments(self, accepting, migma, section):
+        """Mail made for Outlook is full of them."""
+        migma(LAYOUT_EMAIL_ID=LAYOUT)
+        html_mail(f"<body>{section}<p>Hi</p></body>").send()
+        assert accepting.body["variables"]["body_html"] == f"{section}<p>Hi</p>"
+        assert accepting.body["variables"]["body_text"] == "Hi"
 
 
 class TestPlainText:

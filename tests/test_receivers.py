@@ -1,6 +1,8 @@
 """Log lines: one for each message that was not accepted for everybody, and none that would cause another."""
 
 import logging
+import logging.handlers
+import queue
 
 import django
 import pytest
@@ -8,6 +10,7 @@ from django.core import mail
 from django.test import override_settings
 from django.urls import path
 
+from django_migma import signals
 from django_migma.message import MigmaMessage
 from tests.conftest import BACKEND
 
@@ -111,6 +114,42 @@ def test_a_failing_mail_outside_logging_is_reported_once(quiet, mailing_root_log
     message().send()
     assert [body["recipientEmail"] for body in quiet.bodies] == ["ada@example.org", "root@example.org"]
     assert capsys.readouterr().err.count("django_migma:") == 1
+
+
+def test_a_listener_of_a_queue_is_logging_too(quiet, admins_mailer, capsys):
+    """Log records that are handed out in a thread of their own: the failing mail causes no further one."""
+    from django.utils.log import AdminEmailHandler
+
+    records = queue.SimpleQueue()
+    mailing = AdminEmailHandler(**({"using": "admins"} if django.VERSION >= (6, 1) else {}))
+    handler, listener = logging.handlers.QueueHandler(records), logging.handlers.QueueListener(records, mailing)
+    quiet.answers(REFUSED)
+    logging.root.addHandler(handler)
+    listener.start()
+    try:
+        logging.getLogger("shop").warning("one line")
+    finally:
+        listener.stop()
+        logging.root.removeHandler(handler)
+    assert [body["recipientEmail"] for body in quiet.bodies] == ["root@example.org"]
+    assert capsys.readouterr().err.count("django_migma:") == 1
+
+
+def test_a_receiver_that_fails_in_error_mail_does_not_recurse(quiet, admins_mailer, mailing_root_logger, capsys):
+    """Django logs what a receiver raises, that is mailed to the admins, the receiver raises again: there it ends."""
+
+    def fail(sender, **kwargs):
+        raise LookupError("the receiver's own error")
+
+    quiet.answers(OK)
+    signals.post_send.connect(fail)
+    try:
+        assert message().send() == 1
+    finally:
+        signals.post_send.disconnect(fail)
+    assert {body["recipientEmail"] for body in quiet.bodies} == {"ada@example.org", "root@example.org"}
+    assert len(quiet.bodies) <= 3  # the mail, and one about the error from each of two handlers
+    assert "LookupError: the receiver's own error" in capsys.readouterr().err
 
 
 def test_error_mail_goes_out(quiet, admins_mailer):

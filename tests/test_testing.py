@@ -1,5 +1,6 @@
 """The helpers for users' own tests: they do in a test what production does, but for the network."""
 
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from django.test import override_settings
 
 from django_migma import signals
 from django_migma.backends import EmailBackend
-from django_migma.exceptions import InvalidAddress, InvalidRequest, SendFailed, UnsupportedFeature
+from django_migma.exceptions import InvalidAddress, InvalidRequest, NotFound, SendFailed, UnsupportedFeature
 from django_migma.message import MigmaMessage
 from django_migma.testing import outbox, sandbox
 
@@ -39,6 +40,22 @@ class TestOutbox:
         assert kept.migma_payloads[0]["template"] == "<b>Hi</b>"
         assert kept.migma_status.status == {"queued"}
         assert kept.sent_using == ("default" if django.VERSION >= (6, 1) else None)
+
+    def test_gives_the_earlier_outbox_back(self):
+        mail.outbox.append("earlier")
+        with outbox() as box:
+            assert box == []
+        assert mail.outbox == ["earlier"]
+
+    def test_a_broken_message_hides_no_error(self, migma_outbox):
+        """Not even one whose recipients cannot be told."""
+        message = EmailMessage("Hello", "text")
+        message.to = 7
+        with pytest.raises(TypeError):
+            mail.get_connection().send_messages([message]) if django.VERSION < (
+                6,
+                1,
+            ) else mail.mailers.default.send_messages([message])
 
     def test_keeps_copies(self, migma_outbox):
         message = EmailMessage("Hello", "text", None, ["a@example.org"])
@@ -109,6 +126,41 @@ class TestSandbox:
         assert message.send() == 1
         [stored] = migma_sandbox.store.messages()
         assert stored.id == message.migma_status.message_id
+
+    def test_takes_ids_that_only_migma_knows(self, migma_sandbox, migma):
+        """A site's own stored emails; the page shows what they would be filled with."""
+        migma(LAYOUT_EMAIL_ID="f" * 24)
+        send_mail("Hello", "text", None, ["a@example.org"])
+        MigmaMessage("Hello", to=["a@example.org"], conversation_id="e" * 24).send()
+        layout, other = migma_sandbox.store.messages()
+        assert "The email ffffffffffffffffffffffff is stored at Migma" in layout.html
+        assert "<th align=left>body_html</th><td>" in layout.html
+        assert "<p>text</p>" in layout.html
+        assert "The email eeeeeeeeeeeeeeeeeeeeeeee is stored at Migma" in other.html
+
+    def test_unknown_ids_can_be_refused(self):
+        with sandbox(any_id=False), pytest.raises(NotFound, match="Email not found"):
+            MigmaMessage("Hello", to=["a@example.org"], template_id="f" * 24).send()
+
+    def test_raw_html_of_a_project_that_only_migma_knows(self, migma):
+        migma(PROJECT_ID="mine")
+        with sandbox(accept_template=True) as running:
+            send_mail("Hello", "text", None, ["a@example.org"], html_message="<b>Hi</b>")
+        assert running.store.messages()[0].html == "<b>Hi</b>"
+
+    def test_passes_proxies_by(self, monkeypatch):
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("NO_PROXY", "internal.example")
+        with sandbox():
+            assert MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID).send() == 1
+            assert os.environ["no_proxy"] == "internal.example,127.0.0.1"
+        assert "no_proxy" not in os.environ
+
+    def test_wins_over_an_outbox_around_it(self):
+        """The inner one is what the test asked for last."""
+        with outbox() as box, sandbox() as running:
+            MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID).send()
+        assert (len(box), len(running.store.messages())) == (0, 1)
 
     def test_takes_switches(self):
         with sandbox(verified_domains=()), pytest.raises(InvalidRequest, match="verified"):

@@ -32,9 +32,9 @@ LONGEST_IDEMPOTENCY_KEY = 100
 class MigmaClient:
     """Calls Migma's v1 API. Cheap to make, safe to share between threads; connections are shared per process.
 
-    ``timeout`` is a pair of seconds, to connect and to wait for data, per attempt; ``max_retries`` the number of
-    further attempts; ``retry_deadline`` the seconds for all attempts of one request. Raises ValueError for a key or
-    an address that cannot work. Every method raises a `MigmaError`.
+    ``timeout``: seconds per attempt, one number or a pair (to connect, to wait for data). ``max_retries``: further
+    attempts. ``retry_deadline``: seconds for all attempts of one request. Raises ValueError for a key or an address
+    that cannot work. Every method raises a `MigmaError`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class MigmaClient:
         *,
         api_url: str = API_URL,
         allow_http: bool = False,
-        timeout: tuple[float, float] = (3.05, 10),
+        timeout: float | tuple[float, float] = (3.05, 10),
         max_retries: int = 4,
         retry_deadline: float = 20,
         clock: Clock | None = None,
@@ -56,7 +56,8 @@ class MigmaClient:
             raise ValueError(f"The API address {problem}.")
         from .transport import Limits, Transport  # noqa: PLC0415 - lazy: it imports requests, some 30 ms
 
-        limits = Limits(timeout=timeout, max_retries=max_retries, retry_deadline=retry_deadline)
+        pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        limits = Limits(timeout=pair, max_retries=max_retries, retry_deadline=retry_deadline)
         self._transport: Transport = Transport(
             api_key=api_key, api_url=api_url, limits=limits, clock=clock or Clock()
         )
@@ -66,16 +67,20 @@ class MigmaClient:
         """Whether Migma has accepted a mail with this key and address in this process."""
         return self._transport.pace.proven
 
-    def send(self, request: SendRequest, *, idempotency_key: str = "") -> SendResult:
+    def send(self, request: SendRequest, *, idempotency_key: str = "", repeated: bool = False) -> SendResult:
         """Send one stored email to one person, or to a segment or tag. Permission ``email:send``.
 
         The key makes repeats safe for 24 hours; one is made where none is given. ValueError above 100 characters.
+        ``repeated`` says that an earlier send with this key may have been accepted: an error that settles nothing
+        about it then says so, and a 409 is tried again, since that send may still be running.
         """
         key = idempotency_key or uuid.uuid4().hex
         carried = key.isascii() and key.isprintable() and key == key.strip()
         if len(key) > LONGEST_IDEMPOTENCY_KEY or not carried:
             raise ValueError("An idempotency key has at most 100 printable ASCII characters.")
-        reply, attempts = self._transport.call("POST", "/sending", body=request.to_json(), idempotency_key=key)
+        reply, attempts = self._transport.call(
+            "POST", "/sending", body=request.to_json(), idempotency_key=key, repeated=repeated
+        )
         self._transport.pace.proven = True
         return SendResult.read(reply.data, attempts=attempts, replayed=reply.replayed, idempotency_key=key)
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 API_URL = "https://api.migma.ai/v1"
 """Base address of the API. Before 16 February 2026 Migma's own SDK used ``/api/v1``."""
 
-_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|[0-9a-f:.]+", re.IGNORECASE)
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]+", re.IGNORECASE)
 
 
 class Secret(str):

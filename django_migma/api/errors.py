@@ -87,7 +87,9 @@ class InvalidRequest(APIError):
 class AuthenticationError(APIError):
     """401: the API key is missing, wrong or revoked."""
 
-    hint = "Check MIGMA['API_KEY']: it is mistyped or revoked, or belongs to another environment than API_URL."
+    hint = (
+        "Check the API key (MIGMA['API_KEY']): it is mistyped or revoked, or of another environment than the address."
+    )
 
 
 class Forbidden(APIError):

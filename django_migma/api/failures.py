@@ -16,8 +16,9 @@ _NEVER_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.ProxyError,
+    urllib3.exceptions.LocationParseError,
 )
-_BEFORE_CONNECTING = ("CERTIFICATE_VERIFY_FAILED", "TLS CA certificate bundle")
+_BEFORE_CONNECTING = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "TLS CA certificate bundle")
 
 
 def of_network(error: Exception) -> Failure:
@@ -30,7 +31,7 @@ def of_network(error: Exception) -> Failure:
     return Failure(
         error=Timeout if late else NoResponse,
         what=f"{what} ({'' if connected else 'no connection was made, '}{why or type(cause).__name__})",
-        retried=not why,  # no wait mends a certificate
+        retried=not why,  # no wait mends them
         accepted=True if connected else None,
     )
 
@@ -46,7 +47,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _told_apart(cause: BaseException) -> str:
-    """The text of the two faults in TLS set-up that a person has to mend; they come before any byte is sent."""
+    """The text of the faults in TLS set-up that a person has to mend; they come before any byte is sent."""
     text = str(cause)
     return text if any(mark in text for mark in _BEFORE_CONNECTING) else ""
 

@@ -19,7 +19,7 @@ LARGEST_BODY = 10 * 1024 * 1024
 """Bytes of an answer that we are willing to read."""
 _LONGEST_DETAIL = 300
 _SHORTEST_SECRET = 8
-_ADDRESS = re.compile(r"[^\s@<>\"'(),;:]+(?:@|%40)[^\s@<>\"'(),;:]+")
+_ADDRESS = re.compile(r"""(?:"[^"]*"|[^\s@<>"'(),;:][^\s@<>"(),;:]*)(?:@|%40)[^\s@<>"'(),;:]+""")
 _ERROR_CLASSES: dict[int, type[errors.APIError]] = {
     400: errors.InvalidRequest,
     401: errors.AuthenticationError,
@@ -33,12 +33,11 @@ _ERROR_CLASSES: dict[int, type[errors.APIError]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A success: ``data`` of the envelope, the envelope itself, and whether it repeats an earlier answer.
+    """A success: ``data`` of the envelope, and whether it repeats an earlier answer.
 
     ``made`` counts the request that it took."""
 
     data: Any
-    envelope: dict[str, Any] = field(repr=False)
     replayed: bool = False
     made: int = 1
 
@@ -62,7 +61,7 @@ class Failure:
 
 
 def read(
-    status: int, headers: Mapping[str, str], body: bytes, *, secret: str, attempt: int, now: float
+    status: int, headers: Mapping[str, str], body: bytes, *, secret: str, first: bool, now: float
 ) -> Reply | Failure:
     """The outcome of an answer with this status, headers and body. ``now`` is in seconds since 1970.
 
@@ -70,15 +69,15 @@ def read(
     """
     envelope = _json_object(body, secret)
     if status >= 400:
-        return _refusal(status, headers, envelope or {}, attempt=attempt, now=now)
+        return _refusal(status, headers, envelope or {}, first=first, now=now)
     success = envelope.get("success") if envelope else None
     if envelope is None or not isinstance(success, bool):
         kind = _masked(headers.get("Content-Type", "no type"), secret)
         return unreadable(status, f"no JSON envelope ({len(body)} bytes of {kind})")
     if not success:
-        return _refusal(status, headers, envelope, attempt=attempt, now=now)
+        return _refusal(status, headers, envelope, first=first, now=now)
     replayed = headers.get("Idempotent-Replayed", "").lower() == "true"
-    return Reply(data=envelope.get("data"), envelope=envelope, replayed=replayed)
+    return Reply(data=envelope.get("data"), replayed=replayed)
 
 
 def _json_object(body: bytes, secret: str) -> dict[str, Any] | None:
@@ -99,7 +98,7 @@ def _masked(value: Any, secret: str) -> Any:
 
 
 def _refusal(
-    status: int, headers: Mapping[str, str], envelope: dict[str, Any], *, attempt: int, now: float
+    status: int, headers: Mapping[str, str], envelope: dict[str, Any], *, first: bool, now: float
 ) -> Failure:
     detail, code = _detail(envelope), text(envelope.get("code"))
     attributes: dict[str, Any] = {
@@ -112,7 +111,7 @@ def _refusal(
     error = _ERROR_CLASSES.get(status, errors.ServerError if status >= 500 else errors.APIError)
     if error is errors.RateLimited:
         attributes["retry_after"] = seconds
-    retried = retries.status_is_retried(status, attempt)
+    retried = retries.status_is_retried(status, first=first)
     return Failure(
         error=error,
         what=f"Migma answered {status}{f' {code}' if code else ''}: {shown(detail) or 'no reason given'}",

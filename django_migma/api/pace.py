@@ -12,10 +12,11 @@ LONGEST_PAUSE = 3600.0
 
 
 class Pace:
-    """A pause that Migma asked for, and a bound on requests in flight that every 429 halves.
+    """A pause that Migma asked for, and a bound on requests in flight that a 429 halves.
 
-    The bound is soft: whoever has waited for a place as long as their deadline allows goes ahead, since a late mail
-    beats a lost one. It opens by one place per round of successes, as TCP's does.
+    The bound is soft: whoever has waited long enough for a place goes ahead without, since a late mail beats a lost
+    one. It is halved once per round, not once for each of the 429s that answer one volley, and opens by one place per
+    round of successes, as TCP's does.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,7 @@ class Pace:
         self._resumes_at = -math.inf
         self._places = math.inf
         self._in_flight = 0
+        self._halvings = 0
         self.proven = False
         """Whether Migma has accepted this key's mail in this process."""
 
@@ -31,24 +33,27 @@ class Pace:
         return max(0.0, self._resumes_at - now)
 
     @contextmanager
-    def place(self, patience: float) -> Iterator[None]:
-        """Hold one of the places in flight, waiting at most ``patience`` seconds for it."""
+    def place(self, patience: float) -> Iterator[int]:
+        """Hold one of the places in flight, waiting at most ``patience`` seconds for it. Gives the round."""
         with self._changed:
             if self._in_flight >= self._places:
                 self._changed.wait_for(lambda: self._in_flight < self._places, timeout=patience)
             self._in_flight += 1
+            begun = self._halvings
         try:
-            yield
+            yield begun
         finally:
             with self._changed:
                 self._in_flight -= 1
                 if self._places < math.inf:
                     self._changed.notify()
 
-    def slow_down(self) -> None:
-        """Halve what is in flight, after a 429."""
+    def slow_down(self, begun: int) -> None:
+        """Halve what is in flight, after a 429 to a request of this round; an older round's comes too late."""
         with self._changed:
-            self._places = max(1.0, self._in_flight // 2)
+            if begun == self._halvings:
+                self._halvings += 1
+                self._places = max(1.0, self._in_flight // 2)
 
     def speed_up(self) -> None:
         """Open a little, after a success."""

@@ -48,12 +48,12 @@ def _until(date: str, now: float) -> float | None:
         return None
 
 
-def status_is_retried(status_code: int, attempt: int) -> bool:
+def status_is_retried(status_code: int, *, first: bool) -> bool:
     """Whether an error status may pass by itself.
 
     A 409 to the first attempt is a real conflict; to a later one it may be our own first request, still running.
     """
-    return status_code in RETRIED_STATUSES or (status_code == 409 and attempt > 1)
+    return status_code in RETRIED_STATUSES or (status_code == 409 and not first)
 
 
 def acceptance(status_code: int) -> bool | None:

@@ -64,18 +64,20 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         idempotency_key: str = "",
+        repeated: bool = False,
     ) -> tuple[Reply, int]:
         """Make a request, repeat it while that is safe and may help, and return the reply and the attempts it took.
 
-        Safe is a GET, and whatever carries an idempotency key: every attempt carries the same one. Raises a
-        `MigmaError`; `SerializationError` before anything is sent.
+        Safe is a GET, and whatever carries an idempotency key: every attempt carries the same one. ``repeated`` says
+        that the key was used before, in vain as far as we know. Raises a `MigmaError`; `SerializationError` before
+        anything is sent.
         """
         request = self._prepare(method, path, query, body, idempotency_key)
         repeatable = method == "GET" or bool(idempotency_key)
         deadline = self._clock.monotonic() + self._limits.retry_deadline
-        attempt, doubtful = 0, False
+        attempt, doubtful = 0, repeated
         while True:
-            outcome = self._pause_outlasts(deadline) or self._attempt(request, attempt + 1, deadline)
+            outcome = self._attempt(request, deadline, first=attempt == 0 and not repeated)
             attempt += outcome.made
             if isinstance(outcome, Reply):
                 return outcome, attempt
@@ -106,22 +108,6 @@ class Transport:
             data = encoded(body)
         return requests.Request(method, self._api_url + path, headers=headers, params=query, data=data).prepare()
 
-    def _pause_outlasts(self, deadline: float) -> Failure | None:
-        """A failure where a pause that Migma asked for ends after the deadline; else wait it out."""
-        now = self._clock.monotonic()
-        pause = self.pace.pause(now)
-        if not pause:
-            return None
-        if now + pause <= deadline:
-            self._clock.sleep(pause)
-            return None
-        return Failure(
-            error=RateLimited,
-            what=f"Migma asked this API key to wait for another {pause:.0f} s, longer than RETRY_DEADLINE leaves",
-            attributes={"status_code": 429, "retry_after": pause},
-            made=0,
-        )
-
     def _waits(self, failure: Failure, attempt: int, deadline: float) -> bool:
         """Wait before the next attempt; False where there should be none."""
         if not failure.retried or attempt > self._limits.max_retries:
@@ -132,20 +118,44 @@ class Transport:
         self._clock.sleep(wait)
         return True
 
-    def _attempt(self, request: requests.PreparedRequest, attempt: int, deadline: float) -> Reply | Failure:
+    def _attempt(self, request: requests.PreparedRequest, deadline: float, *, first: bool) -> Reply | Failure:
+        """One attempt, when this key may go: after a pause that Migma asked for, in one of the places in flight."""
         pace = self.pace
-        with pace.place(deadline - self._clock.monotonic()):
-            outcome = self._exchange(request, attempt, deadline)
-            if isinstance(outcome, Failure) and outcome.error is RateLimited:
-                pace.slow_down()
+        while True:
+            if blocked := self._sits_out(pace, deadline):
+                return blocked
+            with pace.place((deadline - self._clock.monotonic()) / 2) as begun:
+                if pace.pause(self._clock.monotonic()):
+                    continue  # asked for while this thread waited for its place
+                outcome = self._exchange(request, deadline, first=first)
+                self._learn(pace, outcome, begun)
+                return outcome
+
+    def _sits_out(self, pace: Pace, deadline: float) -> Failure | None:
+        """Wait until Migma's pause is over; at once a failure where it is longer than the deadline."""
+        while pause := pace.pause(now := self._clock.monotonic()):
+            if now + pause > deadline:
+                return Failure(
+                    error=RateLimited,
+                    what=f"Migma asked this API key to wait for {pause:.0f} s more, more than RETRY_DEADLINE leaves",
+                    attributes={"status_code": 429, "retry_after": pause},
+                    made=0,
+                )
+            self._clock.sleep(pause)
+        return None
+
+    def _learn(self, pace: Pace, outcome: Reply | Failure, begun: int) -> None:
+        """Let the other threads of this key know, before the place is free again."""
         if isinstance(outcome, Reply):
             pace.speed_up()
-        elif outcome.pause is not None:
+            return
+        if outcome.error is RateLimited:
+            pace.slow_down(begun)
+        if outcome.pause is not None:
             now = self._clock.monotonic()
             pace.resume_at(now + outcome.pause, now)
-        return outcome
 
-    def _exchange(self, request: requests.PreparedRequest, attempt: int, deadline: float) -> Reply | Failure:
+    def _exchange(self, request: requests.PreparedRequest, deadline: float, *, first: bool) -> Reply | Failure:
         """Send the request once and read the answer. The one place where bytes leave and arrive."""
         left = deadline - self._clock.monotonic()
         if left <= 0:
@@ -154,14 +164,14 @@ class Transport:
         response = None
         try:
             response = self.pool.send(request, (min(connect, left), min(read, left)))
-            return self._read(response, attempt, deadline)
+            return self._read(response, deadline, first=first)
         except failures.NETWORK_ERRORS as error:
             return failures.of_network(error)
         finally:
             if response is not None:
                 response.close()
 
-    def _read(self, response: requests.Response, attempt: int, deadline: float) -> Reply | Failure:
+    def _read(self, response: requests.Response, deadline: float, *, first: bool) -> Reply | Failure:
         status = response.status_code
         if status < 200 or 300 <= status < 400:
             # Not worth reading; and the connection cannot be trusted after an interim answer, so it is closed.
@@ -169,14 +179,13 @@ class Transport:
         try:
             body = self._body(response, deadline)
         except failures.NETWORK_ERRORS as error:
-            if status < 400:
-                return failures.of_network(error)
-            body = b""  # the status alone is a clear answer
+            body = failures.of_network(error)
         if isinstance(body, Failure):
-            return body
-        return outcomes.read(
-            status, response.headers, body, secret=self._api_key, attempt=attempt, now=self._clock.time()
-        )
+            if status < 400:
+                return body
+            body = b""  # the status alone is a clear answer
+        now = self._clock.time()
+        return outcomes.read(status, response.headers, body, secret=self._api_key, first=first, now=now)
 
     def _body(self, response: requests.Response, deadline: float) -> bytes | Failure:
         """The whole body, under a cap and a clock: a body that drips defeats every read timeout.

@@ -55,16 +55,37 @@ class SendRequest:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a rule of the API is broken that needs no server to know."""
+        """Raise TypeError or ValueError where a rule of the API is broken that needs no server to know."""
+        for name in _WIRE_NAMES.keys() - {"transactional", "variables", "bcc"}:
+            _kind(name, getattr(self, name), str)
+        _kind("transactional", self.transactional, bool)
+        _kind("variables", self.variables, Mapping)
+        _kind("bcc", self.bcc, list, tuple)
         _one_of("recipient_type", self.recipient_type, RECIPIENT_TYPES)
         if self.provider_type is not None:
             _one_of("provider_type", self.provider_type, PROVIDER_TYPES)
-        needed = "recipient_email" if self.recipient_type == "email" else "recipient_id"
+        self._check_recipient()
+        self._check_content()
+
+    def _check_recipient(self) -> None:
+        needed, other = "recipient_email", "recipient_id"
+        if self.recipient_type != "email":
+            needed, other = other, needed
         for name in (needed, "from_email", "from_name"):
             if not getattr(self, name):
                 raise ValueError(f"SendRequest needs {name} when recipient_type is {self.recipient_type!r}.")
+        if getattr(self, other):
+            raise ValueError(f"SendRequest takes no {other} when recipient_type is {self.recipient_type!r}.")
+
+    def _check_content(self) -> None:
+        if self.subject is None:
+            raise ValueError("SendRequest needs subject; it may be empty.")
         if self.email_id and self.conversation_id:
             raise ValueError("SendRequest takes email_id or conversation_id, not both.")
+        for name in ("email_id", "conversation_id"):
+            value = getattr(self, name)
+            if value is not None and not is_object_id(value):
+                raise ValueError(f"SendRequest: {name} must be 24 hex digits, not {value!r}.")
 
     def to_json(self) -> dict[str, Any]:
         """The body, in Migma's names and without what is None."""
@@ -115,6 +136,11 @@ class TestSendRequest:
         """The body, in Migma's names."""
         chosen = {"emailId": self.email_id} if self.email_id else {"conversationId": self.conversation_id}
         return {"to": self.to} | chosen
+
+
+def _kind(name: str, value: object, *kinds: type) -> None:
+    if value is not None and not isinstance(value, kinds):
+        raise TypeError(f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}, not {type(value).__name__}.")
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django_migma import signals
 from django_migma.addresses import parse
-from django_migma.api.clock import Clock
+from django_migma.announce import announce
 from django_migma.api.errors import (
     AuthenticationError,
     Forbidden,
@@ -30,12 +31,17 @@ MOST_FAILURES = 1000
 
 @dataclass(kw_only=True, eq=False)
 class Task:
-    """One call to make, and what it came to: a `SendResult` or an exception, None as long as that is open."""
+    """One call to make, and what it came to: a `SendResult` or an exception, None as long as that is open.
+
+    ``repeated`` says that an earlier send under this key may have been accepted; ``began`` is monotonic time.
+    """
 
     job: Job
     address: str
     request: SendRequest
     key: str
+    repeated: bool = False
+    began: float = 0.0
     outcome: SendResult | Exception | None = None
 
 
@@ -71,8 +77,8 @@ def _recipient_status(task: Task) -> RecipientStatus:
     error = None
     if word not in ACCEPTED_STATUSES:
         error = InvalidResponse(
-            f"Migma reported success with the status {word!r}, which is not known to mean accepted. "
-            f"{InvalidResponse.hint}",
+            f"Migma reported success with the status {word!r}, which is not known to mean accepted. Look the mail up "
+            "in Migma's logs, or send again: the idempotency key is the same.",
             may_have_been_accepted=True,
             idempotency_key=task.key,
             attempts=outcome.attempts,
@@ -92,45 +98,51 @@ def _recipient_status(task: Task) -> RecipientStatus:
 class Batch:
     """Counts, failures and the decision to stop. Used by the caller's thread alone."""
 
-    def __init__(self, sender: type, alias: str | None, clock: Clock | None = None) -> None:
+    def __init__(self, sender: type, alias: str | None) -> None:
         self.sender = sender
         self.alias = alias
         self.sent_count = 0
         self.failed_count = 0
         self.failures: list[tuple[EmailMessage, Exception]] = []
         self.stopped = False
-        self._clock = clock or Clock()
         self._accepted = False
-        self._answered_at = self._clock.monotonic()
-        self._loud: Exception | None = None
+        self._unreachable_since: float | None = None
+        self._mistake: Exception | None = None
 
-    def note(self, recipient: RecipientStatus, retry_deadline: float) -> None:
-        """Take in one call's result, and stop where every further call would meet the same."""
+    def note(self, recipient: RecipientStatus, began: float, retry_deadline: float) -> None:
+        """Take in one call's result, and stop where every further call would meet the same.
+
+        ``began`` is when the call began, in monotonic seconds.
+        """
         self._accepted = self._accepted or recipient.accepted
         error = recipient.error
-        unreachable = isinstance(error, NoResponse) and not error.may_have_been_accepted
-        if not unreachable:
-            self._answered_at = self._clock.monotonic()
-        lasting = unreachable and self._clock.monotonic() - self._answered_at >= retry_deadline
         forbidden = isinstance(error, Forbidden) and not self._accepted
-        if isinstance(error, AuthenticationError) or forbidden or lasting:
+        if isinstance(error, AuthenticationError) or forbidden or self._is_unreachable(error, began, retry_deadline):
             self.stopped = True
+
+    def _is_unreachable(self, error: Exception | None, began: float, retry_deadline: float) -> bool:
+        """Whether no connection could be made for a whole deadline."""
+        if not isinstance(error, NoResponse) or error.may_have_been_accepted:
+            self._unreachable_since = None
+            return False
+        self._unreachable_since = min(began, self._unreachable_since or began)
+        return time.monotonic() - self._unreachable_since >= retry_deadline
 
     def settle(self, job: Job) -> None:
         """Close the books on a message and tell the receivers."""
-        results = [job.status.recipients[task.address] for task in job.tasks]
-        self.sent_count += any(recipient.accepted for recipient in results)
-        for error in (job.refusal, *(recipient.error for recipient in results)):
+        job.status.set_open(is_open=False)
+        self.sent_count += any(recipient.accepted for recipient in job.status.recipients.values())
+        for error in (job.refusal, *(job.status.recipients[task.address].error for task in job.tasks)):
             if error is not None:
                 self._add_failure(job.message, error)
-        signals.post_send.send_robust(self.sender, message=job.message, status=job.status, alias=self.alias)
+        announce(signals.post_send, self.sender, message=job.message, status=job.status, alias=self.alias)
 
     def _add_failure(self, message: EmailMessage, error: Exception) -> None:
         self.failed_count += 1
         if len(self.failures) < MOST_FAILURES:
             self.failures.append((message, error))
         if not isinstance(error, MigmaError):
-            self._loud = self._loud or error
+            self._mistake = self._mistake or error
 
     def result(self, *, fail_silently: bool) -> int:
         """The number of messages sent, or the error that the caller should see.
@@ -138,21 +150,26 @@ class Batch:
         Quiet mode swallows `MigmaError` only: a line break in a subject or a wrong type is the site's mistake, and
         Django's SMTP backend raises it in quiet mode too.
         """
-        if fail_silently and self._loud:
-            raise self._loud
+        if fail_silently and self._mistake:
+            raise self._mistake
         if fail_silently or not self.failed_count:
             return self.sent_count
         first = self.failures[0][1]
         if self.failed_count == 1:
             raise first
         raise SendFailed(
-            f"{self.failed_count} failures in one call, and {self.sent_count} messages sent. The first: {first} "
+            f"{self.failed_count} failures in one call, and {self.sent_count} messages sent. First: {told(first)} "
             "See failures for the others; each message's migma_status tells which recipients to send to again.",
             sent_count=self.sent_count,
             failed_count=self.failed_count,
             failures=self.failures,
             may_have_been_accepted=any(getattr(error, "may_have_been_accepted", False) for _, error in self.failures),
         ) from first
+
+
+def told(error: Exception) -> str:
+    """What may be said of an error where strangers read it: the text of one that is not ours may hold anything."""
+    return str(error) if isinstance(error, MigmaError) else type(error).__name__
 
 
 def mark_not_attempted(messages: Iterable[EmailMessage]) -> None:
@@ -163,11 +180,19 @@ def mark_not_attempted(messages: Iterable[EmailMessage]) -> None:
 
 def mark(message: EmailMessage, error: Exception | None) -> MessageStatus:
     """Say of a message that nothing was tried, and why, for everyone who has not been accepted before."""
-    addresses = [_name(value) for value in message.recipients()]
+    addresses = _names(message)
     status = begin(message, addresses)
     for address in addresses:
         status.recipients.setdefault(address, RecipientStatus(status="not_attempted", error=error))
     return status
+
+
+def _names(message: EmailMessage) -> list[str]:
+    """The recipients as far as they can be made out: the message may be broken in any way."""
+    try:
+        return [_name(value) for value in message.recipients()]
+    except Exception:  # noqa: BLE001 - this runs while another error is on its way, which must not be hidden
+        return []
 
 
 def _name(value: object) -> str:

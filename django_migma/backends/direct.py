@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING
 
 from django_migma import signals
+from django_migma.announce import announce
 from django_migma.api import MigmaClient
 
 from .base import MigmaBackend
@@ -39,7 +40,7 @@ class EmailBackend(MigmaBackend):
         finally:
             if isinstance(email_messages, Sized):  # what is left of it; a generator is not consumed further
                 mark_not_attempted(messages)
-            signals.batch_finished.send_robust(type(self), messages_sent=batch.sent_count, alias=self.alias)
+            announce(signals.batch_finished, type(self), messages_sent=batch.sent_count, alias=self.alias)
         return batch.result(fail_silently=config.fail_silently)
 
     def set_up(self) -> tuple[Config, MigmaClient]:

@@ -6,12 +6,13 @@ flight is bounded, so a generator of a million messages takes constant memory.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from django_migma import signals
 from django_migma.api.errors import MigmaError
-from django_migma.message import RecipientStatus, begin
+from django_migma.message import RecipientStatus, begin, status_of
 from django_migma.payload import build, idempotency_key
 
 from .batch import Batch, Job, Task, mark
@@ -68,38 +69,44 @@ class Dispatcher:
         try:
             signals.pre_send.send(self._batch.sender, message=message, alias=self._batch.alias)
         except signals.CancelSend:
-            begin(message, ())
+            status_of(message)
             return
         except BaseException:
             mark(message, None)
             raise
-        if not message.recipients():
-            begin(message, ())
-            return
         job = self._job(message)
+        if not job.status.recipients and not job.refusal:
+            return
         self._jobs.append(job)
         for task in job.tasks:
             self._submit(task, alone=self._alone and len(job.tasks) == 1)
         self._settle()
 
     def _job(self, message: EmailMessage) -> Job:
-        """The calls that a message still needs; none where it is refused."""
+        """The calls that a message still needs; none where it is refused.
+
+        Whatever goes wrong concerns this message alone, be it a refusal of ours or a fault in the site's template or
+        message class: the others go on, and the error is raised as it is in the end.
+        """
+        earlier = status_of(message).recipients
         try:
             calls = build(message, self._config)
             status = begin(message, [call.address for call in calls])
             keys = [idempotency_key(message, call, status.nonce) for call in calls]
-        except (MigmaError, ValueError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001
             return Job(message=message, status=mark(message, error), refusal=error)
         job = Job(message=message, status=status)
         accepted = dict(status.recipients)
         status.recipients.clear()
         for call, key in zip(calls, keys, strict=True):
-            if call.address in accepted:
-                status.recipients[call.address] = accepted[call.address]
-                continue
-            status.recipients[call.address] = RecipientStatus(status="not_attempted", idempotency_key=key)
-            job.tasks.append(Task(job=job, address=call.address, request=call.request, key=key))
+            untried = RecipientStatus(status="not_attempted", idempotency_key=key)
+            status.recipients[call.address] = accepted.get(call.address, untried)
+            if call.address not in accepted:
+                repeated = _is_in_doubt(earlier.get(call.address), key)
+                task = Task(job=job, address=call.address, request=call.request, key=key, repeated=repeated)
+                job.tasks.append(task)
         job.open = len(job.tasks)
+        status.set_open(is_open=True)
         return job
 
     def _submit(self, task: Task, *, alone: bool) -> None:
@@ -112,23 +119,36 @@ class Dispatcher:
             self._settle()
         if self._batch.stopped:
             task.job.open -= 1
-            return
-        if alone or not self._tried or not self._workers.start(task):
-            self._workers.run_here(task)
-            self._collect(task)
+        elif alone or not self._tried or not self._workers.start(task):
+            self._make_here(task)
         self._tried = True
 
-    def _make(self, task: Task) -> None:
-        """Make the call. Runs in a worker thread; nothing is written but the outcome."""
+    def _make_here(self, task: Task) -> None:
+        """Make the call in this thread. What is none of our errors comes from outside, such as a task's time limit:
+        it leaves the call in doubt and goes on to the caller."""
         try:
-            task.outcome = self._client.send(task.request, idempotency_key=task.key)
+            task.began = time.monotonic()
+            task.outcome = self._client.send(task.request, idempotency_key=task.key, repeated=task.repeated)
+        except MigmaError as error:
+            task.outcome = error
+        except Exception as error:
+            task.outcome = error
+            raise
+        finally:
+            self._collect(task)
+
+    def _make(self, task: Task) -> None:
+        """Make the call. Runs in a worker thread; nothing is written but the task."""
+        task.began = time.monotonic()
+        try:
+            task.outcome = self._client.send(task.request, idempotency_key=task.key, repeated=task.repeated)
         except Exception as error:  # noqa: BLE001 - a thread must not die with it; it is raised in the caller's
             task.outcome = error
 
     def _collect(self, task: Task) -> None:
         task.job.open -= 1
         recipient = task.job.record(task)
-        self._batch.note(recipient, self._config.retry_deadline)
+        self._batch.note(recipient, task.began, self._config.retry_deadline)
         if self._batch.stopped:
             self._withdraw()
 
@@ -159,3 +179,8 @@ class Dispatcher:
                 job.record(task)
             job.open = 0
         self._settle()
+
+
+def _is_in_doubt(earlier: RecipientStatus | None, key: str) -> bool:
+    """Whether an earlier send under this key may have been accepted."""
+    return earlier is not None and earlier.status == "unknown" and earlier.idempotency_key == key

@@ -54,12 +54,6 @@ class Workers(Generic[T]):
             self._threads += 1
         return True
 
-    def run_here(self, task: T) -> None:
-        """Run a task in this thread."""
-        self._under_way.add(task)
-        self._make(task)
-        self._under_way.discard(task)
-
     def _work(self) -> None:
         while (task := self._waiting.get()) is not None:
             self._make(task)

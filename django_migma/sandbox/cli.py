@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"how many accepted messages to keep (default: {Switches.max_messages})",
     )
     _add_switches(parser)
+    _add_account(parser)
 
 
 def _add_switches(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +70,16 @@ def _add_switches(parser: argparse.ArgumentParser) -> None:
         help="leave placeholders in the subject alone (default: replace them)",
     )
     group.add_argument(
+        "--errors-free-key",
+        dest="errors_consume_key",
+        action="store_false",
+        help="forget an Idempotency-Key whose answer was 4xx (default: replay that answer)",
+    )
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("account", "What of your own account the sandbox should know.")
+    group.add_argument(
         "--verified-domain",
         dest="verified_domains",
         metavar="DOMAIN",
@@ -77,10 +88,9 @@ def _add_switches(parser: argparse.ArgumentParser) -> None:
         help="a further domain to accept senders from, * for any; may be repeated",
     )
     group.add_argument(
-        "--errors-free-key",
-        dest="errors_consume_key",
-        action="store_false",
-        help="forget an Idempotency-Key whose answer was 4xx (default: replay that answer)",
+        "--any-id",
+        action="store_true",
+        help="take any well-formed id of an email, conversation or project (default: the sandbox's own)",
     )
 
 
@@ -122,6 +132,7 @@ def _switches(options: Mapping[str, Any]) -> Switches:
         subject_variables=options["subject_variables"],
         verified_domains=tuple(options["verified_domains"]),
         errors_consume_key=options["errors_consume_key"],
+        any_id=options["any_id"],
         max_messages=options["max_messages"],
     )
 

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 PREFIX = "/_sandbox"
 
-# A mail may hold whatever a site's users typed: no scripts, no forms, no same-origin access to the sandbox.
+# A mail may hold whatever a site's users typed: no scripts, no forms, no same-origin access to the sandbox. Links may
+# open, in new windows too, and images may come from the developer's own site.
 _POLICY = (
-    "sandbox; default-src 'none'; img-src https: data:; style-src 'unsafe-inline'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
+    "img-src https: data: http://127.0.0.1:* http://localhost:*; style-src 'unsafe-inline'; "
     "font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 _MAIL_HEADERS = (
@@ -38,16 +40,21 @@ def refuse_strangers(request: Request, bound_host: str) -> None:
         raise Refusal(403, f"{PREFIX}/ answers only to this machine: open it as localhost")
 
 
+def home(_call: Call) -> Answer:
+    """Where people look first."""
+    return Answer(status=302, body=b"", headers=(("Location", f"{PREFIX}/messages"),))
+
+
 def messages(call: Call) -> Answer:
     """The newest ``limit`` messages, all by default; the newest last."""
     kept = call.site.store.messages()
     limit = number(call, "limit", default=max(1, len(kept)), low=1)
-    return json_answer({"total": len(kept), "messages": [_summary(m) for m in kept[-limit:]]})
+    return json_answer({"total": len(kept), "messages": [_summary(call, m) for m in kept[-limit:]]})
 
 
 def message(call: Call) -> Answer:
     found = _find(call)
-    return json_answer({**_summary(found), "html": found.html})
+    return json_answer({**_summary(call, found), "html": found.html})
 
 
 def message_html(call: Call) -> Answer:
@@ -73,9 +80,10 @@ def _find(call: Call) -> Message:
     return found
 
 
-def _summary(item: Message) -> dict[str, Any]:
+def _summary(call: Call, item: Message) -> dict[str, Any]:
     return {
         "id": item.id,
+        "html_url": f"{call.site.url}{PREFIX}/messages/{item.id}/html",
         "received_at": timestamp(item.received_at),
         "endpoint": item.endpoint,
         "key_name": item.key_name,

@@ -38,6 +38,12 @@ def text(body: Body, name: str, *, required: bool = False) -> Iterator[str]:
         yield f"{name} must be a string"
 
 
+def filled(body: Body, name: str, *, required: bool = False) -> Iterator[str]:
+    yield from text(body, name, required=required)
+    if isinstance(value := body.get(name), str) and not value.strip():
+        yield f"{name} must not be empty"
+
+
 def one_line(body: Body, name: str, *, required: bool = False) -> Iterator[str]:
     yield from text(body, name, required=required)
     if isinstance(value := body.get(name), str) and _LINE_BREAK.search(value):

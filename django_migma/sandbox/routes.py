@@ -40,7 +40,7 @@ class Route:
 
     @property
     def is_control(self) -> bool:
-        return self.template.startswith(control.PREFIX)
+        return not self.template.startswith("/v1/")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -122,6 +122,7 @@ ROUTES = (
         endpoint=listings.webhook_events,
         permission="webhook:read",
     ),
+    Route(method="GET", template="/", endpoint=control.home),
     Route(method="GET", template="/_sandbox/", endpoint=about),
     Route(method="GET", template="/_sandbox/messages", endpoint=control.messages),
     Route(method="DELETE", template="/_sandbox/messages", endpoint=control.clear_messages),

@@ -37,7 +37,7 @@ def _recipient(body: Mapping[str, Any]) -> Iterator[str]:
     if kind == "email":
         yield from fields.address(body, "recipientEmail", required=True)
     elif kind in RECIPIENT_TYPES:
-        yield from fields.text(body, "recipientId", required=True)
+        yield from fields.filled(body, "recipientId", required=True)
 
 
 def _sender(body: Mapping[str, Any], switches: Switches) -> Iterator[str]:
@@ -83,13 +83,13 @@ def _content(body: Mapping[str, Any], switches: Switches) -> Iterator[str]:
             "newest contract (the sandbox takes it with --accept-template)"
         )
     else:
-        yield from fields.text(body, "template")
+        yield from fields.filled(body, "template")
         if "projectId" not in body:
             yield "projectId is required with template"
 
 
 def _options(body: Mapping[str, Any]) -> Iterator[str]:
-    yield from fields.text(body, "projectId")
+    yield from fields.filled(body, "projectId")
     yield from fields.choice(body, "providerType", PROVIDERS)
     yield from fields.boolean(body, "transactional")
     yield from fields.addresses(body, "bcc")

@@ -6,6 +6,7 @@ an unknown or unfinished email and for a series are not public, and assumed to b
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,28 @@ def stored_email(body: Mapping[str, Any]) -> stored.StoredEmail:
     return email
 
 
-def content(body: Mapping[str, Any]) -> Selected:
-    """Of POST /v1/sending, raw HTML included where the rules let it pass."""
+def content(body: Mapping[str, Any], *, any_id: bool = False) -> Selected:
+    """Of POST /v1/sending, raw HTML included where the rules let it pass; a stand-in for ids of another account."""
+    try:
+        return _known_content(body)
+    except Refusal as refusal:
+        if not any_id or refusal.status != 404:
+            raise
+    return Selected(html=body.get("template") or _stand_in(body), project=data.PROJECTS[0])
+
+
+def _stand_in(body: Mapping[str, Any]) -> str:
+    """A page that lists the variables of an email whose HTML is not here."""
+    names = (html.escape(str(name)) for name in body.get("variables", {}))
+    rows = "".join(f"<tr><th align=left>{name}</th><td>{{{{{name}}}}}</td></tr>" for name in names)
+    chosen = html.escape(body.get("emailId") or body.get("conversationId", ""))
+    return (
+        "<!doctype html><meta charset=utf-8><title>Stored at Migma</title><body style='font-family: sans-serif'>"
+        f"<p>The email {chosen} is stored at Migma, not here. Its variables:</p><table cellpadding=8>{rows}</table>"
+    )
+
+
+def _known_content(body: Mapping[str, Any]) -> Selected:
     if "emailId" not in body and "conversationId" not in body:
         return Selected(html=body["template"], project=project(body["projectId"]))
     email = stored_email(body)

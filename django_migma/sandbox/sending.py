@@ -61,7 +61,7 @@ def _accept(call: Call, idempotency_key: str | None) -> Answer:
     body = json_object(call.request)
     if problems := broken_rules(body, call.site.switches):
         raise Refusal(400, "; ".join(problems), data={"problems": problems})
-    selected = selection.content(body)
+    selected = selection.content(body, any_id=call.site.switches.any_id)
     content = _content(call, body, selected)
     single = body["recipientType"] == "email"
     answer = _single(body, selected) if single else _batch(call, body, selected)

@@ -35,5 +35,9 @@ class Switches:
     # such as 400 is remembered, and replayed for 24 hours, is only inferred from that.
     errors_consume_key: bool = True
 
+    # Which ids an account has is data, too. True takes any well-formed id of an email, a conversation or a project,
+    # and shows a page with the variables in place of the email that only Migma knows.
+    any_id: bool = False
+
     # Not a behaviour of Migma: how many accepted messages the sandbox keeps in memory, the newest ones.
     max_messages: int = 500

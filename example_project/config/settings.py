@@ -26,9 +26,10 @@ MIGMA = {
     "API_URL": env("MIGMA_API_URL", default=""),  # empty: Migma's own address
     "PROJECT_ID": env("MIGMA_PROJECT_ID", default=""),
     "FROM_NAME": env("MIGMA_FROM_NAME"),
-    "LAYOUT_EMAIL_ID": env("MIGMA_LAYOUT_EMAIL_ID"),  # carries mail with a body of its own, such as password resets
+    "LAYOUT_EMAIL_ID": env("MIGMA_LAYOUT_EMAIL_ID"),  # carries mail with a body of its own, such as mail about errors
 }
 WELCOME_EMAIL_ID = env("MIGMA_WELCOME_EMAIL_ID")
+PASSWORD_RESET_EMAIL_ID = env("MIGMA_PASSWORD_RESET_EMAIL_ID")
 RECEIPT_EMAIL_ID = env("MIGMA_RECEIPT_EMAIL_ID")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL")
 LOGGING = {
@@ -72,6 +73,7 @@ TEMPLATES = [
 ROOT_URLCONF = "config.urls"
 STATIC_URL = "static/"
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "shop:home"

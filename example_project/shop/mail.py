@@ -1,26 +1,33 @@
-"""The mail that the shop sends. Both are emails stored at Migma, filled with variables.
+"""The mail that the shop sends, and the design of one that Django sends. All are emails stored at Migma.
 
 Whether Migma escapes variables is not documented: what people typed is escaped here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.utils.formats import date_format
 from django.utils.html import escape, format_html_join
+from django.utils.http import urlsafe_base64_decode
 from django.utils.timezone import localdate
 
 from django_migma.message import MigmaMessage
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+    from django.core.mail import EmailMessage
     from django.utils.safestring import SafeString
 
     from .models import Order
 
 _ROW = '<tr><td>{}</td><td align="center">{}</td><td align="right">€ {}</td></tr>'
+# What templates/registration make of a password reset: its subject, and its link on a line of its own.
+_RESET_SUBJECT = "Choose a new password"
+_RESET_LINK = re.compile(r"^https?://\S+/reset/(?P<user>[\w-]+)/[\w-]+/$", re.MULTILINE)
 
 
 def send_welcome(user: User, shop_url: str) -> None:
@@ -30,7 +37,8 @@ def send_welcome(user: User, shop_url: str) -> None:
         to=[user.email],
         template_id=settings.WELCOME_EMAIL_ID,
         merge_global_data={"first_name": escape(user.first_name), "shop_url": shop_url},
-        idempotency_key=f"user-{user.pk}-welcome",
+        # Databases that share an account at Migma share its keys: a user's number alone would come again.
+        idempotency_key=f"user-{user.pk}-{user.date_joined.isoformat()}-welcome",
     ).send()
 
 
@@ -48,8 +56,21 @@ def send_receipt(order: Order, order_url: str) -> None:
             "total": f"€ {order.total}",
             "order_url": order_url,
         },
-        idempotency_key=f"order-{order.pk}-receipt",
+        idempotency_key=f"order-{order.token}-receipt",
     ).send()
+
+
+def design_password_reset(message: EmailMessage, **kwargs: Any) -> None:
+    """Send Django's password reset as a stored email: a receiver of `django_migma.signals.pre_send`.
+
+    Of its text only the link is used. It names the user, whose first name is looked up: nothing that somebody typed
+    stands where it could pass for the link.
+    """
+    link = message.subject == _RESET_SUBJECT and _RESET_LINK.search(message.body)
+    if link:
+        user = get_user_model().objects.get(pk=urlsafe_base64_decode(link["user"]).decode())
+        message.template_id = settings.PASSWORD_RESET_EMAIL_ID
+        message.merge_global_data = {"first_name": escape(user.first_name or "there"), "reset_url": link[0]}
 
 
 def _rows(order: Order) -> SafeString:

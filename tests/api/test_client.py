@@ -79,11 +79,15 @@ def test_a_send_to_a_tag(wire):
         "from": "shop@example.com",
         "fromName": "Example Shop",
         "subject": "Hello",
-        "conversationId": "c1",
+        "conversationId": "665f1c2ab7d3e4f5a6c70001",
     }
     wire.post(SENDING, json=ok({"id": "b1", "batchId": "b1"}), match=strict(body))
     request = send_request(
-        recipient_type="tag", recipient_email=None, recipient_id="t1", email_id=None, conversation_id="c1"
+        recipient_type="tag",
+        recipient_email=None,
+        recipient_id="t1",
+        email_id=None,
+        conversation_id="665f1c2ab7d3e4f5a6c70001",
     )
     assert client().send(request).batch_id == "b1"
 
@@ -262,7 +266,11 @@ def test_paging_is_read_leniently(wire, data, total, more):
 
 
 def test_generation_status(wire):
-    data = {"conversationId": "c1", "status": "completed", "result": {"emails": [{"emailId": "e1"}]}}
+    data = {
+        "conversationId": "665f1c2ab7d3e4f5a6c70001",
+        "status": "completed",
+        "result": {"emails": [{"emailId": "e1"}]},
+    }
     wire.get(f"{URL}/projects/emails/c1/status", json=ok(data))
     found = client().generation_status("c1")
     assert (found.status, [email.email_id for email in found.emails]) == ("completed", ["e1"])

@@ -9,7 +9,15 @@ import requests
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError
 
-from django_migma.api import InvalidRequest, InvalidResponse, NoResponse, RateLimited, ServerError, Timeout
+from django_migma.api import (
+    AuthenticationError,
+    InvalidRequest,
+    InvalidResponse,
+    NoResponse,
+    RateLimited,
+    ServerError,
+    Timeout,
+)
 from tests.api import servers
 from tests.api.clocks import FakeClock, until
 from tests.api.examples import ACCEPTED, SENDING, as_json, client, refusal, send_request
@@ -134,19 +142,26 @@ def test_a_body_that_drips_ends_with_the_deadline(serve):
     assert server.connections == 1
 
 
-@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
-def test_an_answer_without_end_is_refused(serve, status):
+def test_an_answer_without_end_is_refused(serve):
     """Some 10 MiB are read, whatever its length says; what lies in the sockets' buffers comes on top."""
-    server = serve(servers.flood(head(status, length=60 * MIB), 60 * MIB))
+    server = serve(servers.flood(head("200 OK", length=60 * MIB), 60 * MIB))
     with pytest.raises(InvalidResponse) as caught:
         client(server.url, max_retries=0).send(send_request(), idempotency_key="a")
     assert str(caught.value) == (
-        f"The answer with status {status[:3]} is not Migma's: more than 10 MiB. {InvalidResponse.hint} "
-        "Idempotency key: a"
+        f"The answer with status 200 is not Migma's: more than 10 MiB. {InvalidResponse.hint} Idempotency key: a"
     )
     assert caught.value.may_have_been_accepted is True
     server.stop()
     assert 10 * MIB < server.exchanges[0].written < 40 * MIB
+
+
+@pytest.mark.parametrize(("status", "error"), [("400 Bad Request", InvalidRequest), ("401 No", AuthenticationError)])
+def test_a_refusal_without_end_is_a_clear_answer_all_the_same(serve, status, error):
+    """Its status says no; how the text would end does not matter."""
+    server = serve(servers.flood(head(status, length=60 * MIB), 60 * MIB))
+    with pytest.raises(error, match="no reason given") as caught:
+        client(server.url).send(send_request())
+    assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, False)
 
 
 def test_ten_mib_are_not_too_many(serve):

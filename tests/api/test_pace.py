@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pytest
@@ -64,8 +65,8 @@ def test_after_a_429_half_as_many_are_in_flight(pace):
     """Of two in flight, one may stay: the next waits until both have left."""
     log = []
     with pace.place(0):
-        with pace.place(0):
-            pace.slow_down()
+        with pace.place(0) as begun:
+            pace.slow_down(begun)
             thread = waiting_thread(pace, log, "third enters")
             log.append("second leaves")
         log.append("first leaves")
@@ -73,12 +74,24 @@ def test_after_a_429_half_as_many_are_in_flight(pace):
     assert log == ["second leaves", "first leaves", "third enters"]
 
 
+def test_a_volley_of_429s_halves_once(pace):
+    """Four requests of one round are all refused: two may go next, and not none."""
+    log = []
+    with contextlib.ExitStack() as places:
+        begun = [places.enter_context(pace.place(0)) for _ in range(4)]
+        for round_ in begun:
+            pace.slow_down(round_)
+    with pace.place(0):
+        enter_at_once(pace, log, "beside")
+        assert log == ["beside"]
+
+
 def test_the_bound_never_falls_below_one(pace):
     """Even after many 429s somebody may go."""
     log = []
     for _ in range(5):
-        with pace.place(0):
-            pace.slow_down()
+        with pace.place(0) as begun:
+            pace.slow_down(begun)
     enter_at_once(pace, log, "in")
     assert log == ["in"]
 
@@ -86,8 +99,8 @@ def test_the_bound_never_falls_below_one(pace):
 def test_whose_patience_ends_goes_ahead(pace):
     """A late mail beats a lost one: the bound is soft."""
     log = []
-    with pace.place(0):
-        pace.slow_down()
+    with pace.place(0) as begun:
+        pace.slow_down(begun)
         enter(pace, 0.01, log, "late")
         enter(pace, -1, log, "later")
     assert log == ["late", "later"]
@@ -96,8 +109,8 @@ def test_whose_patience_ends_goes_ahead(pace):
 def test_a_success_opens_another_place(pace):
     """With a bound of one, one success makes it two."""
     log = []
-    with pace.place(0):
-        pace.slow_down()
+    with pace.place(0) as begun:
+        pace.slow_down(begun)
         pace.speed_up()
         enter_at_once(pace, log, "beside")
         assert log == ["beside"]
@@ -113,7 +126,7 @@ def test_a_success_without_a_bound_changes_nothing(pace):
 
 def test_a_place_is_given_back_after_an_error(pace):
     log = []
-    pace.slow_down()
+    pace.slow_down(0)
     with pytest.raises(RuntimeError, match="inside"), pace.place(0):
         raise RuntimeError("inside")
     enter_at_once(pace, log, "in")

@@ -66,7 +66,7 @@ def test_a_pause_beyond_the_deadline_is_told_without_asking(wire, clock):
     with pytest.raises(RateLimited) as caught:
         client(clock=clock).send(send_request())
     assert str(caught.value) == (
-        "Migma asked this API key to wait for another 50 s, longer than RETRY_DEADLINE leaves. "
+        "Migma asked this API key to wait for 50 s more, more than RETRY_DEADLINE leaves. "
         "Wait, then send again: nothing was sent by the refused requests."
     )
     assert (caught.value.retry_after, caught.value.status_code, caught.value.attempts) == (50.0, 429, 0)
@@ -157,13 +157,13 @@ def test_a_success_opens_the_way_again(serve):
     assert len(server.received) == 4
 
 
-def test_waiting_for_a_place_ends_with_the_deadline(wire, clock):
-    """A late mail beats a lost one: then the request goes out beside the others."""
+def test_waiting_for_a_place_ends_in_time_to_send(wire):
+    """A late mail beats a lost one: at half of the deadline the request goes out beside the others."""
     accepted(wire)
-    sender = client(clock=clock, retry_deadline=0.05)
+    sender = client(retry_deadline=0.5)
     pace = sender._transport.pace
-    with pace.place(0):
-        pace.slow_down()
+    with pace.place(0) as begun:
+        pace.slow_down(begun)
         thread = threading.Thread(target=sender.send, args=(send_request(),), daemon=True)
         thread.start()
         thread.join(10)

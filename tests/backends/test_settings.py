@@ -5,6 +5,7 @@ import threading
 import pytest
 import requests
 from django.core.mail import EmailMessage, send_mail
+from django.utils.translation import gettext_lazy
 
 from django_migma.exceptions import ConfigurationError, NoResponse, RateLimited, UnsupportedFeature
 from tests.conftest import SENDING
@@ -103,6 +104,12 @@ def test_setting_and_option_reach_the_body(accepting, migma, connection, setting
 def test_what_is_not_set_is_not_sent(accepting, field):
     mail().send()
     assert field not in accepting.body
+
+
+def test_a_translated_from_name(accepting, migma):
+    migma(FROM_NAME=gettext_lazy("Shop"))
+    mail(from_email="sales@example.com").send()
+    assert accepting.body["fromName"] == "Shop"
 
 
 def test_from_name_setting(accepting, migma, connection):

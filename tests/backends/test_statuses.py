@@ -1,7 +1,9 @@
 """What a send leaves behind: a status per recipient, a return value or one error, and a way to send again."""
 
+import contextlib
 import copy
 import pickle
+import time
 
 import pytest
 import requests
@@ -29,6 +31,10 @@ def mail(*to, **kwargs):
     return MigmaMessage(
         **({"subject": "Hello", "to": list(to) or ["a@example.org"], "template_id": EMAIL_ID} | kwargs)
     )
+
+
+class TimeoutErrorOfAQueue(Exception):
+    """Like Celery's SoftTimeLimitExceeded."""
 
 
 @pytest.fixture
@@ -107,6 +113,15 @@ class TestOneRecipient:
         assert recipient.attempts == 1
         assert "a@example.org" not in str(caught.value)
 
+    def test_a_time_limit_from_outside_goes_on_to_the_caller(self, wire, connection):
+        """What a task queue raises in the middle of a call leaves that call in doubt and starts no other."""
+        wire.answers(OK, TimeoutErrorOfAQueue())
+        messages = [mail(), mail(), mail()]
+        with pytest.raises(TimeoutErrorOfAQueue):
+            connection().send_messages(messages)
+        assert [message.migma_status.status for message in messages] == [{"queued"}, {"unknown"}, {"not_attempted"}]
+        assert len(wire.mock.calls) == 2
+
     def test_a_bug_is_not_blamed_on_migma(self, wire):
         """An error that is none of ours is raised as it is, quiet mode or not, and leaves the status open."""
         wire.answers(ZeroDivisionError("a bug"))
@@ -174,7 +189,7 @@ class TestStopping:
     def test_401_in_the_middle_of_a_message(self, wire):
         wire.answers((401, {"success": False, "error": "no"}))
         message = mail("a@example.org", "b@example.org")
-        with pytest.raises(AuthenticationError, match=r"Check MIGMA\['API_KEY'\]"):
+        with pytest.raises(AuthenticationError, match=r"Check the API key \(MIGMA\['API_KEY'\]\)"):
             message.send()
         assert [status.status for status in message.migma_status.recipients.values()] == ["failed", "not_attempted"]
 
@@ -195,6 +210,19 @@ class TestStopping:
             connection().send_messages(messages)
         assert messages[0].migma_status.status == {"failed"}
         assert messages[-1].migma_status.status == {"not_attempted"}
+
+    def test_a_slow_generator_is_no_outage(self, wire, migma, connection):
+        """What counts is how long the API has been out of reach, not how long the caller took."""
+        migma(API_URL="http://127.0.0.1:9/v1", RETRY_DEADLINE=0.1, MAX_RETRIES=0, MAX_CONCURRENCY=1)
+        wire.mock.add_passthru("http://127.0.0.1:9/")
+        messages = [mail() for _ in range(3)]
+
+        def slowly():
+            time.sleep(0.12)
+            yield from messages
+
+        with pytest.raises(SendFailed, match="3 failures"):
+            connection().send_messages(slowly())
 
     def test_an_iterator_is_not_consumed_further(self, wire, connection):
         wire.answers((401, {"success": False, "error": "no"}))
@@ -245,15 +273,93 @@ class TestSendingAgain:
         message.send()
         assert len(set(wire.keys)) == 2
 
-    def test_to_those_alone_who_had_it_it_is_a_new_mail(self, wire):
-        """A loop that puts one address after another into one message loses nobody."""
-        wire.answers(OK, REFUSED, OK)
+    def test_without_the_one_who_was_refused_nobody_is_called_twice(self, wire):
+        """The natural repair: take the bad address out, and send again."""
+        wire.answers(OK, REFUSED)
         message = mail("a@example.org", "b@example.org")
         with pytest.raises(InvalidRequest):
             message.send()
         message.to = ["a@example.org"]
         assert message.send() == 1
-        assert wire.bodies[-1]["recipientEmail"] == "a@example.org"
+        assert len(wire.bodies) == 2
+        assert message.migma_status.status == {"queued"}
+
+    def test_a_loop_over_one_object_loses_nobody(self, wire):
+        """One address after another in the same message, and one of them twice: each is a mail of its own."""
+        wire.answers(OK, REFUSED, OK)
+        message = mail("a@example.org")
+        for address in ("a@example.org", "b@example.org", "c@example.org", "a@example.org"):
+            message.to = [address]
+            with contextlib.suppress(InvalidRequest):
+                message.send()
+        assert [body["recipientEmail"][0] for body in wire.bodies] == ["a", "b", "c", "a"]
+        assert len(set(wire.keys)) == 4
+
+    def test_copies_of_a_message_are_mails_of_their_own(self, wire):
+        """A template that is copied before each send is not one mail for Migma."""
+        wire.answers(OK)
+        template = mail()
+        for again in (copy.deepcopy(template), copy.copy(template), pickle.loads(pickle.dumps(template))):
+            assert again.send() == 1
+        assert len(set(wire.keys)) == 3
+        assert template.migma_status.status == set()
+
+    def test_shallow_copies_in_one_list_keep_statuses_of_their_own(self, wire, connection, migma):
+        migma(MAX_CONCURRENCY=4)
+        wire.answers(OK)
+        template, copies = mail(), []
+        for number in range(20):
+            copies.append(copy.copy(template))
+            copies[-1].to = [f"r{number}@example.org"]
+        assert connection().send_messages(copies) == 20
+        assert [list(one.migma_status.recipients) for one in copies] == [one.to for one in copies]
+
+    @pytest.mark.parametrize("concurrency", [1, 4])
+    def test_the_same_object_twice_in_a_list_is_two_mails(self, wire, connection, migma, concurrency):
+        migma(MAX_CONCURRENCY=concurrency)
+        wire.answers(OK)
+        message = mail()
+        assert connection().send_messages([mail(), message, message]) == 3
+        assert len(set(wire.keys)) == 3
+
+    def test_a_cancelled_attempt_forgets_nothing(self, wire):
+        """Who was accepted before is not called again after it."""
+
+        def cancel(sender, message, **kwargs):
+            raise signals.CancelSend
+
+        wire.answers(OK, REFUSED, OK)
+        message = mail("a@example.org", "b@example.org")
+        with pytest.raises(InvalidRequest):
+            message.send()
+        signals.pre_send.connect(cancel)
+        try:
+            assert message.send() == 0
+        finally:
+            signals.pre_send.disconnect(cancel)
+        message.send()
+        assert [body["recipientEmail"][0] for body in wire.bodies] == ["a", "b", "b"]
+
+    @pytest.mark.parametrize("status", [401, 409, 429])
+    def test_doubt_is_not_forgotten(self, wire, status):
+        """The first answer was lost; a closed door to the second says nothing about the first."""
+        wire.answers(requests.ConnectionError("lost"), (status, {"success": False, "error": "no"}))
+        message = mail()
+        for _ in range(2):
+            with pytest.raises(Exception, match="Idempotency key: ") as caught:
+                message.send()
+        assert caught.value.may_have_been_accepted
+        assert message.migma_status.status == {"unknown"}
+
+    def test_a_conflict_with_a_doubtful_first_send_is_tried_again(self, wire, migma):
+        """That send may still be running."""
+        migma(MAX_RETRIES=1)
+        conflict = (409, {"success": False, "error": "running"})
+        wire.answers(requests.ConnectionError("lost"), requests.ConnectionError("lost"), conflict, OK)
+        message = mail()
+        with pytest.raises(NoResponse):
+            message.send()
+        assert message.send() == 1
 
     def test_the_callers_key_is_the_same_in_every_process(self, wire):
         wire.answers(OK)

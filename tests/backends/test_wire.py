@@ -103,6 +103,26 @@ class TestRecipients:
         assert message.migma_status.status == {"not_attempted"}
         assert message.migma_status.recipients[address].error is caught.value
 
+    def test_recipients_of_a_subclass_count(self, accepting):
+        """Django's documentation lets a subclass return more from recipients()."""
+
+        class Copied(EmailMessage):
+            def recipients(self):
+                return [*super().recipients(), "archive@example.org"]
+
+        message = Copied("Hello", "text", None, ["ada@example.org"])
+        message.send()
+        assert sorted(message.migma_status.recipients) == ["ada@example.org", "archive@example.org"]
+        assert len(accepting.bodies) == 2
+
+    def test_a_malformed_one_of_a_subclass_is_told(self, accepting):
+        class Copied(EmailMessage):
+            def recipients(self):
+                return ["nobody"]
+
+        with pytest.raises(InvalidAddress, match=r"An address of recipients\(\) is not an address"):
+            Copied("Hello", "text").send()
+
     def test_a_message_for_nobody_is_not_sent(self, accepting, connection):
         message = html_mail(to=[])
         assert connection().send_messages([message]) == 0
@@ -141,6 +161,18 @@ class TestSender:
         html_mail(from_email="sales@example.com").send()
         assert accepting.body["fromName"] == "sales@example.com"
 
+    @pytest.mark.parametrize("unset", [None, ""])
+    def test_none_means_the_default(self, accepting, unset):
+        """As with Anymail, where None lets the template's sender through."""
+        message = html_mail()
+        message.from_email = unset
+        message.send()
+        assert accepting.body["from"] == "shop@example.com"
+
+    def test_a_header_in_two_spellings_is_refused(self, accepting):
+        with pytest.raises(ValueError, match="The header from is given twice"):
+            html_mail(headers={"From": "a@example.com", "from": "b@example.com"}).send()
+
     def test_several_are_refused(self, accepting):
         with pytest.raises(InvalidAddress, match="from_email holds several addresses"):
             html_mail(from_email="a@example.com, b@example.com").send()
@@ -164,6 +196,24 @@ class TestReplyTo:
         with pytest.raises(UnsupportedFeature, match="Migma takes one address to reply to") as caught:
             html_mail(reply_to=["a@example.com", "b@example.com"]).send()
         assert caught.value.feature == "multiple_reply_to"
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"reply_to": ["a@example.com, b@example.com"]},
+            {"headers": {"Reply-To": "A <a@example.com>, b@example.com"}},
+        ],
+    )
+    def test_more_than_one_in_a_string_is_the_same_feature(self, accepting, migma, given):
+        with pytest.raises(UnsupportedFeature, match="multiple_reply_to"):
+            html_mail(**given).send()
+        migma(IGNORE_UNSUPPORTED_FEATURES=["multiple_reply_to"])
+        html_mail(**given).send()
+        assert accepting.body["replyTo"] == "a@example.com"
+
+    def test_malformed_is_told(self, accepting):
+        with pytest.raises(InvalidAddress, match="reply_to contains a line break"):
+            html_mail(reply_to=["a@example.com,\n"]).send()
 
     def test_more_than_one_where_dropped(self, accepting, migma):
         migma(IGNORE_UNSUPPORTED_FEATURES=["multiple_reply_to"])
@@ -280,6 +330,10 @@ class TestStored:
             "emailId": EMAIL_ID,
         }
 
+    def test_a_lazy_template_id(self, accepting):
+        stored_mail(template_id=gettext_lazy(EMAIL_ID)).send()
+        assert accepting.body["emailId"] == EMAIL_ID
+
     def test_template_id_on_any_message(self, accepting):
         message = EmailMessage("Hello", "not sent", None, ["ada@example.org"])
         message.template_id = EMAIL_ID
@@ -349,6 +403,25 @@ class TestMergeData:
             stored_mail(merge_data={"ada@example.org": {"x": {1, 2}}}).send()
         assert "ada@" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("merge_global_data", "merge_global_data must be a dict, not list"),
+            ("merge_data", "merge_data must be a dict of dicts by address, not list"),
+        ],
+    )
+    def test_must_be_dicts(self, accepting, name, text):
+        with pytest.raises(TypeError, match=text):
+            stored_mail(**{name: [1]}).send()
+
+    def test_values_must_be_dicts(self, accepting):
+        with pytest.raises(TypeError, match=r"merge_data\[0\] must be a dict, not str"):
+            stored_mail(merge_data={"ada@example.org": "Ada"}).send()
+
+    def test_keys_that_are_numbers_become_text(self, accepting):
+        stored_mail(merge_global_data={1: "a", None: {True: 2.5}}).send()
+        assert accepting.body["variables"] == {"1": "a", "null": {"true": 2.5}}
+
     def test_what_anymail_leaves_unset_counts_as_not_set(self, accepting):
         message = stored_mail()
         message.merge_data, message.tags, message.metadata = type("UNSET", (), {}), [], {}
@@ -404,11 +477,31 @@ def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connec
     assert [message.migma_status.status for message in messages] == [{"queued"}, {"not_attempted"}, {"queued"}]
 
 
+class Broken(EmailMessage):
+    """A subclass with a bug."""
+
+    def recipients(self):
+        raise LookupError("a bug of the site")
+
+
+def test_a_broken_message_does_not_keep_others_from_going_out(accepting, connection):
+    """Whatever is wrong with a message, it concerns that one alone; its error is raised as it is."""
+    messages = [html_mail(), Broken("Hello", "text"), html_mail(to=["b@example.org"])]
+    with pytest.raises(LookupError, match="a bug of the site"):
+        connection(fail_silently=True).send_messages(messages)
+    assert len(accepting.bodies) == 2
+    assert messages[1].migma_status.recipients == {}
+
+
+def test_several_broken_messages_are_told_without_their_text(accepting, connection):
+    """The text of an error that is not ours may hold a body."""
+    with pytest.raises(SendFailed, match=r"2 failures in one call, and 0 messages sent\. First: LookupError See"):
+        connection().send_messages([Broken("Hello", "text"), Broken("Hello", "text")])
+
+
 def test_several_refused_messages_are_told_together(accepting, connection):
     messages = [stored_mail(tags=["a"]), html_mail(), stored_mail(subject="a\nb")]
-    with pytest.raises(
-        SendFailed, match=r"2 failures in one call, and 1 messages sent\. The first: .*tags"
-    ) as caught:
+    with pytest.raises(SendFailed, match=r"2 failures in one call, and 1 messages sent\. First: .*tags") as caught:
         connection().send_messages(messages)
     assert caught.value.sent_count == 1
     assert caught.value.failed_count == 2

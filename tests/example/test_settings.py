@@ -22,7 +22,8 @@ OWN_ACCOUNT = {
     "MIGMA_FROM_NAME": "Ours",
     "MIGMA_LAYOUT_EMAIL_ID": "0" * 24,
     "MIGMA_WELCOME_EMAIL_ID": "1" * 24,
-    "MIGMA_RECEIPT_EMAIL_ID": "2" * 24,
+    "MIGMA_PASSWORD_RESET_EMAIL_ID": "2" * 24,
+    "MIGMA_RECEIPT_EMAIL_ID": "3" * 24,
     "DEFAULT_FROM_EMAIL": "hello@example.com",
 }
 SHOW = """

@@ -20,7 +20,7 @@ def sends():
     return requests.get("{url}/_sandbox/stats", timeout=10).json()["sending_posts"]
 
 with transaction.atomic():
-    fields = {{"first_name": "there", "email": "customer@example.com", "bags_1": 1}}
+    fields = {{"first_name": "Robin", "email": "customer@example.com", "bags_1": 1}}
     answer = Client(SERVER_NAME="127.0.0.1").post("/order/", fields)
     print(answer.status_code, sends(), end=" ")
     transaction.set_rollback({rollback})
@@ -35,26 +35,28 @@ def only_message(sandbox: Sandbox) -> dict[str, object]:
 
 def test_signing_up_sends_the_stored_welcome(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
     password = "a long enough one"
-    fields = {"username": "new", "first_name": "<b>there</b>", "email": "new@example.com"}
+    fields = {"username": "new", "first_name": "<b>Robin</b>", "email": "new@example.com"}
     answer = submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
     assert "Sign out" in answer.text
     body = only_message(sandbox)
     assert (body["recipientEmail"], body["emailId"]) == ("new@example.com", data.WELCOME)
-    assert body["variables"] == {"first_name": "&lt;b&gt;there&lt;/b&gt;", "shop_url": f"{site}/order/"}
+    assert body["variables"] == {"first_name": "&lt;b&gt;Robin&lt;/b&gt;", "shop_url": f"{site}/order/"}
     assert (body["from"], body["fromName"]) == ("hello@fernhill.example", "Fernhill Coffee")
 
 
-def test_the_password_reset_goes_through_the_layout_and_its_link_works(
+def test_the_password_reset_is_a_stored_email_and_its_link_works(
     sandbox: Sandbox, site: str, browser: requests.Session
 ) -> None:
     password = "a long enough one"
-    fields = {"username": "forgetful", "first_name": "there", "email": "forgetful@example.com"}
+    fields = {"username": "forgetful", "first_name": "<b>Robin</b>", "email": "forgetful@example.com"}
     submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
     sandbox.store.reset()
     submit(browser, f"{site}/accounts/password_reset/", email="forgetful@example.com")
-    assert only_message(sandbox)["emailId"] == data.LAYOUT
+    assert only_message(sandbox)["emailId"] == data.PASSWORD_RESET
     (message,) = sandbox.store.messages()
     assert message.subject == "Choose a new password"
+    assert "Hello &lt;b&gt;Robin&lt;/b&gt;, we" in message.html
+    assert "{{" not in message.html
     link = re.search(rf'href="({site}/accounts/reset/[^"]+)"', message.html)
     assert link
     form = browser.get(link[1], timeout=10)
@@ -64,10 +66,21 @@ def test_the_password_reset_goes_through_the_layout_and_its_link_works(
     assert "Sign out" in signed_in.text
 
 
+def test_mail_that_only_resembles_a_password_reset_is_left_alone(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    script = """
+from django.core.mail import send_mail
+send_mail("Choose a new password", "https://fernhill.example/reset/", None, ["customer@example.com"])
+send_mail("It broke", "https://fernhill.example/reset/MQ/a-token/", None, ["customer@example.com"])
+"""
+    done = run("manage.py", "shell", "-v0", "-c", script, **variables)
+    assert done.returncode == 0, done.stderr
+    assert [message.body["emailId"] for message in sandbox.store.messages()] == [data.LAYOUT] * 2
+
+
 def test_an_order_mails_its_receipt(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
-    fields = {"first_name": "there", "email": "customer@example.com", "bags_1": "2", "bags_3": "1"}
+    fields = {"first_name": "Robin", "email": "customer@example.com", "bags_1": "2", "bags_3": "1"}
     page = submit(browser, f"{site}/order/", **fields)
-    assert "Thank you, there." in page.text
+    assert "Thank you, Robin." in page.text
     body = only_message(sandbox)
     assert (body["recipientEmail"], body["emailId"]) == ("customer@example.com", data.RECEIPT)
     variables = body["variables"]
@@ -84,7 +97,7 @@ def test_an_order_mails_its_receipt(sandbox: Sandbox, site: str, browser: reques
 
 
 def test_an_order_of_nothing_is_refused(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
-    page = submit(browser, f"{site}/order/", first_name="there", email="customer@example.com", bags_1="0")
+    page = submit(browser, f"{site}/order/", first_name="Robin", email="customer@example.com", bags_1="0")
     assert "Choose at least one bag." in page.text
     assert not sandbox.store.messages()
 
@@ -128,7 +141,7 @@ coffee.delete()
 def test_the_admin_lists_orders(
     sandbox: Sandbox, site: str, browser: requests.Session, variables: dict[str, str]
 ) -> None:
-    submit(browser, f"{site}/order/", first_name="there", email="listed@example.com", bags_2="3")
+    submit(browser, f"{site}/order/", first_name="Robin", email="listed@example.com", bags_2="3")
     options = ("--noinput", "--username=keeper", "--email=keeper@example.com")
     password = {"DJANGO_SUPERUSER_PASSWORD": "a long enough one"}
     assert run("manage.py", "createsuperuser", *options, **password, **variables).returncode == 0
@@ -140,7 +153,7 @@ def test_the_admin_lists_orders(
 
 def test_every_page_of_an_account_is_the_shops_own(site: str, browser: requests.Session, sandbox: Sandbox) -> None:
     password = "a long enough one"
-    fields = {"username": "walker", "first_name": "there", "email": "walker@example.com"}
+    fields = {"username": "walker", "first_name": "Robin", "email": "walker@example.com"}
     submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
     pages = ("login", "password_change", "password_change/done", "password_reset", "password_reset/done")
     for page in (*pages, "reset/done", "reset/MQ/no-token"):

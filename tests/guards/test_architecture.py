@@ -20,7 +20,7 @@ PACKAGE = Path(django_migma.__file__).parent
 LADDER = (
     {"__init__"},
     {"api"},
-    {"addresses", "conf", "exceptions", "features", "signals", "variables"},
+    {"addresses", "announce", "conf", "exceptions", "features", "signals", "variables"},
     {"content", "markup", "message", "payload"},
     {"backends"},
     {"receivers"},

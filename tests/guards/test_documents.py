@@ -10,7 +10,7 @@ import textwrap
 import tomllib
 from dataclasses import fields
 from importlib.util import find_spec
-from inspect import getmembers, isfunction
+from inspect import getmembers, isfunction, signature
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,13 @@ import django_migma
 from django_migma import exceptions, features, signals
 from django_migma.api import MigmaClient
 from django_migma.conf import SETTINGS
-from django_migma.message import ATTRIBUTES
+from django_migma.message import MigmaMessage
 from django_migma.sandbox import cli
 from django_migma.sandbox.keys import KEYS
 from django_migma.sandbox.routes import ROUTES
 from django_migma.sandbox.switches import Switches
 
+ATTRIBUTES = [name for name, of in signature(MigmaMessage).parameters.items() if of.kind is of.KEYWORD_ONLY]
 PACKAGE = Path(django_migma.__file__).parent
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.rst").read_text()

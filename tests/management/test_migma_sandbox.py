@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 
+import django
 import pytest
 from django.core.management import call_command
 from django.test import override_settings
@@ -47,6 +48,12 @@ def test_a_taken_port_is_one_clear_line(capsys):
             call_command("migma_sandbox", port=port)
     assert caught.value.code == 1
     assert f"Port {port} on 127.0.0.1 is taken; choose another one with --port" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
+@override_settings(MAILERS={"news": {"OPTIONS": {"from_email": "News <news@news.example>"}}, "plain": {}})
+def test_own_domains_are_those_of_the_mailers_too():
+    assert own_domains() == {"example.com", "news.example"}
 
 
 @override_settings(

@@ -50,12 +50,14 @@ def test_every_switch_has_an_option():
         *("--missing-variables", "error"),
         "--no-subject-variables",
         *("--verified-domain", "shop.example", "--verified-domain", "*"),
+        "--any-id",
         "--errors-free-key",
         *("--max-messages", "7"),
     )
     switches = cli._switches(options)
     assert switches == Switches(
         accept_template=True,
+        any_id=True,
         escape_variables=True,
         missing_variables="error",
         subject_variables=False,

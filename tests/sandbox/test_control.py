@@ -28,6 +28,7 @@ def test_the_overview_says_what_this_is(sandbox):
         "subject_variables": True,
         "verified_domains": [],
         "errors_consume_key": True,
+        "any_id": False,
         "max_messages": 500,
     }
     assert answer["messages"] == 1
@@ -58,6 +59,7 @@ def test_messages_are_listed_newest_last_without_their_html(start, clock):
     assert [message["id"] for message in listed["messages"]] == [first["id"], second["id"]]
     assert listed["messages"][0] == {
         "id": first["id"],
+        "html_url": f"{sandbox.url}/_sandbox/messages/{first['id']}/html",
         "received_at": "2026-06-01T09:30:00.000Z",
         "endpoint": "POST /v1/sending",
         "key_name": "full",
@@ -67,6 +69,11 @@ def test_messages_are_listed_newest_last_without_their_html(start, clock):
         "body": single(subject="{{first_name}}"),
         "answer": first,
     }
+
+
+def test_the_bare_address_leads_to_the_messages(sandbox):
+    reply = get(sandbox, "/", key=None)
+    assert (reply.status, reply.headers["Location"]) == (302, "/_sandbox/messages")
 
 
 def test_a_limit_keeps_the_newest(sandbox):
@@ -100,7 +107,8 @@ def test_the_html_of_a_message_cannot_run_anything_in_the_browser(sandbox):
     reply = get(sandbox, f"/_sandbox/messages/{message_id}/html", key=None)
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
     policy = reply.headers["Content-Security-Policy"].split("; ")
-    assert {"sandbox", "default-src 'none'", "form-action 'none'", "base-uri 'none'"} <= set(policy)
+    sandboxed = "sandbox allow-popups allow-popups-to-escape-sandbox"  # links may open, nothing may run
+    assert {sandboxed, "default-src 'none'", "form-action 'none'", "base-uri 'none'"} <= set(policy)
     assert not any("script" in directive for directive in policy)
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
     assert reply.headers["Referrer-Policy"] == "no-referrer"

@@ -79,6 +79,7 @@ def test_null_is_no_string(sandbox, field):
 def test_a_batch_needs_a_recipient_id(sandbox, kind):
     assert refused(sandbox, batch(recipientType=kind, recipientId=None)) == "recipientId is required"
     assert refused(sandbox, batch(recipientType=kind, recipientId=7)) == "recipientId must be a string"
+    assert refused(sandbox, batch(recipientType=kind, recipientId=" ")) == "recipientId must not be empty"
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,10 @@ class Command(BaseCommand):
 
 
 def own_domains() -> set[str]:
-    """The domains that the project sends from, according to its settings."""
+    """The domains that the project sends from, according to its settings and the options of its mailers."""
     senders = [settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL, getattr(settings, "MIGMA", {}).get("FROM_EMAIL")]
+    mailers: dict[str, Any] = getattr(settings, "MAILERS", {})
+    senders += [mailer.get("OPTIONS", {}).get("from_email") for mailer in mailers.values()]
     return {domain for sender in senders if sender and (domain := _domain(sender))}
 
 
