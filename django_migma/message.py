@@ -36,6 +36,11 @@ class RecipientStatus:
         """Whether Migma has taken the mail."""
         return self.status in ACCEPTED_STATUSES
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether Migma may have taken the mail."""
+        return self.status == "unknown"
+
 
 class MessageStatus:
     """What became of a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`."""
@@ -70,16 +75,17 @@ class MessageStatus:
     def begin_again(self, addresses: Iterable[str]) -> MessageStatus:
         """The status of another send, to these addresses.
 
-        Where this one failed in part, the mail stays the same: it keeps its nonce, and who has been accepted is not
-        called again. Otherwise it is a new mail; so it is while this one is still under way, as the same object may
-        stand twice in a list. A new object each time, since copies of a message share the old one.
+        Where this one failed in part, the mail stays the same: it keeps its nonce, who has been accepted is not
+        called again, and who may have been stays in doubt until a call says more. Otherwise it is a new mail; so it is while
+        this one is still under way, as the same object may stand twice in a list. A new object each time, since
+        copies of a message share the old one.
         """
         status = MessageStatus()
         status._nonce = uuid.uuid4().hex
         if self.recipients and not self._open and not all(old.accepted for old in self.recipients.values()):
             status._nonce = self._nonce
             known = {address: self.recipients[address] for address in addresses if address in self.recipients}
-            status.recipients = {address: old for address, old in known.items() if old.accepted}
+            status.recipients = {address: old for address, old in known.items() if old.accepted or old.in_doubt}
         return status
 
     def set_open(self, *, is_open: bool) -> None:

@@ -46,7 +46,7 @@ class Pace:
             with self._changed:
                 self._in_flight -= 1
                 if self._places < math.inf:
-                    self._changed.notify()
+                    self._changed.notify_all()
 
     def slow_down(self, begun: int) -> None:
         """Halve what is in flight, after a 429 to a request of this round; an older round's comes too late."""

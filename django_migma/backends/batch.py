@@ -132,7 +132,8 @@ class Batch:
         """Close the books on a message and tell the receivers."""
         job.status.set_open(is_open=False)
         self.sent_count += any(recipient.accepted for recipient in job.status.recipients.values())
-        for error in (job.refusal, *(job.status.recipients[task.address].error for task in job.tasks)):
+        made = (task for task in job.tasks if task.outcome is not None)
+        for error in (job.refusal, *(job.status.recipients[task.address].error for task in made)):
             if error is not None:
                 self._add_failure(job.message, error)
         announce(signals.post_send, self.sender, message=job.message, status=job.status, alias=self.alias)

@@ -88,7 +88,6 @@ class Dispatcher:
         Whatever goes wrong concerns this message alone, be it a refusal of ours or a fault in the site's template or
         message class: the others go on, and the error is raised as it is in the end.
         """
-        earlier = status_of(message).recipients
         try:
             calls = build(message, self._config)
             status = begin(message, [call.address for call in calls])
@@ -96,13 +95,14 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001
             return Job(message=message, status=mark(message, error), refusal=error)
         job = Job(message=message, status=status)
-        accepted = dict(status.recipients)
-        status.recipients.clear()
+        earlier, status.recipients = status.recipients, {}
         for call, key in zip(calls, keys, strict=True):
-            untried = RecipientStatus(status="not_attempted", idempotency_key=key)
-            status.recipients[call.address] = accepted.get(call.address, untried)
-            if call.address not in accepted:
-                repeated = _is_in_doubt(earlier.get(call.address), key)
+            known = earlier.get(call.address)
+            repeated = known is not None and known.in_doubt and known.idempotency_key == key
+            if known is None or not (known.accepted or repeated):
+                known = RecipientStatus(status="not_attempted", idempotency_key=key)
+            status.recipients[call.address] = known
+            if not known.accepted:
                 task = Task(job=job, address=call.address, request=call.request, key=key, repeated=repeated)
                 job.tasks.append(task)
         job.open = len(job.tasks)
@@ -179,8 +179,3 @@ class Dispatcher:
                 job.record(task)
             job.open = 0
         self._settle()
-
-
-def _is_in_doubt(earlier: RecipientStatus | None, key: str) -> bool:
-    """Whether an earlier send under this key may have been accepted."""
-    return earlier is not None and earlier.status == "unknown" and earlier.idempotency_key == key

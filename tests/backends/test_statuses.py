@@ -351,6 +351,35 @@ class TestSendingAgain:
         assert caught.value.may_have_been_accepted
         assert message.migma_status.status == {"unknown"}
 
+    def test_doubt_outlives_a_send_that_never_came_to_it(self, wire, connection):
+        """The first answer was lost, the second call stops before this message, the third message is refused here."""
+        wire.answers(requests.ConnectionError("lost"), (401, {"success": False, "error": "no"}))
+        message = mail()
+        with pytest.raises(NoResponse):
+            message.send()
+        key = message.migma_status.recipients["a@example.org"].idempotency_key
+        with pytest.raises(AuthenticationError):
+            connection().send_messages([mail(), message])
+        message.tags = ["refused"]
+        with pytest.raises(UnsupportedFeature):
+            message.send()
+        recipient = message.migma_status.recipients["a@example.org"]
+        assert (recipient.status, recipient.idempotency_key) == ("unknown", key)
+
+    def test_an_old_failure_is_not_told_as_a_new_one(self, wire):
+        """The second recipient was in doubt and is not called again, as the first call shows that the key is bad."""
+        wire.answers(
+            (400, {"success": False, "error": "no"}),
+            requests.ConnectionError("lost"),
+            (401, {"success": False, "error": "no"}),
+        )
+        message = mail("a@example.org", "b@example.org")
+        with pytest.raises(SendFailed):
+            message.send()
+        with pytest.raises(AuthenticationError):
+            message.send()
+        assert [one.status for one in message.migma_status.recipients.values()] == ["failed", "unknown"]
+
     def test_a_conflict_with_a_doubtful_first_send_is_tried_again(self, wire, migma):
         """That send may still be running."""
         migma(MAX_RETRIES=1)
