@@ -76,9 +76,9 @@ class MessageStatus:
         """The status of another send, to these addresses.
 
         Where this one failed in part, the mail stays the same: it keeps its nonce, who has been accepted is not
-        called again, and who may have been stays in doubt until a call says more. Otherwise it is a new mail; so it is while
-        this one is still under way, as the same object may stand twice in a list. A new object each time, since
-        copies of a message share the old one.
+        called again, and who may have been stays in doubt until a call says more. Otherwise it is a new mail. So it
+        is while this one is still under way, as the same object may stand twice in a list. The status is a new object
+        each time, since copies of a message share the old one.
         """
         status = MessageStatus()
         status._nonce = uuid.uuid4().hex

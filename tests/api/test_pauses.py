@@ -157,6 +157,21 @@ def test_a_success_opens_the_way_again(serve):
     assert len(server.received) == 4
 
 
+def test_a_pause_reaches_those_who_wait_for_a_place(wire, clock):
+    """Migma asked for it while they stood in the queue: they sit it out before they send."""
+    accepted(wire)
+    sender = client(clock=clock)
+    pace = sender._transport.pace
+    with pace.place(0) as begun:
+        pace.slow_down(begun)
+        thread = threading.Thread(target=sender.send, args=(send_request(),), daemon=True)
+        thread.start()
+        until(lambda: pace._changed._waiters)
+        pace.resume_at(clock.now + 3, clock.now)
+    thread.join(10)
+    assert (clock.slept, len(wire.calls)) == ([3], 1)
+
+
 def test_waiting_for_a_place_ends_in_time_to_send(wire):
     """A late mail beats a lost one: at half of the deadline the request goes out beside the others."""
     accepted(wire)

@@ -54,6 +54,17 @@ def test_extra_wins():
         ({"from_email": ""}, "SendRequest needs from_email when recipient_type is 'email'."),
         ({"from_name": ""}, "SendRequest needs from_name when recipient_type is 'email'."),
         ({"conversation_id": EMAIL_ID}, "SendRequest takes email_id or conversation_id, not both."),
+        ({"recipient_id": "t1"}, "SendRequest takes no recipient_id when recipient_type is 'email'."),
+        (
+            {"recipient_type": "tag", "recipient_id": "t1"},
+            "SendRequest takes no recipient_email when recipient_type is 'tag'.",
+        ),
+        ({"subject": None}, "SendRequest needs subject; it may be empty."),
+        ({"email_id": "zz"}, "SendRequest: email_id must be 24 hex digits, not 'zz'."),
+        (
+            {"email_id": None, "conversation_id": "zz"},
+            "SendRequest: conversation_id must be 24 hex digits, not 'zz'.",
+        ),
     ],
 )
 def test_a_send_that_breaks_a_rule_cannot_be_made(changes, problem):
@@ -66,6 +77,21 @@ def test_many_recipients_need_an_id_and_no_address(kind):
     request = send_request(recipient_type=kind, recipient_email=None, recipient_id="r1")
     assert request.to_json()["recipientId"] == "r1"
     assert "recipientEmail" not in request.to_json()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"recipient_email": ["a@example.org"]}, "recipient_email must be str, not list."),
+        ({"from_email": 3}, "from_email must be str, not int."),
+        ({"transactional": "no"}, "transactional must be bool, not str."),
+        ({"variables": [1]}, "variables must be Mapping, not list."),
+        ({"bcc": "a@example.org"}, "bcc must be list or tuple, not str."),
+    ],
+)
+def test_a_field_of_another_type_is_refused(changes, problem):
+    with pytest.raises(TypeError, match=f"^{re.escape(problem)}$"):
+        send_request(**changes)
 
 
 @pytest.mark.parametrize(
