@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from django.core.mail import EmailMessage, EmailMultiAlternatives
@@ -29,7 +30,7 @@ class RecipientStatus:
     idempotency_key: str = ""
     attempts: int = 0
     replayed: bool = False
-    error: Exception | None = None
+    error: BaseException | None = None
 
     @property
     def accepted(self) -> bool:
@@ -42,13 +43,22 @@ class RecipientStatus:
         return self.status == "unknown"
 
 
+class Stage(Enum):
+    """How far a mail has come: never sent, calls under way, not accepted for everybody, accepted for everybody."""
+
+    NEW = "new"
+    OPEN = "open"
+    PARTIAL = "partial"
+    COMPLETE = "complete"
+
+
 class MessageStatus:
     """What became of a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`."""
 
     def __init__(self) -> None:
         self.recipients: dict[str, RecipientStatus] = {}
         self._nonce = ""
-        self._open = False
+        self._stage = Stage.NEW
 
     def __repr__(self) -> str:
         words = ", ".join(sorted(self.status)) or "not sent"
@@ -81,16 +91,24 @@ class MessageStatus:
         each time, since copies of a message share the old one.
         """
         status = MessageStatus()
-        status._nonce = uuid.uuid4().hex
-        if self.recipients and not self._open and not all(old.accepted for old in self.recipients.values()):
+        status._nonce, status._stage = uuid.uuid4().hex, Stage.PARTIAL
+        tried = any(old.status != "not_attempted" for old in self.recipients.values())
+        if self._stage is Stage.PARTIAL and tried:
             status._nonce = self._nonce
-            known = {address: self.recipients[address] for address in addresses if address in self.recipients}
-            status.recipients = {address: old for address, old in known.items() if old.accepted or old.in_doubt}
+            known = {_mailbox(address): old for address, old in self.recipients.items()}
+            found = {address: known[_mailbox(address)] for address in addresses if _mailbox(address) in known}
+            status.recipients = {address: old for address, old in found.items() if old.accepted or old.in_doubt}
         return status
 
-    def set_open(self, *, is_open: bool) -> None:
-        """Note that calls for this mail are under way, or over."""
-        self._open = is_open
+    def enter(self, stage: Stage) -> None:
+        """Note how far the mail has come."""
+        self._stage = stage
+
+
+def _mailbox(address: str) -> str:
+    """The address with its domain in lower case: the same mailbox in another spelling."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.lower()}"
 
 
 def status_of(message: EmailMessage) -> MessageStatus:

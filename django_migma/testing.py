@@ -24,13 +24,13 @@ from .api.pool import close_pools
 from .api.types import SendRequest, SendResult
 from .backends import direct
 from .backends.base import MigmaBackend
+from .backends.batch import Job
 from .conf import Config, load
-from .message import RecipientStatus, status_of
 from .sandbox.server import Sandbox
 from .sandbox.switches import Switches
 
 if TYPE_CHECKING:
-    from django.core.mail import EmailMessage
+    pass
 
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
@@ -101,17 +101,13 @@ def _is_ours(mailer: dict[str, Any]) -> bool:
 
 
 class _Acceptance:
-    """Stands in for the client: takes every request and remembers it by its key."""
+    """Stands in for the client: takes every request."""
 
     proven = True
 
-    def __init__(self) -> None:
-        self.bodies: dict[str, dict[str, Any]] = {}
-
     def send(self, request: SendRequest, *, idempotency_key: str, repeated: bool) -> SendResult:
         """Accept."""
-        self.bodies[idempotency_key] = request.to_json()
-        return SendResult(id=f"test-{len(self.bodies)}", status="queued", provider="outbox", attempts=0)
+        return SendResult(id=f"test-{idempotency_key[:12]}", status="queued", provider="outbox", attempts=0)
 
 
 class EmailBackend(direct.EmailBackend):
@@ -123,24 +119,14 @@ class EmailBackend(direct.EmailBackend):
 
     def set_up(self) -> tuple[Config, Any]:
         """The settings, with any key, and a client that accepts everything."""
-        self._client = _Acceptance()
-        return load({**self.options, "api_key": Secret("testing"), "max_concurrency": 1}, self.alias), self._client
+        return load({**self.options, "api_key": Secret("testing"), "max_concurrency": 1}, self.alias), _Acceptance()
 
-    def send_messages(self, email_messages: Iterable[EmailMessage]) -> int:
-        """Put accepted messages into the outbox. Returns and raises as the real backend does."""
-        messages = list(email_messages or ())
+    def settled(self, job: Job) -> None:
+        """Put a message into the outbox unless it was refused."""
         if not hasattr(mail, "outbox"):
             mail.outbox = []
-        try:
-            return super().send_messages(messages)
-        finally:
-            for message in messages:
-                self._keep(message)
-
-    def _keep(self, message: EmailMessage) -> None:
-        recipients: Iterable[RecipientStatus] = status_of(message).recipients.values()
-        payloads = [self._client.bodies[recipient.idempotency_key] for recipient in recipients if recipient.accepted]
-        if payloads:
-            kept: Any = copy.deepcopy(message)
-            kept.sent_using, kept.migma_payloads = self.alias, payloads
+        if job.tasks:
+            kept: Any = copy.deepcopy(job.message)
+            kept.sent_using = self.alias
+            kept.migma_payloads = [task.request.to_json() for task in job.tasks]
             mail.outbox.append(kept)

@@ -47,6 +47,35 @@ class TestOutbox:
             assert box == []
         assert mail.outbox == ["earlier"]
 
+    def test_a_receiver_may_send_through_the_same_backend(self, migma_outbox):
+        from django_migma.testing import EmailBackend as OutboxBackend
+
+        backend = OutboxBackend()
+
+        def copy_to_archive(sender, message, **kwargs):
+            if message.subject == "outer":
+                backend.send_messages([EmailMessage("inner", "text", None, ["archive@example.org"])])
+
+        signals.pre_send.connect(copy_to_archive)
+        try:
+            assert backend.send_messages([EmailMessage("outer", "text", None, ["a@example.org"])]) == 1
+        finally:
+            signals.pre_send.disconnect(copy_to_archive)
+        assert [kept.subject for kept in migma_outbox] == ["inner", "outer"]
+
+    def test_a_cancelled_second_send_is_not_kept(self, migma_outbox):
+        def cancel(sender, message, **kwargs):
+            raise signals.CancelSend
+
+        message = EmailMessage("Hello", "text", None, ["a@example.org"])
+        message.send()
+        signals.pre_send.connect(cancel)
+        try:
+            assert message.send() == 0
+        finally:
+            signals.pre_send.disconnect(cancel)
+        assert len(migma_outbox) == 1
+
     def test_a_broken_message_hides_no_error(self, migma_outbox):
         """Not even one whose recipients cannot be told."""
         message = EmailMessage("Hello", "text")

@@ -164,7 +164,7 @@ class SendFailed(MigmaError):
         *,
         sent_count: int = 0,
         failed_count: int = 0,
-        failures: list[tuple[Any, Exception]] | None = None,
+        failures: list[tuple[Any, BaseException]] | None = None,
         **about: Any,
     ) -> None:
         super().__init__(text, **about)

@@ -6,6 +6,7 @@ Importing this module imports ``requests`` (some 30 ms), so `MigmaClient` does i
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,16 +76,17 @@ class Transport:
         request = self._prepare(method, path, query, body, idempotency_key)
         repeatable = method == "GET" or bool(idempotency_key)
         deadline = self._clock.monotonic() + self._limits.retry_deadline
-        attempt, doubtful = 0, repeated
-        while True:
+        attempt, doubtful, failure = 0, repeated, None
+        while failure is None or (repeatable and self._waits(failure, attempt, deadline)):
             outcome = self._attempt(request, deadline, first=attempt == 0 and not repeated)
             attempt += outcome.made
             if isinstance(outcome, Reply):
                 return outcome, attempt
-            doubtful = outcome.accepted is True or (doubtful and outcome.accepted is None)
-            if not (repeatable and self._waits(outcome, attempt, deadline)):
-                break
-        raise failures.raised(outcome, attempt, idempotency_key, doubtful=doubtful)
+            if failure is not None and not outcome.made:
+                break  # the time ran out before another attempt: the last answer is what there is to tell
+            failure = outcome
+            doubtful = failure.accepted is True or (doubtful and failure.accepted is None)
+        raise failures.raised(failure, attempt, idempotency_key, doubtful=doubtful)
 
     def _prepare(
         self,
@@ -134,10 +136,10 @@ class Transport:
     def _sits_out(self, pace: Pace, deadline: float) -> Failure | None:
         """Wait until Migma's pause is over; at once a failure where it is longer than the deadline."""
         while pause := pace.pause(now := self._clock.monotonic()):
-            if now + pause > deadline:
+            if now + pause >= deadline:
                 return Failure(
                     error=RateLimited,
-                    what=f"Migma asked this API key to wait for {pause:.0f} s more, more than RETRY_DEADLINE leaves",
+                    what=f"Migma asked this API key to wait {math.ceil(pause)} s more; RETRY_DEADLINE is shorter",
                     attributes={"status_code": 429, "retry_after": pause},
                     made=0,
                 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from django_migma.api.errors import (
     SendFailed,
 )
 from django_migma.api.types import ACCEPTED_STATUSES, SendRequest, SendResult
-from django_migma.message import MessageStatus, RecipientStatus, begin
+from django_migma.message import MessageStatus, RecipientStatus, Stage, begin
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -42,7 +43,7 @@ class Task:
     key: str
     repeated: bool = False
     began: float = 0.0
-    outcome: SendResult | Exception | None = None
+    outcome: SendResult | BaseException | None = None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,16 +99,18 @@ def _recipient_status(task: Task) -> RecipientStatus:
 class Batch:
     """Counts, failures and the decision to stop. Used by the caller's thread alone."""
 
-    def __init__(self, sender: type, alias: str | None) -> None:
+    def __init__(self, sender: type, alias: str | None, settled: Callable[[Job], None]) -> None:
         self.sender = sender
         self.alias = alias
         self.sent_count = 0
         self.failed_count = 0
-        self.failures: list[tuple[EmailMessage, Exception]] = []
+        self.failures: list[tuple[EmailMessage, BaseException]] = []
         self.stopped = False
         self._accepted = False
-        self._unreachable_since: float | None = None
-        self._mistake: Exception | None = None
+        self._settled = settled
+        self._reached = -math.inf
+        self._unreachable_since = math.inf
+        self._mistake: BaseException | None = None
 
     def note(self, recipient: RecipientStatus, began: float, retry_deadline: float) -> None:
         """Take in one call's result, and stop where every further call would meet the same.
@@ -120,17 +123,20 @@ class Batch:
         if isinstance(error, AuthenticationError) or forbidden or self._is_unreachable(error, began, retry_deadline):
             self.stopped = True
 
-    def _is_unreachable(self, error: Exception | None, began: float, retry_deadline: float) -> bool:
-        """Whether no connection could be made for a whole deadline."""
-        if not isinstance(error, NoResponse) or error.may_have_been_accepted:
-            self._unreachable_since = None
+    def _is_unreachable(self, error: BaseException | None, began: float, retry_deadline: float) -> bool:
+        """Whether no connection could be made for a whole deadline, by any of the calls in flight."""
+        now = time.monotonic()
+        if not isinstance(error, NoResponse) or error.may_have_been_accepted or not error.attempts:
+            self._reached, self._unreachable_since = now, math.inf
             return False
-        self._unreachable_since = min(began, self._unreachable_since or began)
-        return time.monotonic() - self._unreachable_since >= retry_deadline
+        self._unreachable_since = min(self._unreachable_since, max(began, self._reached))
+        return now - self._unreachable_since >= retry_deadline
 
     def settle(self, job: Job) -> None:
         """Close the books on a message and tell the receivers."""
-        job.status.set_open(is_open=False)
+        complete = not job.refusal and all(recipient.accepted for recipient in job.status.recipients.values())
+        job.status.enter(Stage.COMPLETE if complete else Stage.PARTIAL)
+        self._settled(job)
         self.sent_count += any(recipient.accepted for recipient in job.status.recipients.values())
         made = (task for task in job.tasks if task.outcome is not None)
         for error in (job.refusal, *(job.status.recipients[task.address].error for task in made)):
@@ -138,7 +144,7 @@ class Batch:
                 self._add_failure(job.message, error)
         announce(signals.post_send, self.sender, message=job.message, status=job.status, alias=self.alias)
 
-    def _add_failure(self, message: EmailMessage, error: Exception) -> None:
+    def _add_failure(self, message: EmailMessage, error: BaseException) -> None:
         self.failed_count += 1
         if len(self.failures) < MOST_FAILURES:
             self.failures.append((message, error))
@@ -168,7 +174,7 @@ class Batch:
         ) from first
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """What may be said of an error where strangers read it: the text of one that is not ours may hold anything."""
     return str(error) if isinstance(error, MigmaError) else type(error).__name__
 

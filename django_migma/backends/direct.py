@@ -10,7 +10,7 @@ from django_migma.announce import announce
 from django_migma.api import MigmaClient
 
 from .base import MigmaBackend
-from .batch import Batch, mark_not_attempted
+from .batch import Batch, Job, mark_not_attempted
 from .dispatcher import Dispatcher
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class EmailBackend(MigmaBackend):
         if not email_messages:
             return 0
         alone = isinstance(email_messages, Sized) and len(email_messages) == 1
-        messages = iter(email_messages)
-        batch = Batch(type(self), self.alias)
+        # A copy of a list, since receivers may change it.
+        messages = iter(tuple(email_messages) if isinstance(email_messages, Sized) else email_messages)
+        batch = Batch(type(self), self.alias, self.settled)
         try:
             config, client = self.set_up()
             with Dispatcher(client, config, batch, alone=alone) as dispatcher:
@@ -55,6 +56,9 @@ class EmailBackend(MigmaBackend):
             retry_deadline=config.retry_deadline,
         )
         return config, client
+
+    def settled(self, job: Job) -> None:
+        """Called for each message whose calls are over, before ``post_send``. For subclasses."""
 
 
 def _feed(dispatcher: Dispatcher, batch: Batch, messages: Iterator[EmailMessage]) -> None:

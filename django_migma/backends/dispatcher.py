@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from django_migma import signals
 from django_migma.api.errors import MigmaError
-from django_migma.message import RecipientStatus, begin, status_of
+from django_migma.message import RecipientStatus, Stage, begin, status_of
 from django_migma.payload import build, idempotency_key
 
 from .batch import Batch, Job, Task, mark
@@ -34,8 +34,8 @@ _JOBS_PER_PLACE = 32
 class Dispatcher:
     """Takes messages, keeps up to ``MAX_CONCURRENCY`` calls in flight, settles the messages in order.
 
-    As a context manager it finishes what it has taken, also when the caller's own code raised; an interrupt is given
-    `GRACE` instead.
+    As a context manager it finishes what it has taken, also when the caller's own code raised; after an interrupt it
+    waits for `GRACE` only.
     """
 
     def __init__(self, client: MigmaClient, config: Config, batch: Batch, *, alone: bool) -> None:
@@ -54,8 +54,10 @@ class Dispatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            if kind is None or issubclass(kind, Exception):
+            if kind is None:
                 self._finish()
+            elif issubclass(kind, Exception):
+                self._wind_up(self._config.retry_deadline + max(self._config.timeout))
             else:
                 self._abandon()
         except BaseException:
@@ -81,6 +83,13 @@ class Dispatcher:
         for task in job.tasks:
             self._submit(task, alone=self._alone and len(job.tasks) == 1)
         self._settle()
+        while self._is_crowded() and self._workers.busy:  # refused messages wait in line too
+            self._collect(self._workers.next_finished())
+            self._settle()
+
+    def _is_crowded(self) -> bool:
+        """Whether too many messages wait to be settled behind one whose calls are not over."""
+        return len(self._jobs) > _JOBS_PER_PLACE * self._config.max_concurrency
 
     def _job(self, message: EmailMessage) -> Job:
         """The calls that a message still needs; none where it is refused.
@@ -106,7 +115,7 @@ class Dispatcher:
                 task = Task(job=job, address=call.address, request=call.request, key=key, repeated=repeated)
                 job.tasks.append(task)
         job.open = len(job.tasks)
-        status.set_open(is_open=True)
+        status.enter(Stage.OPEN)
         return job
 
     def _submit(self, task: Task, *, alone: bool) -> None:
@@ -114,7 +123,7 @@ class Dispatcher:
 
         The first call of a process goes alone, so that a wrong key is refused once and not sixteen times.
         """
-        while self._workers.is_full() or len(self._jobs) > _JOBS_PER_PLACE * self._config.max_concurrency:
+        while self._workers.is_full() or self._is_crowded():
             self._collect(self._workers.next_finished())
             self._settle()
         if self._batch.stopped:
@@ -142,7 +151,7 @@ class Dispatcher:
         task.began = time.monotonic()
         try:
             task.outcome = self._client.send(task.request, idempotency_key=task.key, repeated=task.repeated)
-        except Exception as error:  # noqa: BLE001 - a thread must not die with it; it is raised in the caller's
+        except BaseException as error:  # noqa: BLE001 - a thread must not die with it; it is raised in the caller's
             task.outcome = error
 
     def _collect(self, task: Task) -> None:
@@ -169,13 +178,22 @@ class Dispatcher:
             self._settle()
 
     def _abandon(self) -> None:
-        """Leave true statuses after an interrupt: begun calls may have been accepted."""
+        """Give up after an interrupt, with a moment for the calls that have begun."""
         self._withdraw()
-        for task in self._workers.finished_within(GRACE):
-            task.job.open -= 1
-            task.job.record(task)
+        self._wind_up(GRACE)
+
+    def _wind_up(self, patience: float) -> None:
+        """Take in what ends within ``patience`` seconds, and leave true statuses for the rest.
+
+        After an exception the wait is bounded by the longest time that a call can take: a task queue's time limit may
+        be raised in the middle of our own bookkeeping, and a task that was lost there must not be waited for.
+        """
+        for task in self._workers.finished_within(patience):
+            self._collect(task)
         for job in self._jobs:
-            for task in self._workers.unfinished(job.tasks):
-                job.record(task)
+            begun = self._workers.unfinished(job.tasks)
+            for task in job.tasks:
+                if task.outcome is not None or task in begun:
+                    job.record(task)
             job.open = 0
         self._settle()

@@ -1,5 +1,6 @@
 """Sends in flight: many at a time, in bounded numbers, from threads that end; and what an interrupt leaves behind."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -169,6 +170,92 @@ def test_a_stop_takes_back_what_no_thread_has_begun(proven, connection, migma):
         connection().send_messages(messages)
     assert len(wire.mock.calls) <= 4
     assert statuses(messages).count("not_attempted") == 100 - len(wire.mock.calls)
+
+
+def test_refused_messages_do_not_pile_up_behind_a_slow_one(proven, connection, migma):
+    """They wait to be settled in order, but the generator waits with them."""
+    migma(MAX_CONCURRENCY=2)
+    release, built = threading.Event(), []
+
+    def generate():
+        yield mail(0)
+        for number in range(1, 300):
+            built.append(number)
+            if number == 100:
+                release.set()
+            yield mail(number, tags=["refused"])
+
+    def answer(request):
+        release.wait(0.3)
+        return OK
+
+    proven(answer)
+    with pytest.raises(SendFailed, match="299 failures in one call, and 1 messages sent"):
+        connection().send_messages(generate())
+    assert len(built) == 299
+
+
+def test_receivers_may_change_the_list(proven, connection):
+    """What was given is sent, whatever becomes of the list meanwhile."""
+    wire = proven(lambda request: OK)
+    messages = [mail(number) for number in range(6)]
+
+    def remove(sender, message, **kwargs):
+        messages.remove(message)
+
+    signals.post_send.connect(remove)
+    try:
+        assert connection().send_messages(messages) == 6
+    finally:
+        signals.post_send.disconnect(remove)
+    assert len(wire.mock.calls) == 6
+
+
+class Odd(BaseException):
+    """Like gevent's Timeout, which is no Exception."""
+
+
+def test_what_ends_a_thread_is_raised_in_the_callers(proven, connection):
+    def answer(request):
+        raise Odd
+
+    proven(answer)
+    messages = [mail(number) for number in range(2)]
+    with pytest.raises((Odd, SendFailed)):
+        connection().send_messages(messages)
+    assert statuses(messages) == ["unknown", "unknown"]
+
+
+class TimeLimit(Exception):
+    """Like Celery's SoftTimeLimitExceeded: raised wherever the main thread is."""
+
+
+def test_a_task_that_a_time_limit_lost_is_not_waited_for(proven, connection, migma):
+    """Raised between taking an answer out of the queue and noting it, it leaves a task that never comes back."""
+    migma(RETRY_DEADLINE=0.1, TIMEOUT=0.1)
+    taken = []
+
+    def lose(sender, **kwargs):
+        # The one place in the caller's thread where a test can act between two answers.
+        frame = inspect.currentframe()
+        while not isinstance(frame.f_locals.get("self"), dispatcher.Dispatcher):
+            frame = frame.f_back
+        workers = frame.f_locals["self"]._workers
+        if workers.busy > 1:
+            taken.append(workers._finished.get(timeout=5))
+            raise TimeLimit
+
+    proven(lambda request: OK)
+    messages = [mail(number) for number in range(6)]
+    signals.pre_send.connect(lose)
+    try:
+        with pytest.raises(TimeLimit):
+            connection().send_messages(messages)
+    finally:
+        signals.pre_send.disconnect(lose)
+    assert len(taken) == 1
+    assert taken[0].job.message.migma_status.status == {"queued"}
+    assert statuses(messages)[-1] == "not_attempted"
 
 
 class TestInterrupts:

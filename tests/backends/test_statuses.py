@@ -3,11 +3,13 @@
 import contextlib
 import copy
 import pickle
+import threading
 import time
 
 import pytest
 import requests
 from django.core.mail import EmailMessage
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from django_migma import signals
 from django_migma.exceptions import (
@@ -21,6 +23,7 @@ from django_migma.exceptions import (
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
+from tests.conftest import SENDING
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 OK = (200, {"success": True, "data": {"id": "m1", "status": "queued", "provider": "migma", "sendId": "s1"}})
@@ -211,6 +214,33 @@ class TestStopping:
         assert messages[0].migma_status.status == {"failed"}
         assert messages[-1].migma_status.status == {"not_attempted"}
 
+    def test_one_bad_route_among_good_ones_is_no_outage(self, wire, migma, connection):
+        """Calls that began before another one succeeded prove nothing."""
+        migma(RETRY_DEADLINE=0.2, MAX_RETRIES=0, MAX_CONCURRENCY=2)
+        began = threading.Event()
+
+        def answer(request):
+            if b"slow@" in request.body:
+                began.set()
+                time.sleep(0.25)
+                raise requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))
+            return 200, {}, '{"success": true}'
+
+        wire.mock.add_callback("POST", SENDING, answer)
+
+        def generate():
+            yield mail()
+            yield mail("slow@example.org")
+            began.wait(5)
+            until = time.monotonic() + 0.4
+            while time.monotonic() < until:
+                yield mail()
+                time.sleep(0.01)
+
+        with pytest.raises(NoResponse, match="no connection was made"):
+            connection().send_messages(generate())
+        assert len(wire.bodies) > 15
+
     def test_a_slow_generator_is_no_outage(self, wire, migma, connection):
         """What counts is how long the API has been out of reach, not how long the caller took."""
         migma(API_URL="http://127.0.0.1:9/v1", RETRY_DEADLINE=0.1, MAX_RETRIES=0, MAX_CONCURRENCY=1)
@@ -379,6 +409,46 @@ class TestSendingAgain:
         with pytest.raises(AuthenticationError):
             message.send()
         assert [one.status for one in message.migma_status.recipients.values()] == ["failed", "unknown"]
+
+    def test_a_refusal_in_between_forgets_nobody(self, wire):
+        """Accepted, then refused here for whatever reason, then mended: no second mail."""
+        wire.answers(OK, REFUSED)
+        message = mail("a@example.org", "b@example.org")
+        with pytest.raises(InvalidRequest):
+            message.send()
+        message.to, message.tags, message.idempotency_key = ["a@example.org"], ["refused"], 7
+        with pytest.raises(UnsupportedFeature):
+            message.send()
+        message.tags = None
+        with pytest.raises(TypeError, match="idempotency_key must be a string"):
+            message.send()
+        message.idempotency_key = None
+        assert message.send() == 1
+        assert len(wire.bodies) == 2
+
+    def test_another_spelling_of_a_domain_is_the_same_mailbox(self, wire):
+        wire.answers(OK, REFUSED, OK)
+        message = mail("a@EXAMPLE.org", "b@example.org")
+        with pytest.raises(InvalidRequest):
+            message.send()
+        message.to = ["a@example.org", "b@example.org"]
+        message.send()
+        assert [body["recipientEmail"][0] for body in wire.bodies] == ["a", "b", "b"]
+
+    def test_an_exception_from_outside_leaves_a_mail_that_can_be_taken_up(self, wire):
+        """A time limit in the second of three calls: the first is not repeated, the second keeps its key."""
+        wire.answers(OK, TimeoutErrorOfAQueue(), OK)
+        message = mail("a@example.org", "b@example.org", "c@example.org")
+        with pytest.raises(TimeoutErrorOfAQueue):
+            message.send()
+        assert [one.status for one in message.migma_status.recipients.values()] == [
+            "queued",
+            "unknown",
+            "not_attempted",
+        ]
+        assert message.send() == 1
+        assert [body["recipientEmail"][0] for body in wire.bodies] == ["a", "b", "b", "c"]
+        assert wire.keys[1] == wire.keys[2]
 
     def test_a_conflict_with_a_doubtful_first_send_is_tried_again(self, wire, migma):
         """That send may still be running."""
