@@ -16,11 +16,9 @@ needs_mailers = pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came
 if django.VERSION >= (6, 1):
     from django.utils.deprecation import RemovedInDjango2028Warning
 
-    ignores_deprecation = pytest.mark.filterwarnings(
-        f"ignore::{RemovedInDjango2028Warning.__mro__[0].__module__}.{RemovedInDjango2028Warning.__name__}"
-    )
+    ignores_deprecation = pytest.mark.filterwarnings("ignore::django.utils.deprecation.RemovedInDjango2028Warning")
 else:
-    ignores_deprecation = pytest.mark.filterwarnings("default")
+    ignores_deprecation = pytest.mark.filterwarnings("error")
 
 
 @needs_mailers

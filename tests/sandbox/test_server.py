@@ -89,6 +89,8 @@ def test_stop_closes_what_its_client_has_already_left():
     sandbox._server._open[ended] = thread  # never connected: shutting it down is an OSError
     sandbox.stop()
     ended.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", sandbox.port), timeout=5)
 
 
 def test_faults_other_than_lost_connections_are_printed(capsys):
