@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from .addresses import parse
 from .api.endpoint import API_URL, Secret, key_problem, url_problem
 from .api.errors import InvalidAddress
+from .api.rates import parse_rate
 from .api.types import PROVIDER_TYPES, is_object_id
 from .exceptions import configuration_error
 
@@ -43,6 +44,18 @@ def _whole(smallest: int) -> Callable[[Any], str]:
 def _seconds(value: Any) -> str:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return "" if is_number and 0 < value < math.inf else f"must be a number of seconds above 0, not {value!r}"
+
+
+def _seconds_or_none(value: Any) -> str:
+    return "" if value == 0 and not isinstance(value, bool) else _seconds(value).replace("above", "from")
+
+
+def _rate(value: Any) -> str:
+    try:
+        parse_rate(value)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _timeout(value: Any) -> str:
@@ -98,6 +111,8 @@ SETTINGS: dict[str, Setting] = {
     "TIMEOUT": Setting((3.05, 10), _timeout),
     "MAX_RETRIES": Setting(4, _whole(0)),
     "RETRY_DEADLINE": Setting(20, _seconds),
+    "RATE_LIMIT": Setting(None, _rate),
+    "RATE_LIMIT_WAIT": Setting(600, _seconds_or_none),
     "MAX_CONCURRENCY": Setting(16, _whole(1)),
     "IGNORE_UNSUPPORTED_FEATURES": Setting([], _features),
     "FAIL_SILENTLY": Setting(False, _boolean),
@@ -123,6 +138,8 @@ class Config:
     timeout: tuple[float, float]
     max_retries: int
     retry_deadline: float
+    rate_limit: str | None
+    rate_limit_wait: float
     max_concurrency: int
     ignore_unsupported_features: frozenset[str] | bool
     fail_silently: bool

@@ -105,7 +105,7 @@ class _Acceptance:
 
     proven = True
 
-    def send(self, request: SendRequest, *, idempotency_key: str, repeated: bool) -> SendResult:
+    def send(self, request: SendRequest, *, idempotency_key: str, **_: Any) -> SendResult:
         """Accept."""
         return SendResult(id=f"test-{idempotency_key[:12]}", status="queued", provider="outbox", attempts=0)
 

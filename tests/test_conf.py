@@ -33,6 +33,8 @@ EXAMPLES = {
     "TIMEOUT": ((3.05, 10), (1, 2), (0.5, 30.0)),
     "MAX_RETRIES": (4, 0, 9),
     "RETRY_DEADLINE": (20, 0.5, 60),
+    "RATE_LIMIT": (None, "100/m", "5/s"),
+    "RATE_LIMIT_WAIT": (600, 0, 0.5),
     "MAX_CONCURRENCY": (16, 1, 64),
     "IGNORE_UNSUPPORTED_FEATURES": (frozenset(), True, False),
     "FAIL_SILENTLY": (False, True, False),

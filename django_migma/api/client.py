@@ -10,6 +10,9 @@ from urllib.parse import quote
 from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Project
 from .clock import Clock
 from .endpoint import API_URL, Secret, key_problem, url_problem
+from .errors import InvalidResponse
+from .patience import Allowance
+from .rates import parse_rate
 from .types import (
     Page,
     SendRequest,
@@ -33,8 +36,9 @@ class MigmaClient:
     """Calls Migma's v1 API. Cheap to make, safe to share between threads; connections are shared per process.
 
     ``timeout``: seconds per attempt, one number or a pair (to connect, to wait for data). ``max_retries``: further
-    attempts. ``retry_deadline``: seconds for all attempts of one request. Raises ValueError for a key or an address
-    that cannot work. Every method raises a `MigmaError`.
+    attempts. ``retry_deadline``: seconds for all attempts of one request. ``rate_limit``: a pace of our own such as
+    ``"100/m"``, kept by all clients of the process with the same key, address and rate. Raises ValueError for a key,
+    an address or a rate that cannot work. Every method raises a `MigmaError`.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class MigmaClient:
         timeout: float | tuple[float, float] = (3.05, 10),
         max_retries: int = 4,
         retry_deadline: float = 20,
+        rate_limit: str = "",
         clock: Clock | None = None,
     ) -> None:
         problem = key_problem(api_key)
@@ -57,7 +62,8 @@ class MigmaClient:
         from .transport import Limits, Transport  # noqa: PLC0415 - lazy: it imports requests, some 30 ms
 
         pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        limits = Limits(timeout=pair, max_retries=max_retries, retry_deadline=retry_deadline)
+        rate = parse_rate(rate_limit) if rate_limit else None
+        limits = Limits(timeout=pair, max_retries=max_retries, retry_deadline=retry_deadline, rate=rate)
         self._transport: Transport = Transport(
             api_key=api_key, api_url=api_url, limits=limits, clock=clock or Clock()
         )
@@ -67,21 +73,42 @@ class MigmaClient:
         """Whether Migma has accepted a mail with this key and address in this process."""
         return self._transport.pace.proven
 
-    def send(self, request: SendRequest, *, idempotency_key: str = "", repeated: bool = False) -> SendResult:
+    def send(
+        self,
+        request: SendRequest,
+        *,
+        idempotency_key: str = "",
+        repeated: bool = False,
+        allowance: Allowance | None = None,
+    ) -> SendResult:
         """Send one stored email to one person, or to a segment or tag. Permission ``email:send``.
 
         The key makes repeats safe for 24 hours; one is made where none is given. ValueError above 100 characters.
         ``repeated`` says that an earlier send with this key may have been accepted: an error that settles nothing
-        about it then says so, and a 409 is tried again, since that send may still be running.
+        about it then says so, and a 409 is tried again, since that send may still be running. ``allowance``: seconds
+        that several sends together may wait for rate limits, beyond their deadlines.
         """
         key = idempotency_key or uuid.uuid4().hex
         carried = key.isascii() and key.isprintable() and key == key.strip()
         if len(key) > LONGEST_IDEMPOTENCY_KEY or not carried:
             raise ValueError("An idempotency key has at most 100 printable ASCII characters.")
         reply, attempts = self._transport.call(
-            "POST", "/sending", body=request.to_json(), idempotency_key=key, repeated=repeated
+            "POST",
+            "/sending",
+            body=request.to_json(),
+            idempotency_key=key,
+            repeated=repeated,
+            allowance=allowance,
         )
         self._transport.pace.proven = True
+        if not _is_readable(reply.data):
+            raise InvalidResponse(
+                f"Migma reported success, but in a form that is not known. {InvalidResponse.hint} "
+                f"Idempotency key: {key}",
+                may_have_been_accepted=True,
+                idempotency_key=key,
+                attempts=attempts,
+            )
         return SendResult.read(reply.data, attempts=attempts, replayed=reply.replayed, idempotency_key=key)
 
     def send_test(self, request: TestSendRequest) -> TestSendResult:
@@ -134,6 +161,11 @@ class MigmaClient:
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         reply, _ = self._transport.call("GET", path, query=query)
         return reply.data
+
+
+def _is_readable(data: Any) -> bool:
+    """Whether this says how a send went: every field may be missing, but a status is a word."""
+    return data is None or (isinstance(data, dict) and isinstance(data.get("status"), str | None))
 
 
 def _identifier(value: str) -> str:

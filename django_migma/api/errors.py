@@ -107,7 +107,10 @@ class NotFound(APIError):
 class Conflict(APIError):
     """409: with ``IDEMPOTENCY_CONFLICT``, this idempotency key was used for another body within 24 hours."""
 
-    hint = "Use a new idempotency key for a changed message, or send the message unchanged."
+    hint = (
+        "The body is another than the first one with this key: use a new idempotency key for a changed message, or "
+        "send the message unchanged."
+    )
 
 
 class RateLimited(APIError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from http.client import HTTPException
 
 import requests
 import urllib3
 
-from .errors import Conflict, MigmaError, NoResponse, Timeout
+from .effort import Effort
+from .errors import Conflict, MigmaError, NoResponse, RateLimited, Timeout
 from .outcomes import Failure
 
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError)
@@ -18,11 +20,16 @@ _NEVER_CONNECTED = (
     urllib3.exceptions.ProxyError,
     urllib3.exceptions.LocationParseError,
 )
+_WRAPPERS = (requests.RequestException, urllib3.exceptions.HTTPError)
+_CONNECTION_ENDED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _BEFORE_CONNECTING = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "TLS CA certificate bundle")
 
 
-def of_network(error: Exception) -> Failure:
-    """The failure that a network error means. Nothing of the error is kept but its kind: it holds the request."""
+def of_network(error: Exception, *, answered: bool) -> Failure:
+    """The failure that a network error means. Nothing of the error is kept but its kind: it holds the request.
+
+    ``answered`` says that the headers of an answer were here.
+    """
     cause = _cause(error)
     why = _told_apart(cause)
     connected = not why and not isinstance(cause, _NEVER_CONNECTED)
@@ -33,17 +40,27 @@ def of_network(error: Exception) -> Failure:
         what=f"{what} ({'' if connected else 'no connection was made, '}{why or type(cause).__name__})",
         retried=not why,  # no wait mends them
         accepted=True if connected else None,
+        unanswered=connected and not answered and isinstance(cause, _CONNECTION_ENDED),
+    )
+
+
+def not_waited(what: str, seconds: float, *, ended: bool) -> Failure:
+    """The failure of a request that was not made, since a rate limit asks for a longer wait than there is time."""
+    if ended:
+        return Failure(error=RateLimited, what=f"{what}, and the call was interrupted", made=0)
+    return Failure(
+        error=RateLimited,
+        what=f"{what}: beyond RETRY_DEADLINE and, in a call with several messages, RATE_LIMIT_WAIT",
+        attributes={"status_code": 429, "retry_after": seconds},
+        made=0,
     )
 
 
 def _cause(error: BaseException) -> BaseException:
     """The network's own error inside the wrappers of requests and urllib3."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _cause(reason)
-    if isinstance(error, requests.RequestException) and error.args and isinstance(error.args[0], BaseException):
-        return _cause(error.args[0])
-    return error
+    inner = getattr(error, "reason", None) or next(reversed(error.args), None)
+    wrapper = isinstance(error, _WRAPPERS) and not isinstance(error, _NEVER_CONNECTED)
+    return _cause(inner) if wrapper and isinstance(inner, BaseException) else error
 
 
 def _told_apart(cause: BaseException) -> str:
@@ -52,16 +69,22 @@ def _told_apart(cause: BaseException) -> str:
     return text if any(mark in text for mark in _BEFORE_CONNECTING) else ""
 
 
-def raised(failure: Failure, attempts: int, idempotency_key: str, *, doubtful: bool) -> MigmaError:
-    """The error to raise for the last failure, with what to do next."""
-    tries = f" (after {attempts} attempts)" if attempts > 1 else ""
-    sentences = [f"{failure.what}{tries}.", failure.error.hint]
-    if idempotency_key and (doubtful or failure.error is Conflict):
+def raised(failure: Failure, effort: Effort, idempotency_key: str) -> MigmaError:
+    """The error to raise when the last attempt has failed, with what to do next."""
+    tries = f" (after {effort.attempts} attempts)" if effort.attempts > 1 else ""
+    sentences = [f"{failure.what}{tries}.", _hint(failure)]
+    if idempotency_key and (effort.doubtful or failure.error is Conflict):
         sentences.append(f"Idempotency key: {idempotency_key}")
     return failure.error(
-        " ".join(sentences),
-        attempts=attempts,
+        " ".join(filter(None, sentences)),
+        attempts=effort.attempts,
         idempotency_key=idempotency_key,
-        may_have_been_accepted=doubtful,
+        may_have_been_accepted=effort.doubtful,
         **failure.attributes,
     )
+
+
+def _hint(failure: Failure) -> str:
+    if failure.error is Conflict and not failure.attributes["code"]:
+        return "Another request with this key may still be running: send again later with the same key."
+    return failure.error.hint

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from . import errors, retries
 from .types import mapping, text
@@ -19,6 +19,8 @@ LARGEST_BODY = 10 * 1024 * 1024
 """Bytes of an answer that we are willing to read."""
 _LONGEST_DETAIL = 300
 _SHORTEST_SECRET = 8
+_LONE_SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
+"""What UTF-8 cannot write, and what PostgreSQL does not store."""
 _ADDRESS = re.compile(r"""(?:"[^"]*"|[^\s@<>"'(),;:][^\s@<>"(),;:]*)(?:@|%40)[^\s@<>"'(),;:]+""")
 _ERROR_CLASSES: dict[int, type[errors.APIError]] = {
     400: errors.InvalidRequest,
@@ -48,7 +50,7 @@ class Failure:
 
     ``accepted`` is None where this attempt settles nothing about earlier ones, False where it proves that nothing
     was accepted, True where Migma may have accepted. ``pause`` is a ``Retry-After`` in seconds.
-    ``made`` is 0 where no request went out.
+    ``unanswered``: the connection ended before the first byte of an answer. ``made`` is 0 where no request went out.
     """
 
     error: type[errors.MigmaError]
@@ -56,6 +58,7 @@ class Failure:
     retried: bool = False
     accepted: bool | None = None
     pause: float | None = None
+    unanswered: bool = False
     made: int = 1
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -81,20 +84,40 @@ def read(
 
 
 def _json_object(body: bytes, secret: str) -> dict[str, Any] | None:
+    """The body as a JSON object without ambiguity, or None. Its strings are fit to be stored, logged and shown."""
     try:
-        value = _masked(json.loads(body), secret)
+        written = body.decode("utf-8-sig")
+        value = json.loads(written, object_pairs_hook=_unambiguous, parse_constant=_refused)
+        # Only an escape sequence can hide a secret, or a character that is no text.
+        clean = _clean(value, secret) if "\\" in written or secret in written else value
     except (ValueError, RecursionError):  # ValueError covers bad UTF-8; deep nesting ends in RecursionError
         return None
-    return value if isinstance(value, dict) else None
+    return clean if isinstance(clean, dict) else None
 
 
-def _masked(value: Any, secret: str) -> Any:
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two fields with one name, parsers take the first or the last: ``success`` may not depend on that."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError
+    return value
+
+
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(constant)  # NaN and Infinity, which Python reads and JSON does not have
+
+
+def _clean(value: Any, secret: str) -> Any:
     if isinstance(value, str):
-        # A shorter "secret" is somebody's stand-in for one, and may well be a part of an id.
-        return value.replace(secret, "********") if len(secret) >= _SHORTEST_SECRET and secret in value else value
+        return _masked(_LONE_SURROGATE_OR_NUL.sub("\ufffd", value), secret)
     if isinstance(value, dict):
-        return {_masked(name, secret): _masked(item, secret) for name, item in value.items()}
-    return [_masked(item, secret) for item in value] if isinstance(value, list) else value
+        return {_clean(name, secret): _clean(item, secret) for name, item in value.items()}
+    return [_clean(item, secret) for item in value] if isinstance(value, list) else value
+
+
+def _masked(value: str, secret: str) -> str:
+    # A shorter "secret" is somebody's stand-in for one, and may well be a part of an id.
+    return value.replace(secret, "********") if len(secret) >= _SHORTEST_SECRET else value
 
 
 def _refusal(
@@ -116,7 +139,7 @@ def _refusal(
         error=error,
         what=f"Migma answered {status}{f' {code}' if code else ''}: {shown(detail) or 'no reason given'}",
         retried=retried,
-        accepted=retries.acceptance(status),
+        accepted=retries.acceptance(status, code),
         attributes=attributes,
         pause=seconds if retried else None,
     )

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .rates import Rate, Window
+
 LONGEST_PAUSE = 3600.0
 """Seconds: a longer ``Retry-After`` is cut to this, lest one absurd answer stop the process for good."""
 
@@ -25,12 +27,17 @@ class Pace:
         self._places = math.inf
         self._in_flight = 0
         self._halvings = 0
+        self._windows: dict[Rate, Window] = {}
         self.proven = False
         """Whether Migma has accepted this key's mail in this process."""
 
     def pause(self, now: float) -> float:
         """Seconds to wait before the next request. ``now`` is monotonic time."""
         return max(0.0, self._resumes_at - now)
+
+    def window(self, rate: Rate) -> Window:
+        """The moments that a rate of our own allows."""
+        return self._windows.get(rate) or self._windows.setdefault(rate, Window(rate))
 
     @contextmanager
     def place(self, patience: float) -> Iterator[int]:

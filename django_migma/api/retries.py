@@ -56,15 +56,19 @@ def status_is_retried(status_code: int, *, first: bool) -> bool:
     return status_code in RETRIED_STATUSES or (status_code == 409 and not first)
 
 
-def acceptance(status_code: int) -> bool | None:
-    """What an error status says about whether the mail was accepted.
+def acceptance(status_code: int, code: str) -> bool | None:
+    """What an error status, with Migma's machine word, says about whether the mail was accepted.
 
     False: a broken rule (400, 404, 422, and ``success: false``); the body was the same in every attempt, so none was
-    accepted. None: a closed door (401, 403, 409, 429, 503 and the like) turns this attempt away but settles nothing
-    about an earlier one. True: any other 5xx; Migma may have accepted before it failed.
+    accepted. None: a closed door (401, 403, 429, 503 and the like) turns this attempt away but settles nothing about
+    an earlier one; so does a 409 with a word, such as IDEMPOTENCY_CONFLICT. True: any other 5xx; Migma may have
+    accepted before it failed. And a 409 without a word: what Migma answers while another request with the key is
+    still running is not documented, and that request may well succeed.
     """
     if status_code < 400 or status_code in {400, 404, 422}:
         return False
+    if status_code == 409:
+        return None if code else True
     if status_code >= 500 and status_code not in UNTOUCHED_STATUSES:
         return True
     return None

@@ -17,24 +17,29 @@ from django_migma import __version__
 
 from . import failures, outcomes, retries
 from .clock import Clock
+from .effort import Effort
 from .endpoint import Secret
 from .errors import RateLimited, SerializationError, Timeout
 from .outcomes import Failure, Reply
 from .pace import Pace
+from .patience import Allowance, Patience
 from .pool import Pool, pool_for
+from .rates import Rate, Window
 
 USER_AGENT = f"django-migma/{__version__} requests/{requests.__version__}"
-_CHUNK = 64 * 1024
+_STEPS = {"identity": 64 * 1024, "": 64 * 1024, "gzip": 4 * 1024}
+"""Bytes of a body to read at a time, by its encoding. 4 KiB of gzip are 4 MiB at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """``timeout``: seconds to connect and to wait for data, per attempt. ``retry_deadline``: seconds for all attempts
-    of one request, waits included. ``max_retries``: further attempts."""
+    of one request, waits included. ``max_retries``: further attempts. ``rate``: our own pace, if any."""
 
     timeout: tuple[float, float] = (3.05, 10)
     max_retries: int = 4
     retry_deadline: float = 20
+    rate: Rate | None = None
 
 
 class Transport:
@@ -66,27 +71,25 @@ class Transport:
         body: Mapping[str, Any] | None = None,
         idempotency_key: str = "",
         repeated: bool = False,
+        allowance: Allowance | None = None,
     ) -> tuple[Reply, int]:
         """Make a request, repeat it while that is safe and may help, and return the reply and the attempts it took.
 
         Safe is a GET, and whatever carries an idempotency key: every attempt carries the same one. ``repeated`` says
-        that the key was used before, in vain as far as we know. Raises a `MigmaError`; `SerializationError` before
-        anything is sent.
+        that the key was used before, in vain as far as we know. ``allowance`` is what the call that this request
+        belongs to may wait for rate limits. Raises a `MigmaError`; `SerializationError` before anything is sent.
         """
         request = self._prepare(method, path, query, body, idempotency_key)
         repeatable = method == "GET" or bool(idempotency_key)
-        deadline = self._clock.monotonic() + self._limits.retry_deadline
-        attempt, doubtful, failure = 0, repeated, None
-        while failure is None or (repeatable and self._waits(failure, attempt, deadline)):
-            outcome = self._attempt(request, deadline, first=attempt == 0 and not repeated)
-            attempt += outcome.made
+        patience = Patience(self._clock, self._limits.retry_deadline, allowance)
+        effort = Effort(doubtful=repeated)
+        while True:
+            outcome = self._attempt(request, patience, first=not (effort.begun or repeated))
             if isinstance(outcome, Reply):
-                return outcome, attempt
-            if failure is not None and not outcome.made:
-                break  # the time ran out before another attempt: the last answer is what there is to tell
-            failure = outcome
-            doubtful = failure.accepted is True or (doubtful and failure.accepted is None)
-        raise failures.raised(failure, attempt, idempotency_key, doubtful=doubtful)
+                return outcome, effort.succeed()
+            failure = effort.fail(outcome, excusable=patience.has_allowance())
+            if not (repeatable and self._goes_on(effort, failure, patience)):
+                raise failures.raised(failure, effort, idempotency_key)
 
     def _prepare(
         self,
@@ -110,40 +113,51 @@ class Transport:
             data = encoded(body)
         return requests.Request(method, self._api_url + path, headers=headers, params=query, data=data).prepare()
 
-    def _waits(self, failure: Failure, attempt: int, deadline: float) -> bool:
+    def _goes_on(self, effort: Effort, failure: Failure, patience: Patience) -> bool:
         """Wait before the next attempt; False where there should be none."""
-        if not failure.retried or attempt > self._limits.max_retries:
+        if effort.over or not failure.retried:
             return False
-        wait = retries.backoff(attempt) if failure.pause is None else failure.pause
-        if self._clock.monotonic() + wait >= deadline:
+        if effort.at_once:
+            return True
+        if effort.attempts - effort.excused > self._limits.max_retries:
             return False
-        self._clock.sleep(wait)
-        return True
+        if failure.pause is not None:
+            return True  # `_sits_out` waits, or says that there is no time
+        wait = patience.wait_for_rate if failure.error is RateLimited else patience.wait
+        return wait(retries.backoff(effort.attempts))
 
-    def _attempt(self, request: requests.PreparedRequest, deadline: float, *, first: bool) -> Reply | Failure:
-        """One attempt, when this key may go: after a pause that Migma asked for, in one of the places in flight."""
+    def _attempt(self, request: requests.PreparedRequest, patience: Patience, *, first: bool) -> Reply | Failure:
+        """One attempt, when this key may go: after a pause that Migma asked for, at a moment that our own rate
+        allows, in one of the places in flight."""
         pace = self.pace
+        window = None if self._limits.rate is None else pace.window(self._limits.rate)
+        if blocked := self._sits_out(pace, patience) or (window and self._waits_its_turn(window, patience)):
+            return blocked
         while True:
-            if blocked := self._sits_out(pace, deadline):
+            with pace.place(patience.left() / 2) as begun:
+                if not pace.pause(self._clock.monotonic()):
+                    outcome = self._exchange(request, patience, first=first)
+                    self._learn(pace, outcome, begun)
+                    return outcome
+            if blocked := self._sits_out(pace, patience):  # asked for while this thread waited
                 return blocked
-            with pace.place((deadline - self._clock.monotonic()) / 2) as begun:
-                if pace.pause(self._clock.monotonic()):
-                    continue  # asked for while this thread waited for its place
-                outcome = self._exchange(request, deadline, first=first)
-                self._learn(pace, outcome, begun)
-                return outcome
 
-    def _sits_out(self, pace: Pace, deadline: float) -> Failure | None:
-        """Wait until Migma's pause is over; at once a failure where it is longer than the deadline."""
-        while pause := pace.pause(now := self._clock.monotonic()):
-            if now + pause >= deadline:
-                return Failure(
-                    error=RateLimited,
-                    what=f"Migma asked this API key to wait {math.ceil(pause)} s more; RETRY_DEADLINE is shorter",
-                    attributes={"status_code": 429, "retry_after": pause},
-                    made=0,
-                )
-            self._clock.sleep(pause)
+    def _sits_out(self, pace: Pace, patience: Patience) -> Failure | None:
+        """Wait until Migma's pause is over; a failure where it is longer than may be waited."""
+        while pause := pace.pause(self._clock.monotonic()):
+            if not patience.wait_for_rate(pause):
+                what = f"Migma asked this API key to wait {math.ceil(pause)} s more"
+                return failures.not_waited(what, pause, ended=patience.ended)
+        return None
+
+    def _waits_its_turn(self, window: Window, patience: Patience) -> Failure | None:
+        """Wait for the next moment within our own rate; a failure where it is too far away."""
+        now = self._clock.monotonic()
+        wait = window.reserve(now, patience.left_for_rates())
+        if wait is None or not patience.wait_for_rate(wait):
+            wait = window.wait(now)
+            what = f"RATE_LIMIT leaves no request free for {math.ceil(wait)} s more"
+            return failures.not_waited(what, wait, ended=patience.ended)
         return None
 
     def _learn(self, pace: Pace, outcome: Reply | Failure, begun: int) -> None:
@@ -157,31 +171,31 @@ class Transport:
             now = self._clock.monotonic()
             pace.resume_at(now + outcome.pause, now)
 
-    def _exchange(self, request: requests.PreparedRequest, deadline: float, *, first: bool) -> Reply | Failure:
+    def _exchange(self, request: requests.PreparedRequest, patience: Patience, *, first: bool) -> Reply | Failure:
         """Send the request once and read the answer. The one place where bytes leave and arrive."""
-        left = deadline - self._clock.monotonic()
+        left = patience.left()
         if left <= 0:
             return Failure(error=Timeout, what="RETRY_DEADLINE ran out before Migma could be asked", made=0)
         connect, read = self._limits.timeout
         response = None
         try:
             response = self.pool.send(request, (min(connect, left), min(read, left)))
-            return self._read(response, deadline, first=first)
+            return self._read(response, patience, first=first)
         except failures.NETWORK_ERRORS as error:
-            return failures.of_network(error)
+            return failures.of_network(error, answered=response is not None)
         finally:
             if response is not None:
                 response.close()
 
-    def _read(self, response: requests.Response, deadline: float, *, first: bool) -> Reply | Failure:
+    def _read(self, response: requests.Response, patience: Patience, *, first: bool) -> Reply | Failure:
         status = response.status_code
         if status < 200 or 300 <= status < 400:
             # Not worth reading; and the connection cannot be trusted after an interim answer, so it is closed.
             return outcomes.unreadable(status, "a redirect or an interim answer, and neither is followed")
         try:
-            body = self._body(response, deadline)
+            body = self._body(response, patience)
         except failures.NETWORK_ERRORS as error:
-            body = failures.of_network(error)
+            body = failures.of_network(error, answered=True)
         if isinstance(body, Failure):
             if status < 400:
                 return body
@@ -189,13 +203,17 @@ class Transport:
         now = self._clock.time()
         return outcomes.read(status, response.headers, body, secret=self._api_key, first=first, now=now)
 
-    def _body(self, response: requests.Response, deadline: float) -> bytes | Failure:
+    def _body(self, response: requests.Response, patience: Patience) -> bytes | Failure:
         """The whole body, under a cap and a clock: a body that drips defeats every read timeout.
 
-        After the deadline one more read is made, since what came last may have been the end.
+        After the deadline one more read is made, since what came last may have been the end. We ask for no
+        compression; where a proxy sends gzip all the same it is read, in steps so small that a bomb stays harmless.
         """
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in _STEPS:
+            return outcomes.unreadable(response.status_code, "a Content-Encoding that was not asked for")
         chunks, size, late = [], 0, False
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        while chunk := response.raw.read1(_STEPS[encoding], decode_content=True):
             chunks.append(chunk)
             size += len(chunk)
             if size > outcomes.LARGEST_BODY:
@@ -203,7 +221,7 @@ class Transport:
             if late:
                 what = "RETRY_DEADLINE ran out while Migma's answer dripped in"
                 return Failure(error=Timeout, what=what, accepted=True)
-            late = self._clock.monotonic() > deadline
+            late = patience.left() < 0
         return b"".join(chunks)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from django_migma import signals
 from django_migma.addresses import parse
 from django_migma.announce import announce
+from django_migma.api.clock import Clock
 from django_migma.api.errors import (
     AuthenticationError,
     Forbidden,
@@ -68,12 +68,9 @@ def _recipient_status(task: Task) -> RecipientStatus:
     if not isinstance(outcome, SendResult):
         # None: interrupted in flight. An error that is none of ours is a bug, after which anything may be true.
         clear = isinstance(outcome, MigmaError) and not outcome.may_have_been_accepted
-        return RecipientStatus(
-            status="failed" if clear else "unknown",
-            idempotency_key=task.key,
-            attempts=getattr(outcome, "attempts", 0),
-            error=outcome,
-        )
+        attempts = getattr(outcome, "attempts", 0)
+        word = "unknown" if not clear else "failed" if attempts else "not_attempted"
+        return RecipientStatus(status=word, idempotency_key=task.key, attempts=attempts, error=outcome)
     word = outcome.status or "queued"
     error = None
     if word not in ACCEPTED_STATUSES:
@@ -99,9 +96,10 @@ def _recipient_status(task: Task) -> RecipientStatus:
 class Batch:
     """Counts, failures and the decision to stop. Used by the caller's thread alone."""
 
-    def __init__(self, sender: type, alias: str | None, settled: Callable[[Job], None]) -> None:
+    def __init__(self, sender: type, alias: str | None, settled: Callable[[Job], None], clock: Clock) -> None:
         self.sender = sender
         self.alias = alias
+        self.clock = clock
         self.sent_count = 0
         self.failed_count = 0
         self.failures: list[tuple[EmailMessage, BaseException]] = []
@@ -125,7 +123,7 @@ class Batch:
 
     def _is_unreachable(self, error: BaseException | None, began: float, retry_deadline: float) -> bool:
         """Whether no connection could be made for a whole deadline, by any of the calls in flight."""
-        now = time.monotonic()
+        now = self.clock.monotonic()
         if not isinstance(error, NoResponse) or error.may_have_been_accepted or not error.attempts:
             self._reached, self._unreachable_since = now, math.inf
             return False

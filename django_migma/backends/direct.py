@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django_migma import signals
 from django_migma.announce import announce
 from django_migma.api import MigmaClient
+from django_migma.api.clock import Clock
 
 from .base import MigmaBackend
 from .batch import Batch, Job, mark_not_attempted
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class EmailBackend(MigmaBackend):
-    """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient."""
+    """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient.
+
+    ``clock`` is the time that waits and deadlines go by. For subclasses in tests.
+    """
+
+    clock = Clock()
 
     def send_messages(self, email_messages: Iterable[EmailMessage]) -> int:
         """Send messages (any iterable) and return how many have at least one accepted recipient.
@@ -33,7 +39,7 @@ class EmailBackend(MigmaBackend):
         alone = isinstance(email_messages, Sized) and len(email_messages) == 1
         # A copy of a list, since receivers may change it.
         messages = iter(tuple(email_messages) if isinstance(email_messages, Sized) else email_messages)
-        batch = Batch(type(self), self.alias, self.settled)
+        batch = Batch(type(self), self.alias, self.settled, self.clock)
         try:
             config, client = self.set_up()
             with Dispatcher(client, config, batch, alone=alone) as dispatcher:
@@ -54,6 +60,8 @@ class EmailBackend(MigmaBackend):
             timeout=config.timeout,
             max_retries=config.max_retries,
             retry_deadline=config.retry_deadline,
+            rate_limit=config.rate_limit or "",
+            clock=self.clock,
         )
         return config, client
 

@@ -6,12 +6,12 @@ flight is bounded, so a generator of a million messages takes constant memory.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from django_migma import signals
 from django_migma.api.errors import MigmaError
+from django_migma.api.patience import Allowance
 from django_migma.message import RecipientStatus, Stage, begin, status_of
 from django_migma.payload import build, idempotency_key
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
     from django_migma.api import MigmaClient
+    from django_migma.api.types import SendResult
     from django_migma.conf import Config
 
 GRACE = 2.0
@@ -43,6 +44,7 @@ class Dispatcher:
         self._config = config
         self._batch = batch
         self._alone = alone
+        self._allowance = Allowance(0 if alone else config.rate_limit_wait)
         self._tried = client.proven
         self._jobs: deque[Job] = deque()
         self._workers = Workers(self._make, config.max_concurrency)
@@ -57,6 +59,7 @@ class Dispatcher:
             if kind is None:
                 self._finish()
             elif issubclass(kind, Exception):
+                self._allowance.end()
                 self._wind_up(self._config.retry_deadline + max(self._config.timeout))
             else:
                 self._abandon()
@@ -136,8 +139,7 @@ class Dispatcher:
         """Make the call in this thread. What is none of our errors comes from outside, such as a task's time limit:
         it leaves the call in doubt and goes on to the caller."""
         try:
-            task.began = time.monotonic()
-            task.outcome = self._client.send(task.request, idempotency_key=task.key, repeated=task.repeated)
+            task.outcome = self._send(task)
         except MigmaError as error:
             task.outcome = error
         except Exception as error:
@@ -148,16 +150,22 @@ class Dispatcher:
 
     def _make(self, task: Task) -> None:
         """Make the call. Runs in a worker thread; nothing is written but the task."""
-        task.began = time.monotonic()
         try:
-            task.outcome = self._client.send(task.request, idempotency_key=task.key, repeated=task.repeated)
+            task.outcome = self._send(task)
         except BaseException as error:  # noqa: BLE001 - a thread must not die with it; it is raised in the caller's
             task.outcome = error
+
+    def _send(self, task: Task) -> SendResult:
+        task.began = self._batch.clock.monotonic()
+        return self._client.send(
+            task.request, idempotency_key=task.key, repeated=task.repeated, allowance=self._allowance
+        )
 
     def _collect(self, task: Task) -> None:
         task.job.open -= 1
         recipient = task.job.record(task)
-        self._batch.note(recipient, task.began, self._config.retry_deadline)
+        # Waiting for a rate limit is no sign that Migma cannot be reached.
+        self._batch.note(recipient, max(task.began, self._allowance.waited_until), self._config.retry_deadline)
         if self._batch.stopped:
             self._withdraw()
 
@@ -179,6 +187,7 @@ class Dispatcher:
 
     def _abandon(self) -> None:
         """Give up after an interrupt, with a moment for the calls that have begun."""
+        self._allowance.end()
         self._withdraw()
         self._wind_up(GRACE)
 

@@ -66,14 +66,27 @@ def test_what_will_not_pass_is_final(wire, clock, status):
 
 def test_a_conflict_at_the_first_attempt_is_final_and_names_the_key(wire):
     """Somebody used this key for another body."""
+    wire.post(SENDING, status=409, json=refusal("Key was used", code="IDEMPOTENCY_CONFLICT"))
+    with pytest.raises(Conflict) as caught:
+        client().send(send_request(), idempotency_key="order-1")
+    assert str(caught.value) == (
+        "Migma answered 409 IDEMPOTENCY_CONFLICT: Key was used. "
+        "The body is another than the first one with this key: use a new "
+        "idempotency key for a changed message, or send the message unchanged. Idempotency key: order-1"
+    )
+    assert caught.value.may_have_been_accepted is False
+
+
+def test_a_first_409_without_a_word_leaves_doubt(wire):
+    """Another process may be sending with this key right now."""
     answer(wire, 409)
     with pytest.raises(Conflict) as caught:
         client().send(send_request(), idempotency_key="order-1")
     assert str(caught.value) == (
-        "Migma answered 409: status 409. Use a new idempotency key for a changed message, or send the message "
-        "unchanged. Idempotency key: order-1"
+        "Migma answered 409: status 409. Another request with this key may still be running: send again later with "
+        "the same key. Idempotency key: order-1"
     )
-    assert caught.value.may_have_been_accepted is False
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (True, 1)
 
 
 def test_a_conflict_at_a_later_attempt_may_be_our_own_request(wire):

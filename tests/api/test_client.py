@@ -14,6 +14,7 @@ from django_migma.api import (
     Domain,
     EmailSummary,
     InvalidRequest,
+    InvalidResponse,
     MigmaClient,
     Project,
     SerializationError,
@@ -135,11 +136,28 @@ def test_a_replay_is_told(wire):
     assert client().send(send_request(), idempotency_key="a").replayed is False
 
 
-@pytest.mark.parametrize("data", [None, [], "queued", {}])
+@pytest.mark.parametrize("data", [None, {}, {"status": None}])
 def test_a_success_without_data_is_a_success(wire, data):
+    """Only ``success`` is required, as Migma's schema has it."""
     wire.post(SENDING, json=ok(data))
     result = client().send(send_request())
-    assert (result.id, result.status, result.raw) == ("", "", {})
+    assert (result.id, result.status, result.raw) == ("", "", data or {})
+
+
+@pytest.mark.parametrize("data", [[], "queued", 1, True, {"status": 1}, {"status": ["queued"]}, {"status": True}])
+def test_a_success_of_another_shape_leaves_doubt(wire, data):
+    wire.post(SENDING, json=ok(data))
+    with pytest.raises(InvalidResponse) as caught:
+        client().send(send_request(), idempotency_key="a")
+    assert str(caught.value) == (
+        "Migma reported success, but in a form that is not known. "
+        "Check that API_URL is Migma's API and that no proxy answers in its place. Idempotency key: a"
+    )
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key, caught.value.attempts) == (
+        True,
+        "a",
+        1,
+    )
 
 
 @pytest.mark.parametrize("key", ["k" * 101, "schlüssel", "line\nbreak", "tab\t", "\x7f", " leading", "trailing "])

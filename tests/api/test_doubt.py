@@ -43,7 +43,7 @@ STORIES = [
     ([429, REFUSED], NoResponse, False),
     ([400], InvalidRequest, False),
     ([401], AuthenticationError, False),
-    ([409], Conflict, False),
+    ([409], Conflict, True),
     ([LOST, REFUSED], NoResponse, True),
     ([LOST, 429], RateLimited, True),
     ([LOST, 503], ServerError, True),

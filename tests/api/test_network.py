@@ -16,11 +16,12 @@ from django_migma.api import (
     NoResponse,
     RateLimited,
     ServerError,
+    TestSendRequest,
     Timeout,
 )
 from tests.api import servers
 from tests.api.clocks import FakeClock, until
-from tests.api.examples import ACCEPTED, SENDING, as_json, client, refusal, send_request
+from tests.api.examples import ACCEPTED, EMAIL_ID, SENDING, as_json, client, refusal, send_request
 from tests.api.servers import head, raw, whole
 
 ANSWER = as_json(ACCEPTED)
@@ -67,40 +68,58 @@ def test_a_connection_that_takes_too_long(wire):
     assert caught.value.may_have_been_accepted is False
 
 
-LOSSES = {
-    "closed before the headers": (servers.nothing, "ProtocolError"),
-    "reset": (servers.reset, "ProtocolError"),
-    "half a status line": (raw(b"HTT"), "ProtocolError"),
-    "no HTTP": (raw(b"220 smtp.example.com ESMTP\r\n"), "ProtocolError"),
-    "body shorter than its length": (raw(head(length=500) + ANSWER), "ProtocolError"),
-    "half a body": (raw(head(length=len(ANSWER)) + ANSWER[:20]), "ProtocolError"),
+UNANSWERED = {
+    "closed before the headers": (servers.nothing, "RemoteDisconnected"),
+    "reset": (servers.reset, "ConnectionResetError"),
+}
+BROKEN = {
+    "half a status line": (raw(b"HTT"), "BadStatusLine"),
+    "no HTTP": (raw(b"220 smtp.example.com ESMTP\r\n"), "BadStatusLine"),
+    "body shorter than its length": (raw(head(length=500) + ANSWER), "IncompleteRead"),
+    "half a body": (raw(head(length=len(ANSWER)) + ANSWER[:20]), "IncompleteRead"),
     "a chunk cut short": (
         raw(head("200 OK", "Transfer-Encoding: chunked") + b"40\r\n" + ANSWER[:20]),
-        "ProtocolError",
+        "IncompleteRead",
     ),
 }
+LOSSES = UNANSWERED | BROKEN
 
 
-@pytest.mark.parametrize(("answer", "kind"), LOSSES.values(), ids=LOSSES)
-def test_a_lost_reply_leaves_doubt(serve, answer, kind):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_lost_reply_leaves_doubt(serve, loss):
     """Migma has read the request: it may have been accepted."""
+    answer, kind = LOSSES[loss]
     server = serve(answer)
     with pytest.raises(
         NoResponse, match=rf"^The connection to Migma failed \({kind}\)\. .* Idempotency key: a$"
     ) as caught:
         client(server.url, max_retries=0).send(send_request(), idempotency_key="a")
     assert type(caught.value) is NoResponse
-    assert caught.value.may_have_been_accepted is True
-    assert len(server.received) == 1
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (True, 1)
+    assert len(server.received) == (2 if loss in UNANSWERED else 1)
 
 
-@pytest.mark.parametrize("loss", [answer for answer, _ in LOSSES.values()], ids=LOSSES)
-def test_a_lost_reply_is_asked_for_again_with_the_same_key(serve, loss):
-    server = serve(loss, loss, whole(ACCEPTED, "200 OK", "Idempotent-Replayed: true"))
-    result = client(server.url).send(send_request())
-    assert (result.id, result.attempts, result.replayed) == ("m1", 3, True)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_lost_reply_is_asked_for_again_with_the_same_key(serve, clock, loss):
+    """At once, and without counting it, where the connection ended before the first byte: it was kept too long."""
+    answer, _ = LOSSES[loss]
+    server = serve(answer, answer, whole(ACCEPTED, "200 OK", "Idempotent-Replayed: true"))
+    result = client(server.url, clock=clock).send(send_request())
+    spared = loss in UNANSWERED
+    assert (result.id, result.attempts, result.replayed) == ("m1", 2 if spared else 3, True)
+    assert len(clock.slept) == (1 if spared else 2)
     assert {request.headers["Idempotency-Key"] for request in server.received} == {result.idempotency_key}
     assert len({request.body for request in server.received}) == 1
+    assert len(server.received) == 3
+
+
+@pytest.mark.parametrize("loss", UNANSWERED)
+def test_a_request_without_a_key_is_not_made_again(serve, loss):
+    server = serve(UNANSWERED[loss][0])
+    with pytest.raises(NoResponse) as caught:
+        client(server.url).send_test(TestSendRequest(to="ada@example.org", email_id=EMAIL_ID))
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (True, 1)
+    assert len(server.received) == 1
 
 
 def test_a_server_that_never_answers(serve):

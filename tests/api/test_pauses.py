@@ -66,7 +66,8 @@ def test_a_pause_beyond_the_deadline_is_told_without_asking(wire, clock):
     with pytest.raises(RateLimited) as caught:
         client(clock=clock).send(send_request())
     assert str(caught.value) == (
-        "Migma asked this API key to wait 50 s more; RETRY_DEADLINE is shorter. "
+        "Migma asked this API key to wait 50 s more: beyond RETRY_DEADLINE and, in a call with several messages, "
+        "RATE_LIMIT_WAIT. "
         "Wait, then send again: nothing was sent by the refused requests."
     )
     assert (caught.value.retry_after, caught.value.status_code, caught.value.attempts) == (50.0, 429, 0)
@@ -79,7 +80,7 @@ def test_a_pause_that_ends_with_the_deadline_leaves_no_time_to_ask(wire, clock):
     sender = client(clock=clock)
     with pytest.raises(RateLimited, match="slow down"):
         sender.send(send_request())
-    with pytest.raises(RateLimited, match="to wait 20 s more; RETRY_DEADLINE is shorter") as caught:
+    with pytest.raises(RateLimited, match="to wait 20 s more: beyond RETRY_DEADLINE") as caught:
         sender.send(send_request())
     assert (caught.value.attempts, caught.value.may_have_been_accepted) == (0, False)
     assert (clock.slept, len(wire.calls)) == ([], 1)

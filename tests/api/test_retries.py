@@ -92,4 +92,10 @@ def test_statuses_that_may_pass_by_themselves(status, first, later):
     ],
 )
 def test_what_a_status_says_about_acceptance(status, accepted):
-    assert retries.acceptance(status) is accepted
+    assert retries.acceptance(status, "SOME_CODE") is accepted
+
+
+def test_a_409_without_a_word_may_be_another_request_that_still_runs():
+    """With the word it is the conflict that Migma documents."""
+    assert retries.acceptance(409, "IDEMPOTENCY_CONFLICT") is None
+    assert retries.acceptance(409, "") is True

@@ -1,0 +1,84 @@
+"""How long one request may go on, and how long the requests of one call may wait for rate limits besides."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+from .clock import Clock
+
+
+class Allowance:
+    """Seconds that all requests of one call together may wait for rate limits; `end` calls off those that wait.
+
+    Waits of several threads at the same time count once: the allowance is spent as the call's own time is.
+    """
+
+    def __init__(self, seconds: float = 0) -> None:
+        self.ended = threading.Event()
+        self.waited_until = -math.inf
+        """When the last wait is over, in monotonic seconds."""
+        self._left = seconds
+        self._lock = threading.Lock()
+
+    def left(self, now: float) -> float:
+        """Seconds that a wait that begins now may take: what is left, on top of a wait that is granted already."""
+        return max(0.0, self.waited_until - now) + self._left
+
+    def grant(self, now: float, seconds: float) -> bool:
+        """Take the time for a wait; False where it is more than there is left."""
+        with self._lock:
+            more = max(0.0, now + seconds - max(now, self.waited_until))
+            if more > self._left:
+                return False
+            self._left -= more
+            self.waited_until = max(self.waited_until, now + seconds)
+            return True
+
+    def end(self) -> None:
+        """Call off every wait for a rate limit, now and later: the call is to end soon."""
+        self.ended.set()
+
+
+class Patience:
+    """The time of one request: ``seconds`` for all its attempts, and its call's allowance for rate limits."""
+
+    def __init__(self, clock: Clock, seconds: float, allowance: Allowance | None) -> None:
+        self._clock = clock
+        self._deadline = clock.monotonic() + seconds
+        self._allowance = allowance or Allowance()
+
+    @property
+    def ended(self) -> bool:
+        """Whether waits for rate limits are called off."""
+        return self._allowance.ended.is_set()
+
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self._deadline - self._clock.monotonic()
+
+    def left_for_rates(self) -> float:
+        """Seconds that a wait for a rate limit may take."""
+        return max(self.left(), self._allowance.left(self._clock.monotonic()))
+
+    def has_allowance(self) -> bool:
+        """Whether the call may still wait for rate limits beyond the deadline."""
+        return self._allowance.left(self._clock.monotonic()) > 0
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; False, at once, where the deadline comes first."""
+        if seconds >= self.left():
+            return False
+        self._clock.sleep(seconds)
+        return True
+
+    def wait_for_rate(self, seconds: float) -> bool:
+        """The same for a rate limit. The allowance pays, and the deadline moves, where it suffices; False also where
+        the wait is called off."""
+        if not seconds:
+            return True
+        if self._allowance.grant(self._clock.monotonic(), seconds):
+            self._deadline += seconds
+        elif seconds >= self.left():
+            return False
+        return not self._clock.wait(self._allowance.ended, seconds)
