@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from django_migma.sandbox.wire import Refusal
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping, Sequence
 
+    from django_migma.sandbox.plan import Plan
     from django_migma.sandbox.store import Store
     from django_migma.sandbox.switches import Switches
     from django_migma.sandbox.wire import Request
@@ -21,6 +23,8 @@ class Site:
 
     store: Store
     switches: Switches
+    faults: Plan
+    stopping: threading.Event  # ends every wait
     host: str  # as bound
     url: str
 
@@ -34,6 +38,12 @@ class Call:
     endpoint: str  # method and path template
     ids: Mapping[str, str]  # from the path, by the names in the template
     key_name: str  # empty for the sandbox's own endpoints
+    delay: float = 0.0  # seconds that a fault makes it take
+
+    def take_time(self) -> None:
+        """Whether the client still waits does not matter: a server at work does not notice."""
+        if self.delay and self.site.stopping.wait(self.delay):
+            raise Refusal(503, "The sandbox is being stopped")
 
 
 def number(call: Call, name: str, *, default: int, low: int, high: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints under /_sandbox/, to look at what was sent. Not part of Migma's API.
+"""The sandbox's own endpoints under /_sandbox/, to look at what was sent and to order faults. Not Migma's API.
 
 They ask for no key, so they answer only where the Host header names this machine: a web page that rebinds its own
 name to 127.0.0.1 would otherwise read the mail through the developer's browser. They send no CORS headers.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.calls import number
 from django_migma.sandbox.hosts import host_in, is_loopback
-from django_migma.sandbox.wire import Answer, Refusal, json_answer, timestamp
+from django_migma.sandbox.wire import Answer, Refusal, json_answer, json_object, timestamp
 
 if TYPE_CHECKING:
     from django_migma.sandbox.calls import Call
@@ -71,6 +71,33 @@ def clear_messages(call: Call) -> Answer:
 
 def stats(call: Call) -> Answer:
     return json_answer(call.site.store.stats())
+
+
+def faults(call: Call) -> Answer:
+    """What is to come, and the words there are."""
+    return json_answer(call.site.faults.state())
+
+
+def script_faults(call: Call) -> Answer:
+    """``{"script": ["500", "lost"]}`` strikes the next sends.
+
+    Only as application/json, which a page of another origin may not send unasked: it would have to ask by OPTIONS,
+    which is not answered with leave.
+    """
+    script = json_object(call.request).get("script")
+    if not isinstance(script, list) or not all(isinstance(word, str) for word in script):
+        raise Refusal(400, 'script must be an array of faults, such as {"script": ["500", "lost"]}')
+    try:
+        call.site.faults.script(*script)
+    except ValueError as error:
+        raise Refusal(400, f"script: {error}") from None
+    return faults(call)
+
+
+def clear_faults(call: Call) -> Answer:
+    """Script and probability; recipients that ask for a fault go on doing so."""
+    call.site.faults.clear()
+    return faults(call)
 
 
 def _find(call: Call) -> Message:

@@ -1,7 +1,10 @@
-"""HTTP/1.1 on one connection: reads requests whole, writes each answer in one piece."""
+"""HTTP/1.1 on one connection: reads requests whole, writes each answer in one piece, or in the way of a fault."""
 
 from __future__ import annotations
 
+import socket
+import struct
+import time
 import traceback
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -10,6 +13,7 @@ from urllib.parse import parse_qsl
 from django_migma.sandbox.wire import Refusal, Request
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from django_migma.sandbox.wire import Answer
@@ -17,10 +21,12 @@ if TYPE_CHECKING:
 MAX_BODY = 10 * 1024 * 1024  # bytes
 _MAX_DISCARDED = 8 * MAX_BODY
 _CHUNK = 64 * 1024
+_POLL = 0.05  # seconds until a client that left is noticed
+_LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One per connection; ``app`` turns a request into an answer."""
+    """One per connection; ``app`` turns a request into an answer. Also the `wire.Line` of the faults."""
 
     protocol_version = "HTTP/1.1"
     # The library's default, HTTP/0.9, would answer a malformed request line without status or headers.
@@ -29,8 +35,9 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = _CHUNK
 
-    def __init__(self, app: Callable[[Request], Answer], *args: Any) -> None:
+    def __init__(self, app: Callable[[Request], Answer], stopping: threading.Event, *args: Any) -> None:
         self._app = app
+        self._stopping = stopping
         super().__init__(*args)
 
     def do_GET(self) -> None:
@@ -43,7 +50,11 @@ class Handler(BaseHTTPRequestHandler):
         if body is None:
             self.close_connection = True
             return
-        self._write(self._answer(body))
+        answer = self._answer(body)
+        if answer.delivery is None:
+            self._write(answer)
+        else:
+            answer.delivery(self, answer)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's
 
@@ -100,13 +111,52 @@ class Handler(BaseHTTPRequestHandler):
             length -= len(chunk)
 
     def _write(self, answer: Answer) -> None:
+        self._write_head(answer, None)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def _write_head(self, answer: Answer, framing: tuple[str, str] | None) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header(*framing or ("Content-Length", str(len(answer.body))))
         for name, value in answer.headers:
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
+
+    def start(self, answer: Answer, framing: tuple[str, str] | None = None) -> None:
+        self._write_head(answer, framing)
+        self.wfile.flush()
+
+    def send(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+    def wait(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._stopping.wait(min(left, _POLL)) or self._client_left():
+                return False
+        return True
+
+    def close(self) -> None:
+        self.close_connection = True
+
+    def reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        # Closed already here (in truth, when the library lets go of its files), because the server's own way of
+        # closing sends an end of stream first, and a client that has read that sees no reset.
+        self.connection.close()
+        self.close_connection = True
+
+    def _client_left(self) -> bool:
+        """By what the socket says: an end of stream or an error, unless a further request lies before it."""
+        self.connection.settimeout(0)
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.connection.settimeout(None)

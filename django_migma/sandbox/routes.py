@@ -13,7 +13,7 @@ from django_migma.sandbox.calls import Call
 from django_migma.sandbox.wire import Refusal, json_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from django_migma.sandbox.calls import Site
     from django_migma.sandbox.wire import Answer, Request
@@ -133,16 +133,33 @@ ROUTES = (
         endpoint=control.message_html,
     ),
     Route(method="GET", template="/_sandbox/stats", endpoint=control.stats),
+    Route(method="GET", template="/_sandbox/faults", endpoint=control.faults),
+    Route(method="POST", template="/_sandbox/faults", endpoint=control.script_faults),
+    Route(method="DELETE", template="/_sandbox/faults", endpoint=control.clear_faults),
 )
 
 
 def answer(site: Site, request: Request) -> Answer:
-    """The whole way of a request: route, key, permission, endpoint."""
+    """The whole way of a request: route, fault, key, rate limit, permission, endpoint."""
     try:
         route, ids = _route(site, request)
-        key_name = _admit(site, route, request)
-        call = Call(site=site, request=request, endpoint=route.name, ids=ids, key_name=key_name)
-        return route.endpoint(call)
+    except Refusal as refusal:
+        return refusal.answer()
+    fault = site.faults.next_fault(route.name, request)
+    if fault is None:
+        return _processed(site, request, route, ids)
+    site.store.count_fault(fault.word)
+    if fault.kind.accepts:
+        return fault.applied_to(_processed(site, request, route, ids, delay=fault.delay))
+    return fault.applied_to(fault.reply(site.store.clock()))
+
+
+def _processed(site: Site, request: Request, route: Route, ids: Mapping[str, str], *, delay: float = 0.0) -> Answer:
+    try:
+        name = _admit(site, route, request)
+        return route.endpoint(
+            Call(site=site, request=request, endpoint=route.name, ids=ids, key_name=name, delay=delay)
+        )
     except Refusal as refusal:
         return refusal.answer()
 
@@ -167,6 +184,7 @@ def _admit(site: Site, route: Route, request: Request) -> str:
         control.refuse_strangers(request, site.host)
         return ""
     name = _key_name(request)
+    site.store.limiter.take(name)
     if route.permission and route.permission not in keys.PERMISSIONS[name]:
         raise Refusal(403, f"This API key lacks the permission {route.permission}")
     return name

@@ -29,7 +29,7 @@ def new_id() -> str:
 def send(call: Call) -> Answer:
     """One mail to one address, or one batch to a segment or a tag; once per Idempotency-Key."""
     key = call.request.headers.get("idempotency-key")
-    if key is None:
+    if key is None or not call.site.switches.idempotency:
         return _accept(call, None)
     slot = idempotency.slot_for(call.key_name, key, call.request.body)
     earlier = call.site.store.ledger.begin(slot)
@@ -58,6 +58,7 @@ def _accepted_or_refused(call: Call, idempotency_key: str) -> Answer:
 
 
 def _accept(call: Call, idempotency_key: str | None) -> Answer:
+    call.take_time()
     body = json_object(call.request)
     if problems := broken_rules(body, call.site.switches):
         raise Refusal(400, "; ".join(problems), data={"problems": problems})

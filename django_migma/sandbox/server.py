@@ -1,6 +1,7 @@
 """The sandbox as an object: bind, serve, stop.
 
 with Sandbox() as sandbox:
+    sandbox.faults.script("lost")  # the reply to the first send does not arrive
     ...  # speak HTTP to sandbox.api_url with sandbox.keys.full
     assert sandbox.store.messages()[-1].subject == "Welcome"
 """
@@ -22,6 +23,7 @@ from django_migma.sandbox.calls import Site
 from django_migma.sandbox.handler import Handler
 from django_migma.sandbox.hosts import base_url
 from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox.plan import Plan
 from django_migma.sandbox.store import Store
 from django_migma.sandbox.switches import Switches
 
@@ -38,6 +40,10 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _plan(switches: Switches) -> Plan:
+    return Plan(rate=switches.fault_rate, seed=switches.fault_seed, kinds=switches.fault_kinds)
+
+
 class Sandbox:
     """A local Migma. Listens from its construction on, answers once started; a stopped one stays stopped."""
 
@@ -51,16 +57,28 @@ class Sandbox:
         switches: Switches | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
-        """Port 0 takes any free one. OSError when the address cannot be bound. ``clock`` gives aware times."""
+        """Port 0 takes any free one; ``clock`` gives aware times.
+
+        OSError when the address cannot be bound, ValueError when a switch's rate or fault is not understood.
+        """
         self.switches = switches or Switches()
-        self.store = Store(max_messages=self.switches.max_messages, clock=clock)
+        self.store = Store(max_messages=self.switches.max_messages, clock=clock, rate=self.switches.rate)
+        self.faults = _plan(self.switches)
+        self._stopping = threading.Event()
         self._server = _Server(host, port, self.store)
         self.host = host
         self.port = self._server.server_port
         self.url = base_url(host, self.port)
         self.api_url = f"{self.url}/v1"
-        site = Site(store=self.store, switches=self.switches, host=host, url=self.url)
-        self._server.RequestHandlerClass = partial(Handler, partial(routes.answer, site))
+        site = Site(
+            store=self.store,
+            switches=self.switches,
+            faults=self.faults,
+            stopping=self._stopping,
+            host=host,
+            url=self.url,
+        )
+        self._server.RequestHandlerClass = partial(Handler, partial(routes.answer, site), self._stopping)
         self._thread: threading.Thread | None = None
         self._serving = False
 
@@ -79,7 +97,8 @@ class Sandbox:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends serving and closes every socket; calling it twice does no harm."""
+        """Ends serving, every fault under way too, and closes every socket; calling it twice does no harm."""
+        self._stopping.set()
         if self._serving:
             self._server.shutdown()
         if self._thread is not None:
@@ -139,7 +158,8 @@ class _Server(ThreadingHTTPServer):
     def close_connections(self) -> None:
         with self._lock:
             still_open = dict(self._open)
-        for connection, thread in still_open.items():
+        for connection in still_open:
             with contextlib.suppress(OSError):  # its thread was faster
                 connection.shutdown(socket.SHUT_RDWR)
+        for thread in still_open.values():
             thread.join(_JOIN)

@@ -1,4 +1,4 @@
-"""What the sandbox remembers: accepted messages, batches, idempotency keys and counters. In memory only."""
+"""What the sandbox remembers: accepted messages, batches, idempotency keys, tokens and counters. In memory only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_migma.sandbox.idempotency import Ledger
+from django_migma.sandbox.limits import Limiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from django_migma.sandbox.rendering import Content
 
 _T = TypeVar("_T")
+
+_Key = tuple[str, str | None]  # name of the API key, Idempotency-Key
 
 SENDING = "POST /v1/sending"
 
@@ -58,19 +61,28 @@ class Batch:
 class Store:
     """Safe to use from any thread."""
 
-    def __init__(self, *, max_messages: int, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, max_messages: int, clock: Callable[[], datetime], rate: str = "") -> None:
+        """ValueError when ``rate`` is not understood."""
         self.clock = clock
         self.ledger = Ledger(clock)
+        self.limiter = Limiter(rate, clock)
         self._max_messages = max_messages
         self._lock = threading.Lock()
         self._messages: dict[str, Message] = {}
+        self._by_key: dict[_Key, str] = {}  # ids of the messages in `_messages` that came under a key
         self._batches: dict[str, Batch] = {}
         self._requests: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
         self._connections = 0
+        self._accepted = 0
 
     def add_message(self, message: Message) -> None:
         with self._lock:
-            _add_newest(self._messages, message.id, message, limit=self._max_messages)
+            self._accepted += 1
+            self._by_key[_key(message)] = message.id
+            for dropped in _add_newest(self._messages, message.id, message, limit=self._max_messages):
+                if self._by_key.get(_key(dropped)) == dropped.id:  # its key may have expired, and been used again
+                    del self._by_key[_key(dropped)]
 
     def messages(self) -> list[Message]:
         """Newest last."""
@@ -82,28 +94,32 @@ class Store:
             return self._messages.get(message_id)
 
     def count_replay(self, key_name: str, idempotency_key: str) -> None:
-        wanted = (key_name, idempotency_key)
         with self._lock:
-            for message in reversed(self._messages.values()):
-                if (message.key_name, message.idempotency_key) == wanted:
-                    self._messages[message.id] = replace(message, replays=message.replays + 1)
-                    return
+            message_id = self._by_key.get((key_name, idempotency_key))
+            if message_id is not None:
+                message = self._messages[message_id]
+                self._messages[message_id] = replace(message, replays=message.replays + 1)
 
     def clear_messages(self) -> int:
         """Empties the inbox and says how many there were; batches, keys and counters stay."""
         with self._lock:
             count = len(self._messages)
             self._messages.clear()
+            self._by_key.clear()
             return count
 
     def reset(self) -> None:
-        """Forgets everything, idempotency keys included: for the next test of a shared sandbox."""
+        """Forgets everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
         self.ledger.clear()
+        self.limiter.clear()
         with self._lock:
             self._messages.clear()
+            self._by_key.clear()
             self._batches.clear()
             self._requests.clear()
+            self._faults.clear()
             self._connections = 0
+            self._accepted = 0
 
     def add_batch(self, batch: Batch) -> None:
         with self._lock:
@@ -121,17 +137,27 @@ class Store:
         with self._lock:
             self._requests[endpoint] += 1
 
+    def count_fault(self, word: str) -> None:
+        with self._lock:
+            self._faults[word] += 1
+
     def stats(self) -> dict[str, Any]:
-        """Connections accepted, and requests by method and path template, refused ones included."""
+        """Connections, requests by method and path template (refused ones too), accepted sends, faults by word."""
         with self._lock:
             return {
                 "connections": self._connections,
                 "requests": dict(self._requests),
                 "sending_posts": self._requests[SENDING],
+                "accepted": self._accepted,
+                "faults": dict(self._faults),
             }
 
 
-def _add_newest(kept: dict[str, _T], key: str, value: _T, *, limit: int) -> None:
+def _key(message: Message) -> _Key:
+    return message.key_name, message.idempotency_key
+
+
+def _add_newest(kept: dict[str, _T], key: str, value: _T, *, limit: int) -> list[_T]:
+    """Returns the oldest, which had to go."""
     kept[key] = value
-    while len(kept) > limit:
-        del kept[next(iter(kept))]
+    return [kept.pop(next(iter(kept))) for _ in range(len(kept) - limit)]

@@ -35,6 +35,19 @@ class Switches:
     # such as 400 is remembered, and replayed for 24 hours, is only inferred from that.
     errors_consume_key: bool = True
 
+    # Not a behaviour of Migma but a control: False ignores every Idempotency-Key, which shows what keys are good for.
+    idempotency: bool = True
+
+    # A limit per API key, such as "10/s", "100/m" or "1000/h"; "" is none. Migma's own numbers are contradictory
+    # (10 to 1,000 a minute in its documents of 2026) and its algorithm is unknown; see `limits`.
+    rate: str = ""
+
+    # Faults by chance: how many of the sends (0 to 1), which random numbers (None: drawn), and the words of `faults`
+    # that may strike (empty: `plan.DEFAULT_KINDS`).
+    fault_rate: float = 0.0
+    fault_seed: int | None = None
+    fault_kinds: tuple[str, ...] = ()
+
     # Which ids an account has is data, too. True takes any well-formed id of an email, a conversation or a project,
     # and shows a page with the variables in place of the email that only Migma knows.
     any_id: bool = False

@@ -22,6 +22,7 @@ def send_test(call: Call) -> Answer:
 
     An Idempotency-Key is ignored: Migma's Node SDK offers none here.
     """
+    call.take_time()
     body = json_object(call.request)
     if problems := _broken_rules(body):
         raise Refusal(400, "; ".join(problems), data={"problems": problems})

@@ -7,8 +7,9 @@ Envelope of Migma's newest OpenAPI excerpt (mid 2026): ``{"success": true, "data
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,28 @@ class Request:
     body: bytes
 
 
+class Line(Protocol):
+    """The connection, as a fault sees it. Writing raises ConnectionError once the client has left."""
+
+    def start(self, answer: Answer, framing: tuple[str, str] | None = None) -> None:
+        """Status and headers, at once; Content-Length of the whole body unless ``framing`` is another header."""
+
+    def send(self, data: bytes) -> None:
+        """At once."""
+
+    def wait(self, seconds: float) -> bool:
+        """False as soon as the client has left or the sandbox is stopped."""
+
+    def close(self) -> None:
+        """End of stream, unannounced, once the answer is through."""
+
+    def reset(self) -> None:
+        """RST instead of an end of stream."""
+
+
+Delivery = Callable[["Line", "Answer"], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """One HTTP answer; Content-Length is added on sending."""
@@ -36,6 +59,7 @@ class Answer:
     body: bytes
     content_type: str = "application/json"
     headers: Headers = ()
+    delivery: Delivery | None = None  # None: whole, in one piece
 
 
 class Refusal(Exception):

@@ -124,8 +124,8 @@ def test_a_table_names_all_there_is_and_nothing_else(title, names):
     [
         commands(),
         {"CancelSend", "testing.EmailBackend", "migma_payloads", "django_migma.testing"},
-        {item.name for item in fields(Switches)} - {"subject_variables", "errors_consume_key"},
-        {"subject_variables=False", "errors_consume_key=False"},
+        {item.name for item in fields(Switches)} - {"subject_variables", "errors_consume_key", "idempotency"},
+        {"subject_variables=False", "errors_consume_key=False", "idempotency=False"},
         set(vars(KEYS)),
         set(ATTRIBUTES),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from django_migma.sandbox import data
 from django_migma.sandbox.keys import KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from email.message import Message
 
     from django_migma.sandbox.server import Sandbox
@@ -113,3 +116,39 @@ def batch(**changes: Any) -> dict[str, Any]:
 def _changed(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     changes = {name.rstrip("_"): value for name, value in changes.items()}  # from_ for the keyword
     return {name: value for name, value in (body | changes).items() if value is not None}
+
+
+def request_bytes(body: object, *, idempotency_key: str = "", key: str = FULL) -> bytes:
+    """POST /v1/sending as it goes over the wire, on a connection to be kept."""
+    content = json.dumps(body).encode()
+    head = f"POST /v1/sending HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+    head += "Content-Type: application/json\r\n"
+    head += f"Idempotency-Key: {idempotency_key}\r\n" if idempotency_key else ""
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+@contextmanager
+def sent(sandbox: Sandbox, body: object, **options: str) -> Iterator[socket.socket]:
+    """A connection over which one request has gone out and nothing was read yet."""
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+        connection.sendall(request_bytes(body, **options))
+        yield connection
+
+
+def received(connection: socket.socket, *, until: bytes = b"") -> bytes:
+    """What comes up to and with ``until``, or up to the end of the stream."""
+    answer = b""
+    while not until or not answer.endswith(until):
+        chunk = connection.recv(1 if until else 65536)
+        if not chunk:
+            break
+        answer += chunk
+    return answer
+
+
+def eventually(happened: Callable[[], object]) -> bool:
+    """Whether it happens before anybody would lose patience."""
+    end = time.monotonic() + 10
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.005)
+    return bool(happened())

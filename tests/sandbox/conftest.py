@@ -35,6 +35,7 @@ def shared() -> Iterator[Sandbox]:
 def sandbox(shared: Sandbox) -> Sandbox:
     """A sandbox with the default switches and nothing in it."""
     shared.store.reset()
+    shared.faults.clear()
     return shared
 
 

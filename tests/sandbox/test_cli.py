@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import re
 import signal
 import subprocess
@@ -14,13 +15,17 @@ from urllib.request import urlopen
 import pytest
 
 from django_migma.sandbox import cli
+from django_migma.sandbox.faults import KINDS
+from django_migma.sandbox.options import add_arguments, switches
 from django_migma.sandbox.server import Sandbox
 from django_migma.sandbox.switches import Switches
+
+KNOWN = ", ".join(word for kind in KINDS for word in kind.words)
 
 
 def parsed(*arguments):
     parser = argparse.ArgumentParser()
-    cli.add_arguments(parser)
+    add_arguments(parser)
     return vars(parser.parse_args(arguments))
 
 
@@ -40,7 +45,7 @@ def greeting(*arguments):
 def test_without_options_it_is_the_default_sandbox_on_loopback_port_8026():
     options = parsed()
     assert (options["host"], options["port"]) == ("127.0.0.1", 8026)
-    assert cli._switches(options) == Switches()
+    assert switches(options) == Switches()
 
 
 def test_every_switch_has_an_option():
@@ -51,11 +56,14 @@ def test_every_switch_has_an_option():
         "--no-subject-variables",
         *("--verified-domain", "shop.example", "--verified-domain", "*"),
         "--any-id",
-        "--errors-free-key",
+        "--no-errors-consume-key",
+        "--ignore-keys",
+        *("--rate", "10/s"),
+        *("--fault-rate", "0.25", "--fault-seed", "7", "--fault-kinds", "500,lost"),
         *("--max-messages", "7"),
     )
-    switches = cli._switches(options)
-    assert switches == Switches(
+    chosen = switches(options)
+    assert chosen == Switches(
         accept_template=True,
         any_id=True,
         escape_variables=True,
@@ -63,9 +71,14 @@ def test_every_switch_has_an_option():
         subject_variables=False,
         verified_domains=("shop.example", "*"),
         errors_consume_key=False,
+        idempotency=False,
+        rate="10/s",
+        fault_rate=0.25,
+        fault_seed=7,
+        fault_kinds=("500", "lost"),
         max_messages=7,
     )
-    assert all(getattr(switches, field.name) != field.default for field in fields(Switches))
+    assert all(getattr(chosen, field.name) != field.default for field in fields(Switches))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +89,16 @@ def test_every_switch_has_an_option():
         (["--max-messages", "0"], "argument --max-messages: '0' is not a whole number of at least 1"),
         (["--max-messages", "many"], "argument --max-messages: 'many' is not a whole number of at least 1"),
         (["--missing-variables", "drop"], "argument --missing-variables: invalid choice: 'drop'"),
+        (["--script", "500,lots"], f"argument --script: unknown fault 'lots'; known: {KNOWN}"),
+        (["--script", ""], f"argument --script: unknown fault ''; known: {KNOWN}"),
+        (["--fault-kinds", "429-2"], f"argument --fault-kinds: unknown fault '429-2'; known: {KNOWN}"),
+        (["--fault-rate", "1.1"], "argument --fault-rate: '1.1' is not a number from 0 to 1"),
+        (["--fault-rate", "some"], "argument --fault-rate: 'some' is not a number from 0 to 1"),
+        (["--fault-seed", "lucky"], "argument --fault-seed: invalid int value: 'lucky'"),
+        (
+            ["--rate", "10"],
+            "argument --rate: '10' is no rate: write 10/s, 100/m or 1000/h for so many a second, minute or hour",
+        ),
     ],
 )
 def test_a_bad_option_is_explained(arguments, text, capsys):
@@ -97,6 +120,27 @@ def test_the_greeting_says_all_that_a_site_needs():
     assert "665f1c2ab7d3e4f5a6b70003  password_reset\n" in printed
     assert f"{url}/_sandbox/messages" in printed
     assert warnings == ""
+
+
+def test_without_faults_by_chance_the_greeting_says_nothing_of_them():
+    printed, _ = greeting("--fault-seed", "7")
+    assert "by chance" not in printed
+    assert "Ctrl-C.\n\nAPI keys\n" in printed
+
+
+def test_the_greeting_says_how_to_get_the_same_faults_again():
+    printed, _ = greeting("--fault-rate", "0.2")
+    assert re.search(
+        r"Ctrl-C\.\nFaults strike by chance, rate 0\.2; for the same ones again: --fault-seed \d+\n\n", printed
+    )
+    printed, _ = greeting("--fault-rate", "0.2", "--fault-seed", "7")
+    assert "--fault-seed 7\n" in printed
+
+
+def test_errors_consume_their_key_by_default_and_by_name():
+    assert parsed()["errors_consume_key"] is True
+    assert parsed("--errors-consume-key")["errors_consume_key"] is True
+    assert parsed("--no-errors-consume-key")["errors_consume_key"] is False
 
 
 def test_beyond_loopback_it_warns():
@@ -122,6 +166,17 @@ def test_an_address_of_another_machine_is_one_line_that_names_the_options(capsys
     assert printed.startswith("Cannot listen on 192.0.2.1, port 0: ")
     assert printed.endswith("; see --host and --port.\n")
     assert printed.count("\n") == 1
+
+
+def test_a_script_of_the_command_line_strikes_the_first_sends(ctrl_c):
+    command = [sys.executable, "-m", "django_migma.sandbox", "--port", "0", "--script", "500, lost ,ok"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        url = program.stdout.readline().split()[-1]
+        with urlopen(f"{url}/_sandbox/faults", timeout=10) as answer:
+            script = json.load(answer)["script"]
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=20)
+    assert script == ["500", "lost", "ok"]
 
 
 @pytest.fixture

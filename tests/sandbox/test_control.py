@@ -28,6 +28,11 @@ def test_the_overview_says_what_this_is(sandbox):
         "subject_variables": True,
         "verified_domains": [],
         "errors_consume_key": True,
+        "idempotency": True,
+        "rate": "",
+        "fault_rate": 0.0,
+        "fault_seed": None,
+        "fault_kinds": [],
         "any_id": False,
         "max_messages": 500,
     }
@@ -144,6 +149,8 @@ def test_stats_count_by_template_and_count_refused_requests_too(sandbox):
             "GET /_sandbox/stats": 1,
         },
         "sending_posts": 2,
+        "accepted": 0,
+        "faults": {},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 
 import pytest
@@ -142,3 +143,21 @@ def test_a_replay_after_the_inbox_was_cleared_is_still_a_replay(sandbox):
     assert ask(sandbox, "DELETE", "/_sandbox/messages").json == {"deleted": 1}
     assert replayed(send(sandbox, single(), idempotency_key="order-1"))
     assert sandbox.store.messages() == []
+
+
+def test_keys_can_be_ignored_altogether(start):
+    sandbox = start(idempotency=False)
+    replies = [send(sandbox, single(), idempotency_key="k" * 101) for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 200]
+    assert not any(replayed(reply) for reply in replies)
+    assert [message.idempotency_key for message in sandbox.store.messages()] == [None, None]
+    assert sandbox.store.stats()["accepted"] == 2
+
+
+def test_a_lost_reply_costs_a_second_mail_where_keys_are_ignored(start):
+    sandbox = start(idempotency=False)
+    body = single(recipientEmail="half@sandbox.example")
+    with pytest.raises(http.client.IncompleteRead):
+        send(sandbox, body, idempotency_key="order-1")
+    assert send(sandbox, body, idempotency_key="order-1").status == 200
+    assert sandbox.store.stats()["accepted"] == 2

@@ -73,3 +73,27 @@ def test_a_tag_must_be_named_by_an_id_of_the_same_project(sandbox, recipient_id)
 def test_a_segment_must_be_named_by_an_id_of_the_same_project(sandbox, kind, recipient_id):
     text = "Segment not found: recipientId must be the id of a segment of Fernhill Coffee, not its name"
     assert outcome(sandbox, batch(recipientType=kind, recipientId=recipient_id)) == (404, text)
+
+
+def test_ids_of_another_account_may_be_taken_with_a_page_that_lists_the_variables(start):
+    sandbox = start(any_id=True)
+    assert send(sandbox, single(emailId=NOWHERE, variables={"first_<b>": "Kim"})).status == 200
+    assert send(sandbox, by_conversation(NOWHERE)).status == 200
+    by_email, by_conversation_id = (message.html for message in sandbox.store.messages())
+    assert f"The email {NOWHERE} is stored at Migma" in by_email
+    assert "<th align=left>first_&lt;b&gt;</th>" in by_email
+    assert "<th align=left>first_name</th><td>Kim</td>" in by_conversation_id
+
+
+def test_raw_html_of_a_project_of_another_account_may_be_taken(start):
+    sandbox = start(any_id=True, accept_template=True)
+    send(sandbox, single(emailId=None, template="<p>Hello</p>", projectId=NOWHERE))
+    assert [message.html for message in sandbox.store.messages()] == ["<p>Hello</p>"]
+
+
+def test_taking_any_id_excuses_no_other_mistake(start):
+    reply = send(start(any_id=True), by_conversation(data.SERIES_CONVERSATION))
+    assert (reply.status, reply.error) == (
+        400,
+        "conversationId: this is a series of 2 emails; emailId is required",
+    )

@@ -1,0 +1,208 @@
+"""Which sends are struck: by script, by recipient, by chance."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from django_migma.sandbox import data
+from django_migma.sandbox.faults import parse_fault
+from django_migma.sandbox.plan import DEFAULT_KINDS
+from django_migma.sandbox.server import Sandbox
+from django_migma.sandbox.switches import Switches
+from tests.sandbox.asking import ask, get, send, single
+
+
+def statuses(sandbox, count, **changes):
+    return [send(sandbox, single(**changes)).status for _ in range(count)]
+
+
+def send_test(sandbox, to, **headers):
+    return ask(sandbox, "POST", "/v1/emails/test/send", body={"to": to, "emailId": data.WELCOME}, headers=headers)
+
+
+def test_a_script_strikes_sends_in_order_and_ends(sandbox):
+    sandbox.faults.script("500", "ok", "429")
+    assert statuses(sandbox, 4) == [500, 200, 429, 200]
+    assert sandbox.store.stats()["faults"] == {"500": 1, "429": 1}
+
+
+def test_a_second_script_waits_for_the_first(sandbox):
+    sandbox.faults.script("500", "503")
+    sandbox.faults.script("504")
+    assert statuses(sandbox, 4) == [500, 503, 504, 200]
+
+
+def test_a_script_strikes_test_sends_and_nothing_else(sandbox):
+    sandbox.faults.script("500", "503")
+    assert get(sandbox, "/v1/projects").status == 200
+    assert ask(sandbox, "PUT", "/v1/sending").status == 405
+    assert send_test(sandbox, "tester@example.com").status == 500
+    assert send(sandbox, single()).status == 503
+
+
+def test_a_script_with_an_unknown_word_is_not_taken_at_all(sandbox):
+    with pytest.raises(ValueError, match="unknown fault 'lots'"):
+        sandbox.faults.script("500", "lots")
+    assert sandbox.faults.state()["script"] == []
+
+
+def test_a_recipient_asks_for_a_fault_once_for_each_key(sandbox):
+    body = single(recipientEmail="500@sandbox.example")
+    assert [send(sandbox, body, idempotency_key="order-1").status for _ in range(2)] == [500, 200]
+    assert [send(sandbox, body, idempotency_key="order-2").status for _ in range(2)] == [500, 200]
+
+
+def test_a_recipient_strikes_every_request_without_a_key(sandbox):
+    assert statuses(sandbox, 3, recipientEmail="500@sandbox.example") == [500, 500, 500]
+
+
+def test_a_recipient_may_ask_for_a_fault_every_time(sandbox):
+    body = single(recipientEmail="429-after-2-always@sandbox.example")
+    replies = [send(sandbox, body, idempotency_key="order-1") for _ in range(3)]
+    assert [reply.headers["Retry-After"] for reply in replies] == ["2", "2", "2"]
+    assert sandbox.store.stats()["faults"] == {"429-after-2": 3}
+
+
+def test_a_recipient_of_a_test_send_asks_for_a_fault_too(sandbox):
+    key = {"Idempotency-Key": "order-1"}
+    assert [send_test(sandbox, "502@sandbox.example", **key).status for _ in range(2)] == [502, 200]
+
+
+def test_the_case_of_a_recipient_does_not_matter(sandbox):
+    assert statuses(sandbox, 1, recipientEmail="HTML@Sandbox.Example") == [200]
+    assert sandbox.store.stats()["faults"] == {"html": 1}
+
+
+@pytest.mark.parametrize("seconds", ["slow-0.01", "busy-0.01"])
+def test_a_recipient_may_carry_seconds(sandbox, seconds):
+    assert statuses(sandbox, 1, recipientEmail=f"{seconds}@sandbox.example") == [200]
+    assert sandbox.store.stats()["faults"] == {seconds: 1}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("ok@sandbox.example", "ok-always@sandbox.example", "ada@sandbox.example", "always@sandbox.example"),
+        *("500@sandbox.example.org", "500@not-sandbox.example", "500-always-always@sandbox.example"),
+    ],
+)
+def test_other_addresses_are_ordinary_recipients(sandbox, address):
+    assert statuses(sandbox, 1, recipientEmail=address) == [200]
+    assert sandbox.store.stats()["faults"] == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        single(subject="to 500@sandbox.example"),
+        single(recipientEmail=["500@sandbox.example"]),
+        single(recipientEmail=None, to="500@sandbox.example"),
+        ["500@sandbox.example"],
+        "500@sandbox.example",
+        b'{"recipientEmail": "500@sandbox.example"',
+        b'{"recipientEmail": "500@sandbox.example\xff"}',
+        b'{"recipientEmail": "500@sandbox.example", "deep": ' + b"[" * 200_000,
+    ],
+)
+def test_only_the_recipient_itself_asks_for_a_fault(sandbox, body):
+    send(sandbox, body)
+    assert sandbox.store.stats()["faults"] == {}
+
+
+def test_a_script_comes_before_the_recipient(sandbox):
+    sandbox.faults.script("503", "ok")
+    body = single(recipientEmail="500@sandbox.example")
+    replies = [send(sandbox, body, idempotency_key=key).status for key in ("order-1", "order-2", "order-1")]
+    assert replies == [503, 200, 500]
+
+
+def test_a_recipient_comes_before_chance(start):
+    sandbox = start(fault_rate=1, fault_kinds=("503",))
+    body = single(recipientEmail="500@sandbox.example")
+    assert [send(sandbox, body, idempotency_key="order-1").status for _ in range(2)] == [500, 200]
+    assert statuses(sandbox, 1) == [503]
+
+
+def test_a_seed_gives_the_same_faults_again(start):
+    switches = {"fault_rate": 0.5, "fault_kinds": ("500", "503", "429")}
+    first, second = (statuses(start(fault_seed=7, **switches), 40) for _ in range(2))
+    assert first == second
+    assert set(first) == {200, 500, 503, 429}
+    assert statuses(start(fault_seed=8, **switches), 40) != first
+
+
+def test_a_seed_is_drawn_and_shown_when_none_is_given(start):
+    one, other = start(fault_rate=0.5), start()
+    assert one.faults.seed != other.faults.seed
+    assert get(one, "/_sandbox/faults").json["fault_seed"] == one.faults.seed
+
+
+def test_nothing_strikes_by_chance_without_a_rate(start):
+    assert statuses(start(fault_kinds=("500",)), 20) == [200] * 20
+
+
+def test_what_strikes_by_chance_by_default_is_known_and_waits_no_longer_than_a_second():
+    assert [word for word in DEFAULT_KINDS if parse_fault(word).word != word] == []
+    waits = [fault.seconds for word in DEFAULT_KINDS if (fault := parse_fault(word)).kind.number != "none"]
+    assert max(waits) <= 1
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
+def test_a_rate_that_is_no_share_is_a_value_error(rate):
+    with pytest.raises(ValueError, match=f"^fault_rate must be from 0 to 1, not {rate}$"):
+        Sandbox(switches=Switches(fault_rate=rate))
+
+
+def test_an_unknown_kind_is_a_value_error():
+    with pytest.raises(ValueError, match=r"^unknown fault 'lots'; known: 429, "):
+        Sandbox(switches=Switches(fault_kinds=("lots",)))
+
+
+def test_clear_takes_back_script_and_chance_and_forgets_who_was_struck(start):
+    sandbox = start(fault_rate=1, fault_kinds=("503",))
+    body = single(recipientEmail="500@sandbox.example")
+    assert send(sandbox, body, idempotency_key="order-1").status == 500
+    sandbox.faults.script("504", "504")
+    sandbox.faults.clear()
+    assert statuses(sandbox, 2) == [200, 200]
+    assert send(sandbox, body, idempotency_key="order-1").status == 500
+
+
+def test_faults_can_be_ordered_seen_and_taken_back_over_http(start):
+    sandbox = start(fault_rate=0.25, fault_seed=7, fault_kinds=("lost",))
+    ordered = ask(sandbox, "POST", "/_sandbox/faults", body={"script": ["500", "slow-0.5"]}, key=None).json
+    assert ordered == get(sandbox, "/_sandbox/faults", key=None).json
+    assert ordered["script"] == ["500", "slow-0.5"]
+    assert (ordered["fault_rate"], ordered["fault_seed"], ordered["fault_kinds"]) == (0.25, 7, ["lost"])
+    lost = {"word": "lost", "accepts": True, "meaning": "the connection is reset: the reply is lost"}
+    assert lost in ordered["words"]
+    cleared = ask(sandbox, "DELETE", "/_sandbox/faults", key=None).json
+    assert (cleared["script"], cleared["fault_rate"]) == ([], 0)
+
+
+def test_a_page_of_another_origin_cannot_order_faults(sandbox):
+    """It could send text without asking first; JSON it may not, and to its question there is no yes."""
+    body = json.dumps({"script": ["500"]}).encode()
+    plain = ask(sandbox, "POST", "/_sandbox/faults", body=body, headers={"Content-Type": "text/plain"})
+    assert (plain.status, plain.error) == (400, "Content-Type must be application/json")
+    asked = ask(sandbox, "OPTIONS", "/_sandbox/faults", headers={"Origin": "https://evil.example"})
+    assert asked.status == 405
+    assert not [name for name in asked.headers if name.lower().startswith("access-control")]
+    assert ask(sandbox, "POST", "/_sandbox/faults", body=body, headers={"Host": "evil.example"}).status == 403
+    assert sandbox.faults.state()["script"] == []
+
+
+@pytest.mark.parametrize("body", [{}, {"script": "500"}, {"script": [500]}, {"script": None}])
+def test_a_script_over_http_is_an_array_of_words(sandbox, body):
+    reply = ask(sandbox, "POST", "/_sandbox/faults", body=body)
+    text = 'script must be an array of faults, such as {"script": ["500", "lost"]}'
+    assert (reply.status, reply.error) == (400, text)
+
+
+def test_an_unknown_word_over_http_is_400_with_the_known_ones(sandbox):
+    reply = ask(sandbox, "POST", "/_sandbox/faults", body={"script": ["500", "lots"]})
+    assert reply.status == 400
+    assert reply.error.startswith("script: unknown fault 'lots'; known: 429, 429-after-N, ")
+    assert sandbox.faults.state()["script"] == []
