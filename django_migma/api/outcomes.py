@@ -21,7 +21,8 @@ _LONGEST_DETAIL = 300
 _SHORTEST_SECRET = 8
 _LONE_SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
 """What UTF-8 cannot write, and what PostgreSQL does not store."""
-_ADDRESS = re.compile(r"""(?:"[^"]*"|[^\s@<>"'(),;:][^\s@<>"(),;:]*)(?:@|%40)[^\s@<>"'(),;:]+""")
+_WORD = re.compile(r"""(?:"[^"]{0,64}")?[^\s<>"(),;:]+""")
+"""A quoted local part belongs to the word after it. Bounded, so that reading a hostile text takes linear time."""
 _ERROR_CLASSES: dict[int, type[errors.APIError]] = {
     400: errors.InvalidRequest,
     401: errors.AuthenticationError,
@@ -75,7 +76,7 @@ def read(
         return _refusal(status, headers, envelope or {}, first=first, now=now)
     success = envelope.get("success") if envelope else None
     if envelope is None or not isinstance(success, bool):
-        kind = _masked(headers.get("Content-Type", "no type"), secret)
+        kind = shown(_masked(headers.get("Content-Type", "no type"), secret))
         return unreadable(status, f"no JSON envelope ({len(body)} bytes of {kind})")
     if not success:
         return _refusal(status, headers, envelope, first=first, now=now)
@@ -137,7 +138,7 @@ def _refusal(
     retried = retries.status_is_retried(status, first=first)
     return Failure(
         error=error,
-        what=f"Migma answered {status}{f' {code}' if code else ''}: {shown(detail) or 'no reason given'}",
+        what=f"Migma answered {status}{f' {shown(code)}' if code else ''}: {shown(detail) or 'no reason given'}",
         retried=retried,
         accepted=retries.acceptance(status, code),
         attributes=attributes,
@@ -151,9 +152,15 @@ def _detail(envelope: dict[str, Any]) -> str:
 
 
 def shown(detail: str) -> str:
-    """Migma's text as it may stand in an error: one line, no addresses, not too long."""
-    line = _ADDRESS.sub("<address>", " ".join(detail.split()))
-    return line if len(line) <= _LONGEST_DETAIL else line[:_LONGEST_DETAIL] + "…"
+    """Migma's text as it may stand in an error: one line without addresses or control characters, not too long."""
+    line = _WORD.sub(_without_address, " ".join(detail.split()))
+    start = "".join(character if character.isprintable() else "\ufffd" for character in line[:_LONGEST_DETAIL])
+    return start if len(line) <= _LONGEST_DETAIL else f"{start}…"
+
+
+def _without_address(word: re.Match[str]) -> str:
+    bare = word[0].strip("'@")
+    return word[0].replace(bare, "<address>") if bare and ("@" in word[0] or "%40" in bare) else word[0]
 
 
 def unreadable(status: int, why: str) -> Failure:

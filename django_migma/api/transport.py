@@ -204,14 +204,15 @@ class Transport:
         return outcomes.read(status, response.headers, body, secret=self._api_key, first=first, now=now)
 
     def _body(self, response: requests.Response, patience: Patience) -> bytes | Failure:
-        """The whole body, under a cap and a clock: a body that drips defeats every read timeout.
+        """The whole body, under a cap and a clock: a body that drips defeats the read timeout of the socket.
 
-        After the deadline one more read is made, since what came last may have been the end. We ask for no
-        compression; where a proxy sends gzip all the same it is read, in steps so small that a bomb stays harmless.
+        After that time one more read is made, since what came last may have been the end. We ask for no compression;
+        where a proxy sends gzip all the same it is read, in steps so small that a bomb stays harmless.
         """
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in _STEPS:
             return outcomes.unreadable(response.status_code, "a Content-Encoding that was not asked for")
+        end = self._clock.monotonic() + min(self._limits.timeout[1], patience.left())
         chunks, size, late = [], 0, False
         while chunk := response.raw.read1(_STEPS[encoding], decode_content=True):
             chunks.append(chunk)
@@ -219,9 +220,9 @@ class Transport:
             if size > outcomes.LARGEST_BODY:
                 return outcomes.unreadable(response.status_code, "more than 10 MiB")
             if late:
-                what = "RETRY_DEADLINE ran out while Migma's answer dripped in"
-                return Failure(error=Timeout, what=what, accepted=True)
-            late = patience.left() < 0
+                what = "Migma's answer dripped in for longer than TIMEOUT or RETRY_DEADLINE"
+                return Failure(error=Timeout, what=what, retried=True, accepted=True)
+            late = self._clock.monotonic() > end
         return b"".join(chunks)
 
 

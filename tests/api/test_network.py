@@ -148,17 +148,23 @@ def test_a_server_that_stops_in_the_middle(serve):
     assert caught.value.may_have_been_accepted is True
 
 
-def test_a_body_that_drips_ends_with_the_deadline(serve):
+@pytest.mark.parametrize("limits", [{"max_retries": 0}, {"retry_deadline": 8}])
+def test_a_body_that_drips_ends_with_the_timeout_or_the_deadline(serve, limits):
     """Each byte comes in time; all of them would not. The clock stands for a long wait."""
     server = serve(servers.drip)
-    clock = FakeClock(tick=1)
     with pytest.raises(Timeout) as caught:
-        client(server.url, clock=clock, retry_deadline=30).send(send_request(), idempotency_key="a")
+        client(server.url, clock=FakeClock(tick=1), **limits).send(send_request(), idempotency_key="a")
     assert str(caught.value) == (
-        f"RETRY_DEADLINE ran out while Migma's answer dripped in. {Timeout.hint} Idempotency key: a"
+        f"Migma's answer dripped in for longer than TIMEOUT or RETRY_DEADLINE. {Timeout.hint} Idempotency key: a"
     )
     assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, True)
     assert server.connections == 1
+
+
+def test_a_body_that_dripped_is_asked_for_again(serve):
+    server = serve(servers.drip, whole(ACCEPTED, "200 OK", "Idempotent-Replayed: true"))
+    result = client(server.url, clock=FakeClock(tick=0.5), retry_deadline=60).send(send_request())
+    assert (result.id, result.attempts, result.replayed) == ("m1", 2, True)
 
 
 def test_an_answer_without_end_is_refused(serve):

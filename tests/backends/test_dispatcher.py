@@ -2,10 +2,6 @@
 
 import inspect
 import json
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +13,7 @@ from django_migma.backends import dispatcher
 from django_migma.exceptions import SendFailed
 from django_migma.message import MigmaMessage
 from tests.conftest import SENDING
+from tests.processes import run
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 OK = 200, {}, '{"success": true, "data": {"id": "m", "status": "queued"}}'
@@ -340,33 +337,6 @@ class TestInterrupts:
         with pytest.raises(KeyboardInterrupt):
             connection().send_messages(messages)
         assert statuses(messages) == ["unknown", "not_attempted"]
-
-
-PROLOGUE = """
-    import sys, threading, time
-    import django
-    from django.conf import settings
-    sys.path.insert(0, {root!r})
-    from tests import settings as base
-    values = {{name: getattr(base, name) for name in dir(base) if name.isupper()}}
-    values["MIGMA"] = dict(values["MIGMA"], **{migma!r})
-    settings.configure(**values)
-    django.setup()
-    from django.core import mail
-    from django_migma.message import MigmaMessage
-    from django_migma.backends import EmailBackend
-    def message():
-        return MigmaMessage("s", to=["r@example.org"], template_id="665f1c2ab7d3e4f5a6b70001")
-"""
-
-
-def run(script, **migma):
-    """Run a script in a Python of its own, with this suite's settings and our backend."""
-    root = os.getcwd()  # noqa: PTH109 - a string is what sys.path wants
-    code = textwrap.dedent(PROLOGUE).format(root=root, migma=migma) + textwrap.dedent(script)
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 class TestProcesses:

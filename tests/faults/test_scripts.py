@@ -1,0 +1,106 @@
+"""Whatever faults strike whatever batch, and however often it is sent again: the promises hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from django_migma.api.pool import close_pools
+from tests.api.clocks import FakeClock
+from tests.faults.sending import mail, misbehaving, recipients, send, untruths
+
+WORDS = (
+    *("429", "429-after-2", "429-after-90", "429-date-2", "503", "503-after-3", "500", "502", "504", "html"),
+    *("reset", "hangup", "silent-0.3", "lost", "half", "empty", "slow-0.3", "busy-0.3", "redirect", "close", "ok"),
+)
+TIMEOUT = (3, 0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A batch, the limits it is sent within, and the faults that its POSTs meet."""
+
+    sizes: list[int]
+    script: list[str]
+    options: dict[str, float]
+    sends: int
+
+    def messages(self):
+        """One for each size: the number of its recipients."""
+        return [
+            mail(*(f"r{place}@m{index}.example" for place in range(size))) for index, size in enumerate(self.sizes)
+        ]
+
+
+def stories(**options):
+    return st.builds(
+        Story,
+        sizes=st.lists(st.integers(1, 3), min_size=1, max_size=6),
+        script=st.lists(st.sampled_from(WORDS), max_size=25),
+        sends=st.integers(1, 2),
+        options=st.fixed_dictionaries({
+            "max_retries": st.integers(0, 4),
+            "retry_deadline": st.integers(1, 40),
+            "rate_limit_wait": st.sampled_from([0, 5, 300]),
+            **options,
+        }),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with misbehaving() as running:
+        yield running
+
+
+quickly = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def play(sandbox, story, clock=None):
+    """Send the batch through its faults, as often as the story says, and return it."""
+    close_pools()
+    sandbox.store.reset()
+    sandbox.faults.clear()
+    sandbox.faults.script(*story.script)
+    messages = story.messages()
+    for _ in range(story.sends):
+        again = [message for message in messages if not _is_complete(message)]
+        send(again, clock=clock, timeout=TIMEOUT, **story.options)
+    return messages
+
+
+def _is_complete(message):
+    known = message.migma_status.recipients
+    return bool(known) and all(status.accepted for status in known.values())
+
+
+@given(story=stories(max_concurrency=st.integers(1, 5)))
+@quickly
+def test_statuses_are_true_and_nothing_is_accepted_twice(sandbox, story):
+    """Also when a batch that failed in part is sent again."""
+    messages = play(sandbox, story)
+    assert untruths(messages, sandbox) == []
+    assert {status.status for status in recipients(messages)} <= {"queued", "failed", "unknown", "not_attempted"}
+    assert len(recipients(messages)) == sum(story.sizes)
+
+
+@given(story=stories(max_concurrency=st.just(1), rate_limit_wait=st.just(0)))
+@quickly
+def test_attempts_and_time_stay_within_their_limits(sandbox, story):
+    """One POST more where a connection ended before the first byte. The clock moves by what was waited for."""
+    clock = FakeClock()
+    messages = play(sandbox, story, clock)
+    limit = 1 + story.options["max_retries"]
+    assert all(status.attempts <= limit for status in recipients(messages))
+    calls = len(recipients(messages)) * story.sends
+    assert sandbox.store.stats()["sending_posts"] <= calls * (limit + 1)
+    assert clock.now - 1000 <= calls * story.options["retry_deadline"]
+    assert untruths(messages, sandbox) == []
