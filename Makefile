@@ -8,7 +8,7 @@ MADE := $(VENV)/.made-with$(subst /,-,-$(PYTHON))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test lint matrix build clean
+.PHONY: help demo demo-once test soak lint matrix build clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,9 @@ test: $(VENV)/.test ## Run the tests, with branch coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest; status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
+
+soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed 7" repeats one
+	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 lint: $(VENV)/.lint ## Check style, format and types
 	$(BIN)/ruff check .

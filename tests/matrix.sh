@@ -1,6 +1,7 @@
 #!/bin/sh
 # The suite on every supported pair of Python and Django, each in a virtual environment of its own, and the coverage of
-# all of them together. A Python that is not there is reported and left out, or fails the run with MATRIX_STRICT=1.
+# all of them together. The oldest pair gets the oldest requests and urllib3 that we admit. A Python that is not there
+# is reported and left out, or fails the run with MATRIX_STRICT=1.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,8 +38,11 @@ for pair in $pairs; do
     environment="$environments/py$python_version-django$django_version"
     echo "matrix: Python $python_version, Django $django_version"
     [ -x "$environment/bin/python" ] || "$python" -m venv "$environment"
+    constraints=""
+    [ "$python_version" != 3.11 ] || constraints="--constraint requirements/oldest.txt"
+    # shellcheck disable=SC2086 # no constraints are no arguments
     "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
-        "django==$django_version.*" -r requirements/test.txt
+        "django==$django_version.*" -r requirements/test.txt $constraints
     "$environment/bin/python" -m coverage run -m pytest
     last="$environment"
 done

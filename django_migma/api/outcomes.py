@@ -6,8 +6,11 @@ Failures stay values until the last attempt is over: an error raised outside any
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -17,7 +20,11 @@ from .types import mapping, text
 
 LARGEST_BODY = 10 * 1024 * 1024
 """Bytes of an answer that we are willing to read."""
+_MOST_CONTAINERS = 100_000
+"""Lists and objects, which take a hundred times the memory of their text."""
+_DEEPEST = 64
 _LONGEST_DETAIL = 300
+_LONGEST_READ = 2_000
 _SHORTEST_SECRET = 8
 _LONE_SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
 """What UTF-8 cannot write, and what PostgreSQL does not store."""
@@ -76,7 +83,7 @@ def read(
         return _refusal(status, headers, envelope or {}, first=first, now=now)
     success = envelope.get("success") if envelope else None
     if envelope is None or not isinstance(success, bool):
-        kind = shown(_masked(headers.get("Content-Type", "no type"), secret))
+        kind = shown(_masked(headers.get("Content-Type") or "no type", secret))
         return unreadable(status, f"no JSON envelope ({len(body)} bytes of {kind})")
     if not success:
         return _refusal(status, headers, envelope, first=first, now=now)
@@ -84,16 +91,40 @@ def read(
     return Reply(data=envelope.get("data"), replayed=replayed)
 
 
+def unpacked(status: int, headers: Mapping[str, str], body: bytes) -> bytes | Failure:
+    """The body without its Content-Encoding. We ask for none; some proxies use gzip all the same."""
+    encoding = headers.get("Content-Encoding", "").strip().lower()
+    if encoding in {"", "identity"}:
+        return body
+    if encoding != "gzip":
+        return unreadable(status, "a Content-Encoding that was not asked for")
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
+            whole = stream.read(LARGEST_BODY + 1)  # a bomb is not unpacked further
+    except (OSError, EOFError, zlib.error):
+        return unreadable(status, "gzip that cannot be read")
+    return whole if len(whole) <= LARGEST_BODY else unreadable(status, "more than 10 MiB")
+
+
 def _json_object(body: bytes, secret: str) -> dict[str, Any] | None:
     """The body as a JSON object without ambiguity, or None. Its strings are fit to be stored, logged and shown."""
     try:
         written = body.decode("utf-8-sig")
+        containers = written.count("[") + written.count("{")
+        if containers > _MOST_CONTAINERS:
+            return None
         value = json.loads(written, object_pairs_hook=_unambiguous, parse_constant=_refused)
         # Only an escape sequence can hide a secret, or a character that is no text.
         clean = _clean(value, secret) if "\\" in written or secret in written else value
     except (ValueError, RecursionError):  # ValueError covers bad UTF-8; deep nesting ends in RecursionError
         return None
-    return clean if isinstance(clean, dict) else None
+    shallow = containers < _DEEPEST or _is_shallow(clean, _DEEPEST)  # what is deeper cannot be pickled
+    return clean if isinstance(clean, dict) and shallow else None
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_shallow(item, depth - 1) for item in items)
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -153,7 +184,10 @@ def _detail(envelope: dict[str, Any]) -> str:
 
 def shown(detail: str) -> str:
     """Migma's text as it may stand in an error: one line without addresses or control characters, not too long."""
-    line = _WORD.sub(_without_address, " ".join(detail.split()))
+    read = detail
+    if len(detail) > _LONGEST_READ:
+        read = detail[:_LONGEST_READ].rsplit(maxsplit=1)[0] + " …"  # half an address could not be told for one
+    line = _WORD.sub(_without_address, " ".join(read.split()))
     start = "".join(character if character.isprintable() else "\ufffd" for character in line[:_LONGEST_DETAIL])
     return start if len(line) <= _LONGEST_DETAIL else f"{start}…"
 

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Response, Session
-from requests.adapters import HTTPAdapter
 
+from .connections import Adapter
 from .pace import Pace
 
 POOL_SIZE = 128
@@ -19,7 +19,7 @@ POOL_SIZE = 128
 class Pool:
     """Kept-alive connections to one host, with what the environment said when the pool was made.
 
-    `HTTPAdapter.send` is used below the level of `requests.Session`: a session follows redirects, keeps cookies, lets
+    The adapter is used below the level of `requests.Session`: a session follows redirects, keeps cookies, lets
     ``.netrc`` override the key and looks all that up anew for each request.
     """
 
@@ -29,7 +29,7 @@ class Pool:
         self._proxies, self._cert = found["proxies"], found["cert"]
         self._verify: Any = found["verify"]
         # pool_block=True would ignore our timeouts while waiting for a connection.
-        self._adapter = HTTPAdapter(pool_maxsize=POOL_SIZE, pool_block=False)
+        self._adapter = Adapter(pool_maxsize=POOL_SIZE, pool_block=False)
         self._paces: dict[str, Pace] = {}
 
     def send(self, request: PreparedRequest, timeout: tuple[float, float]) -> Response:

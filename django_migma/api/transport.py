@@ -27,13 +27,12 @@ from .pool import Pool, pool_for
 from .rates import Rate, Window
 
 USER_AGENT = f"django-migma/{__version__} requests/{requests.__version__}"
-_STEPS = {"identity": 64 * 1024, "": 64 * 1024, "gzip": 4 * 1024}
-"""Bytes of a body to read at a time, by its encoding. 4 KiB of gzip are 4 MiB at most."""
+_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``timeout``: seconds to connect and to wait for data, per attempt. ``retry_deadline``: seconds for all attempts
+    """``timeout``: seconds to connect and for the whole answer, per attempt. ``retry_deadline``: seconds for all attempts
     of one request, waits included. ``max_retries``: further attempts. ``rate``: our own pace, if any."""
 
     timeout: tuple[float, float] = (3.05, 10)
@@ -180,20 +179,20 @@ class Transport:
         response = None
         try:
             response = self.pool.send(request, (min(connect, left), min(read, left)))
-            return self._read(response, patience, first=first)
+            return self._read(response, first=first)
         except failures.NETWORK_ERRORS as error:
             return failures.of_network(error, answered=response is not None)
         finally:
             if response is not None:
                 response.close()
 
-    def _read(self, response: requests.Response, patience: Patience, *, first: bool) -> Reply | Failure:
+    def _read(self, response: requests.Response, *, first: bool) -> Reply | Failure:
         status = response.status_code
         if status < 200 or 300 <= status < 400:
             # Not worth reading; and the connection cannot be trusted after an interim answer, so it is closed.
             return outcomes.unreadable(status, "a redirect or an interim answer, and neither is followed")
         try:
-            body = self._body(response, patience)
+            body = self._body(response)
         except failures.NETWORK_ERRORS as error:
             body = failures.of_network(error, answered=True)
         if isinstance(body, Failure):
@@ -203,27 +202,14 @@ class Transport:
         now = self._clock.time()
         return outcomes.read(status, response.headers, body, secret=self._api_key, first=first, now=now)
 
-    def _body(self, response: requests.Response, patience: Patience) -> bytes | Failure:
-        """The whole body, under a cap and a clock: a body that drips defeats the read timeout of the socket.
-
-        After that time one more read is made, since what came last may have been the end. We ask for no compression;
-        where a proxy sends gzip all the same it is read, in steps so small that a bomb stays harmless.
-        """
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in _STEPS:
-            return outcomes.unreadable(response.status_code, "a Content-Encoding that was not asked for")
-        end = self._clock.monotonic() + min(self._limits.timeout[1], patience.left())
-        chunks, size, late = [], 0, False
-        while chunk := response.raw.read1(_STEPS[encoding], decode_content=True):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > outcomes.LARGEST_BODY:
+    def _body(self, response: requests.Response) -> bytes | Failure:
+        """The whole body, under a cap: the connection has seen to the time."""
+        body = bytearray()
+        while chunk := response.raw.read1(_CHUNK, decode_content=False):
+            body += chunk
+            if len(body) > outcomes.LARGEST_BODY:
                 return outcomes.unreadable(response.status_code, "more than 10 MiB")
-            if late:
-                what = "Migma's answer dripped in for longer than TIMEOUT or RETRY_DEADLINE"
-                return Failure(error=Timeout, what=what, retried=True, accepted=True)
-            late = self._clock.monotonic() > end
-        return b"".join(chunks)
+        return outcomes.unpacked(response.status_code, response.headers, bytes(body))
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

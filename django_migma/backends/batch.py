@@ -20,6 +20,7 @@ from django_migma.api.errors import (
     NoResponse,
     SendFailed,
 )
+from django_migma.api.outcomes import shown
 from django_migma.api.types import ACCEPTED_STATUSES, SendRequest, SendResult
 from django_migma.message import MessageStatus, RecipientStatus, Stage, begin
 
@@ -75,8 +76,8 @@ def _recipient_status(task: Task) -> RecipientStatus:
     error = None
     if word not in ACCEPTED_STATUSES:
         error = InvalidResponse(
-            f"Migma reported success with the status {word!r}, which is not known to mean accepted. Look the mail up "
-            "in Migma's logs, or send again: the idempotency key is the same.",
+            f"Migma reported success with the status {shown(word)!r}, which is not known to mean accepted. Look the "
+            "mail up in Migma's logs, or send again: the idempotency key is the same.",
             may_have_been_accepted=True,
             idempotency_key=task.key,
             attempts=outcome.attempts,

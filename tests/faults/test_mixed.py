@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.faults import soak
 from tests.faults.mixed import KINDS, run
 
 
@@ -17,3 +18,21 @@ def test_without_keys_the_same_faults_mail_people_twice():
     report = run(messages=300, fault_rate=0.2, seed=1, idempotency=False)
     assert report.words == {"queued"}
     assert (report.accepted, report.duplicates > 10) == (300, True)
+
+
+def test_the_soak_keeps_its_promises_and_says_so(capsys):
+    """Small. Its lines about rate limits are left to true runs: they are about time."""
+    soak.main(["--seed", "5", "--rounds", "1", "--messages", "60", "--limited", "60", "--answers", "60"])
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("Seed 5, Python 3.")
+    promises = [line for line in lines if "Limit of" not in line]
+    assert (len(lines), len(promises)) == (6, 4)
+    assert all(line.startswith("kept  ") for line in promises), lines
+
+
+def test_the_soak_draws_a_seed_and_fails_where_a_promise_is_broken(capsys):
+    """Without mail, the control shows no duplicates: it would prove nothing, and says so."""
+    assert soak.main(["--rounds", "0", "--messages", "0", "--limited", "51", "--answers", "1"]) == 1
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.partition(",")[0].removeprefix("Seed ").isdigit()
+    assert any(line.startswith("BROKEN  Control without keys") for line in lines), lines
