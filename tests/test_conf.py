@@ -141,6 +141,14 @@ BAD = [
     ("TIMEOUT", float("nan"), PAIR.format(float("nan"))),
     *(("MAX_RETRIES", value, WHOLE.format(0, value)) for value in (-1, 1.5, "3", True, 4.0)),
     *(("MAX_CONCURRENCY", value, WHOLE.format(1, value)) for value in (0, "3", 16.0)),
+    *(
+        ("RATE_LIMIT", value, f'must be requests per s, m, h or d, such as "100/m", not {value!r}')
+        for value in ("100", "0/m", 100)
+    ),
+    *(
+        ("RATE_LIMIT_WAIT", value, f"must be a number of seconds from 0, not {value!r}")
+        for value in (-1, "600", True, False)
+    ),
     *(("RETRY_DEADLINE", value, SECONDS.format(value)) for value in (0, -1, "20", True, float("inf"))),
     *(
         ("IGNORE_UNSUPPORTED_FEATURES", value, f"must be a list of feature names, or True, not {value!r}")

@@ -35,10 +35,10 @@ LONGEST_IDEMPOTENCY_KEY = 100
 class MigmaClient:
     """Calls Migma's v1 API. Cheap to make, safe to share between threads; connections are shared per process.
 
-    ``timeout``: seconds per attempt, one number or a pair (to connect, for the whole answer). ``max_retries``: further
-    attempts. ``retry_deadline``: seconds for all attempts of one request. ``rate_limit``: a pace of our own such as
-    ``"100/m"``, kept by all clients of the process with the same key, address and rate. Raises ValueError for a key,
-    an address or a rate that cannot work. Every method raises a `MigmaError`.
+    ``timeout``: seconds per attempt, one number or a pair (to connect, for the whole answer). ``max_retries``:
+    further attempts. ``retry_deadline``: seconds for all attempts of one request. ``rate_limit``: a pace of our own
+    such as ``"100/m"``, kept by all clients of the process with the same key, address and rate. Raises ValueError for
+    a key, an address or a rate that cannot work. Every method raises a `MigmaError`.
     """
 
     def __init__(

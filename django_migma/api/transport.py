@@ -32,8 +32,8 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``timeout``: seconds to connect and for the whole answer, per attempt. ``retry_deadline``: seconds for all attempts
-    of one request, waits included. ``max_retries``: further attempts. ``rate``: our own pace, if any."""
+    """``timeout``: seconds to connect and for the whole answer, per attempt. ``retry_deadline``: seconds for all
+    attempts of one request, waits included. ``max_retries``: further attempts. ``rate``: our own pace, if any."""
 
     timeout: tuple[float, float] = (3.05, 10)
     max_retries: int = 4

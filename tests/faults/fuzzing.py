@@ -5,11 +5,12 @@ Everything is drawn from one `random.Random`: a seed repeats a run, and hypothes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from unittest import mock
 
@@ -154,23 +155,29 @@ MUTATIONS: tuple[Callable[[Random, bytes], bytes], ...] = (
 def mutated(random: Random, data: bytes) -> bytes:
     """The same, broken in up to three ways; often in none."""
     for _ in range(random.choice((0, 0, 1, 1, 2, 3))):
-        if data:
-            data = random.choice(MUTATIONS)(random, data)
+        data = random.choice(MUTATIONS)(random, data or b"?")
     return data
+
+
+@contextlib.contextmanager
+def _reproducible(data: bytes, *, kept: bool = False) -> Iterator[None]:
+    """Whatever breaks a promise, or is no conclusion at all, is told with the bytes that led to it."""
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{error!r} after {'a kept' if kept else 'an ended'} answer: {data!r}") from error
 
 
 def check_answer(running: Stub, random: Random) -> str:
     """One answer over the socket and the next request's after it. What it came to, in a word."""
     data, kept = mutated(random, whole_answer(random)), random.random() < 0.15
     began = time.monotonic()
-    try:
+    with _reproducible(data, kept=kept):
         outcome = running.outcome((keeping if kept else raw)(data), timeout=(5, QUICK if kept else 5))
         elapsed = time.monotonic() - began
         assert elapsed < LONGEST, f"it took {elapsed:.1f} s"
         _check_truth(data, outcome, kept=kept)
         running.probe()
-    except Exception as error:
-        raise AssertionError(f"{error!r} after {'a kept' if kept else 'an ended'} answer: {data!r}") from error
     return type(outcome).__name__
 
 
@@ -191,15 +198,13 @@ def _check_truth(data: bytes, outcome: SendResult | MigmaError, *, kept: bool) -
 def check_body(random: Random) -> str:
     """One body without a socket. What it came to, in a word."""
     data, status = mutated(random, body(random)), random.choice((200, 200, 201, 299, 400, 409, 429, 500, 503))
-    try:
+    with _reproducible(data):
         outcome = outcomes.read(status, {}, data, secret="sk_of_nobody", first=random.random() < 0.5, now=1e9)
-    except Exception as error:
-        raise AssertionError(f"{error!r} for a {status} with the body {data!r}") from error
-    said = oracle.says(data) if status < 300 else ""
-    accepted = isinstance(outcome, outcomes.Reply)
-    assert accepted or not said or said != oracle.ACCEPTED, f"{outcome!r} for {data!r}"
-    envelope = oracle.envelope(data) or {}
-    assert not accepted or (status < 300 and envelope.get("success") is True), f"{outcome!r} for {data!r}"
+        said = oracle.says(data) if status < 300 else ""
+        accepted = isinstance(outcome, outcomes.Reply)
+        assert accepted or not said or said != oracle.ACCEPTED, f"{outcome!r}"
+        envelope = oracle.envelope(data) or {}
+        assert not accepted or (status < 300 and envelope.get("success") is True), f"{outcome!r}"
     return "Reply" if accepted else outcome.error.__name__
 
 

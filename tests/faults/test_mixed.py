@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from django_migma.message import RecipientStatus
 from tests.faults import soak
 from tests.faults.mixed import KINDS, run
+from tests.faults.sending import mail, misbehaving, untruths
 
 
 def test_a_thousand_messages_survive_faults_of_every_kind():
@@ -30,9 +38,39 @@ def test_the_soak_keeps_its_promises_and_says_so(capsys):
     assert all(line.startswith("kept  ") for line in promises), lines
 
 
-def test_the_soak_draws_a_seed_and_fails_where_a_promise_is_broken(capsys):
+def test_the_soak_draws_a_seed_and_fails_where_a_promise_is_broken():
     """Without mail, the control shows no duplicates: it would prove nothing, and says so."""
-    assert soak.main(["--rounds", "0", "--messages", "0", "--limited", "51", "--answers", "1"]) == 1
-    first, *lines = capsys.readouterr().out.splitlines()
+    sizes = ["--rounds", "0", "--messages", "0", "--limited", "51", "--answers", "1"]
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.faults.soak", *sizes], capture_output=True, text=True, check=False
+    )
+    first, *lines = result.stdout.splitlines()
     assert first.partition(",")[0].removeprefix("Seed ").isdigit()
     assert any(line.startswith("BROKEN  Control without keys") for line in lines), lines
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "taken", "untruth"),
+    [
+        ("queued", [], "said queued, but lost"),
+        ("failed", ["k"], "said failed, but accepted"),
+        ("not_attempted", ["k"], "said not_attempted, but accepted"),
+        ("unknown", ["k", "k"], "2 times accepted: k"),
+    ],
+)
+def test_what_is_not_true_is_found(said, taken, untruth):
+    """The judge of all these tests can say no."""
+    message = mail("ada@example.org")
+    message.migma_status.recipients["ada@example.org"] = RecipientStatus(status=said, idempotency_key="k")
+    store = SimpleNamespace(messages=lambda: [SimpleNamespace(idempotency_key=key) for key in taken])
+    [found] = untruths([message], SimpleNamespace(store=store))
+    assert found.startswith(untruth)
+
+
+def test_an_error_of_another_family_is_found():
+    message = mail("ada@example.org")
+    status = RecipientStatus(status="unknown", idempotency_key="k", error=KeyError("ours"))
+    message.migma_status.recipients["ada@example.org"] = status
+    with misbehaving() as sandbox:
+        assert untruths([message], sandbox) == ["an error of another family: KeyError('ours')"]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from django_migma.api import SendResult
 from tests.faults import fuzzing, oracle
 from tests.faults.answers import GOOD_BODY, OK, chunks, message, stub, zipped
 
@@ -39,6 +40,22 @@ def test_a_seeded_run_meets_every_kind_of_outcome():
     came_to = fuzzing.fuzz(seed=1, count=600)
     assert sum(came_to.values()) == 600
     assert {"SendResult", "Reply", "InvalidResponse", "NoResponse", "APIError", "InvalidRequest"} <= came_to.keys()
+
+
+class Liar:
+    """Says yes to everything."""
+
+    def outcome(self, answer, **options):
+        return SendResult(status="queued")
+
+    def probe(self):
+        """All is well."""
+
+
+def test_a_wrong_yes_is_found_and_told_with_its_bytes():
+    """The run can fail."""
+    with pytest.raises(AssertionError, match=r"SendResult.* after an? (kept|ended) answer: b'HTTP"):
+        fuzzing.check_answer(Liar(), Random(2))
 
 
 def test_a_seed_repeats_its_answers():
