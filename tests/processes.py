@@ -6,7 +6,8 @@ import textwrap
 from pathlib import Path
 
 PROLOGUE = """
-    import sys, threading, time
+    import signal, sys, threading, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started with it ignored
     import django
     from django.conf import settings
     sys.path.insert(0, {root!r})

@@ -11,25 +11,29 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import ProxyManager
 
 
 class _Clocked(io.RawIOBase):
-    """A socket's stream that ends with an error at a moment, in monotonic seconds.
+    """A socket's stream that ends with an error when the socket's timeout is over.
 
-    A socket's timeout bounds each read, and whatever drips in steadily defeats it: a header, a trailer, one interim
+    The timeout alone bounds each read, and whatever drips in steadily defeats it: a header, a trailer, one interim
     answer after the other. True time, as the socket's own.
     """
 
-    def __init__(self, stream: io.RawIOBase, end: float) -> None:
+    def __init__(self, stream: io.RawIOBase, sock: Any) -> None:
         self._stream = stream
-        self._end = end
+        self._socket = sock
+        self._end = time.monotonic() + (sock.gettimeout() or math.inf)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if time.monotonic() > self._end:
+        left = self._end - time.monotonic()
+        if left <= 0:
             raise TimeoutError("The answer was not whole in time")
+        self._socket.settimeout(left if left < math.inf else None)
         return self._stream.readinto(buffer)
 
     def close(self) -> None:
@@ -44,14 +48,14 @@ class _Answer(HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        end = time.monotonic() + (sock.gettimeout() or math.inf)
-        self.fp = io.BufferedReader(_Clocked(self.fp.detach(), end))
+        self.fp = io.BufferedReader(_Clocked(self.fp.detach(), sock))
 
     def begin(self) -> None:
         """Read the head, and leave out what nobody here uses but every layer would parse, with faults of its own.
 
         The standard library stumbles over some headers that only malice writes (``boundary*=idna''x``), its cookies
-        over a year of 5,000 digits, requests before 2.34 over a ``charset`` without a value.
+        over a year of 5,000 digits, requests before 2.34 over a ``charset`` without a value. And urllib3 logs what it
+        cannot read, which may be an echo of our key.
         """
         try:
             super().begin()
@@ -62,15 +66,39 @@ class _Answer(HTTPResponse):
             for name in ("Set-Cookie", "Set-Cookie2", "Content-Type"):
                 del self.headers[name]
             self.headers["Content-Type"] = kind
+            self.headers.defects.clear()
+            self.headers.set_payload("")
             return
         raise HTTPException(f"Headers that cannot be read ({problem})")
 
 
-class _Plain(HTTPConnection):
+class _BehindProxy:
+    """Knows that it has reached its proxy also after the answer was lost.
+
+    `http.client` closes the connection then, and urllib3 forgets; it would say that the proxy could not be reached,
+    and we that no connection was made, although Migma may have the mail.
+    """
+
+    _asked = False
+
+    def connect(self) -> None:
+        self._asked = False
+        super().connect()  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        self._asked = True
+        return super().getresponse()  # type: ignore[misc]
+
+    @property
+    def has_connected_to_proxy(self) -> bool:
+        return self._asked or super().has_connected_to_proxy  # type: ignore[misc]
+
+
+class _Plain(_BehindProxy, HTTPConnection):
     response_class = _Answer
 
 
-class _Encrypted(HTTPSConnection):
+class _Encrypted(_BehindProxy, HTTPSConnection):
     response_class = _Answer
 
     @property
@@ -103,5 +131,6 @@ class Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = _POOLS
+        if isinstance(manager, ProxyManager):  # SOCKS has connections of its own
+            manager.pool_classes_by_scheme = _POOLS
         return manager

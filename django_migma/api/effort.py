@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import RateLimited
 from .outcomes import Failure
 
 
@@ -20,7 +19,7 @@ class Effort:
     over: bool = False
     at_once: bool = False
     excused: int = 0
-    """Attempts that do not count against ``MAX_RETRIES``."""
+    """Attempts that do not count against ``MAX_RETRIES``: 429s that the call's allowance has paid for."""
     _requests: int = 0
     _spared: int = 0
     _last: Failure | None = None
@@ -40,15 +39,15 @@ class Effort:
         self._requests += 1
         return self.attempts
 
-    def fail(self, failure: Failure, *, excusable: bool) -> Failure:
-        """Note a failure, and return the one to tell of. ``excusable``: the call has an allowance for 429s."""
+    def fail(self, failure: Failure, *, excused: bool) -> Failure:
+        """Note a failure, and return the one to tell of. ``excused``: it does not count against ``MAX_RETRIES``."""
         if not failure.made:
             self.over = True
             return self._last or failure  # the time ran out before another attempt: the last answer says more
         self._requests += 1
         self.at_once = failure.unanswered and not self._spared
         self._spared += self.at_once
-        self.excused += excusable and failure.error is RateLimited and failure.pause != 0
+        self.excused += excused
         self.doubtful = failure.accepted is True or (self.doubtful and failure.accepted is None)
         self._last = failure
         return failure

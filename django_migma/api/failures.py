@@ -22,6 +22,11 @@ _NEVER_CONNECTED = (
 )
 _WRAPPERS = (requests.RequestException, urllib3.exceptions.HTTPError)
 _CONNECTION_ENDED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_MISCONFIGURED = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidProxyURL,
+    urllib3.exceptions.ProxySchemeUnknown,
+)
 _BEFORE_CONNECTING = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "TLS CA certificate bundle")
 
 
@@ -44,14 +49,14 @@ def of_network(error: Exception, *, answered: bool) -> Failure:
     )
 
 
-def not_waited(what: str, seconds: float, *, ended: bool) -> Failure:
+def not_waited(what: str, seconds: float, *, ended: bool, status_code: int = 0) -> Failure:
     """The failure of a request that was not made, since a rate limit asks for a longer wait than there is time."""
     if ended:
         return Failure(error=RateLimited, what=f"{what}, and the call was interrupted", made=0)
     return Failure(
         error=RateLimited,
         what=f"{what}: beyond RETRY_DEADLINE and, in a call with several messages, RATE_LIMIT_WAIT",
-        attributes={"status_code": 429, "retry_after": seconds},
+        attributes={"status_code": status_code, "retry_after": seconds},
         made=0,
     )
 
@@ -64,7 +69,11 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _told_apart(cause: BaseException) -> str:
-    """The text of the faults in TLS set-up that a person has to mend; they come before any byte is sent."""
+    """The text of the faults in set-up that a person has to mend; they come before any byte is sent."""
+    if isinstance(cause, _MISCONFIGURED):
+        return f"{type(cause).__name__}: see the proxies of the environment"
+    if not isinstance(cause, ssl.SSLError) and type(cause) is not OSError:
+        return ""  # what a server wrote can stand in the text of other errors
     text = str(cause)
     return text if any(mark in text for mark in _BEFORE_CONNECTING) else ""
 

@@ -80,7 +80,7 @@ def read(
     """
     envelope = _json_object(body, secret)
     if status >= 400:
-        return _refusal(status, headers, envelope or {}, first=first, now=now)
+        return _refusal(status, headers, envelope, first=first, now=now)
     success = envelope.get("success") if envelope else None
     if envelope is None or not isinstance(success, bool):
         kind = shown(_masked(headers.get("Content-Type") or "no type", secret))
@@ -153,15 +153,19 @@ def _masked(value: str, secret: str) -> str:
 
 
 def _refusal(
-    status: int, headers: Mapping[str, str], envelope: dict[str, Any], *, first: bool, now: float
+    status: int, headers: Mapping[str, str], envelope: dict[str, Any] | None, *, first: bool, now: float
 ) -> Failure:
-    detail, code = _detail(envelope), text(envelope.get("code"))
+    said = envelope or {}
+    detail, code = _detail(said), text(said.get("code"))
     attributes: dict[str, Any] = {
         "status_code": status,
         "code": code,
         "detail": detail,
-        "data": mapping(envelope.get("data")),
+        "data": mapping(said.get("data")),
     }
+    accepted = retries.acceptance(status, code)
+    if accepted is False and said.get("success") is not False:
+        accepted = None  # a proxy's 404 is not Migma's, and proves nothing about an earlier attempt
     seconds = retries.retry_after(headers.get("Retry-After"), now)
     error = _ERROR_CLASSES.get(status, errors.ServerError if status >= 500 else errors.APIError)
     if error is errors.RateLimited:
@@ -171,9 +175,9 @@ def _refusal(
         error=error,
         what=f"Migma answered {status}{f' {shown(code)}' if code else ''}: {shown(detail) or 'no reason given'}",
         retried=retried,
-        accepted=retries.acceptance(status, code),
+        accepted=accepted,
         attributes=attributes,
-        pause=seconds if retried else None,
+        pause=seconds if retried and status != 409 else None,
     )
 
 

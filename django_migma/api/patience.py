@@ -41,12 +41,18 @@ class Allowance:
 
 
 class Patience:
-    """The time of one request: ``seconds`` for all its attempts, and its call's allowance for rate limits."""
+    """The time of one request: ``seconds`` for all its attempts, and its call's allowance for rate limits.
 
-    def __init__(self, clock: Clock, seconds: float, allowance: Allowance | None) -> None:
+    Waits leave ``room``, in seconds: an attempt without time for an answer would turn a clear failure into doubt.
+    """
+
+    def __init__(self, clock: Clock, seconds: float, allowance: Allowance | None, room: float = 0) -> None:
         self._clock = clock
+        self._seconds = seconds
         self._deadline = clock.monotonic() + seconds
         self._allowance = allowance or Allowance()
+        self._room = min(room, seconds / 2)
+        self._mark = self._deadline - seconds, self._deadline
 
     @property
     def ended(self) -> bool:
@@ -57,17 +63,26 @@ class Patience:
         """Seconds until the deadline."""
         return self._deadline - self._clock.monotonic()
 
-    def left_for_rates(self) -> float:
-        """Seconds that a wait for a rate limit may take."""
-        return max(self.left(), self._allowance.left(self._clock.monotonic()))
+    def for_a_place(self) -> float:
+        """Seconds to wait for a place in flight: half of what may be waited, and of the time of one request."""
+        may_wait = max(0.0, self.left() - self._room, self._allowance.left(self._clock.monotonic()))
+        return min(may_wait, self._seconds) / 2
 
-    def has_allowance(self) -> bool:
-        """Whether the call may still wait for rate limits beyond the deadline."""
-        return self._allowance.left(self._clock.monotonic()) > 0
+    def begin_attempt(self) -> None:
+        """Remember the time, for `excuse`."""
+        self._mark = self._clock.monotonic(), self._deadline
+
+    def excuse(self) -> bool:
+        """Let the allowance pay for the time since the attempt began, the deadline moves; False where it cannot."""
+        (began, deadline), now = self._mark, self._clock.monotonic()
+        excused = self._allowance.left(now) > 0 and self._allowance.grant(began, now - began)
+        if excused:
+            self._deadline = deadline + now - began
+        return excused
 
     def wait(self, seconds: float) -> bool:
-        """Wait; False, at once, where the deadline comes first."""
-        if seconds >= self.left():
+        """Wait; False, at once, where too little time would be left."""
+        if seconds >= self.left() - self._room:
             return False
         self._clock.sleep(seconds)
         return True
@@ -75,10 +90,8 @@ class Patience:
     def wait_for_rate(self, seconds: float) -> bool:
         """The same for a rate limit. The allowance pays, and the deadline moves, where it suffices; False also where
         the wait is called off."""
-        if not seconds:
-            return True
-        if self._allowance.grant(self._clock.monotonic(), seconds):
+        if self.left() > self._room and self._allowance.grant(self._clock.monotonic(), seconds):
             self._deadline += seconds
-        elif seconds >= self.left():
+        elif seconds >= self.left() - self._room:
             return False
         return not self._clock.wait(self._allowance.ended, seconds)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smhd])")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SLACK = 1.01
-"""Requests overtake each other on their way, so that what left 60 s apart may arrive in less."""
+_JITTER = 0.05
+"""Seconds beside 1 %: requests overtake each other on their way, and what left 60 s apart may arrive in less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,28 +31,21 @@ def parse_rate(text: str) -> Rate:
 
 
 class Window:
-    """Hands out moments such that any window of one period holds at most ``count`` of them.
+    """Lets requests go such that any window of one period holds at most ``count`` of them.
 
     A sliding window conforms to whatever Migma counts by: fixed windows, sliding ones, or a token bucket, which all
-    allow at least this.
+    allow at least this. Nobody reserves a moment ahead: a single mail would wait behind every request of a bulk.
     """
 
     def __init__(self, rate: Rate) -> None:
-        self._period = rate.period * _SLACK
+        self._period = rate.period * _SLACK + _JITTER
         self._moments: deque[float] = deque(maxlen=rate.count)
         self._lock = threading.Lock()
 
-    def wait(self, now: float) -> float:
-        """Seconds until the next free moment. ``now`` is monotonic time."""
-        moments = self._moments
-        full = len(moments) == moments.maxlen
-        return max(0.0, moments[0] + self._period - now) if full else 0.0
-
-    def reserve(self, now: float, longest: float) -> float | None:
-        """Take the next free moment and return the seconds until then; None, nothing taken, beyond ``longest``."""
+    def take(self, now: float) -> float:
+        """Go now: 0.0; or the seconds until it is worth asking again. ``now`` is monotonic time."""
         with self._lock:
-            wait = self.wait(now)
-            if wait > longest:
-                return None
-            self._moments.append(now + wait)
-            return wait
+            if len(self._moments) == self._moments.maxlen and (wait := self._moments[0] + self._period - now) > 0:
+                return wait
+            self._moments.append(now)
+            return 0.0

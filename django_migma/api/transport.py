@@ -24,10 +24,14 @@ from .outcomes import Failure, Reply
 from .pace import Pace
 from .patience import Allowance, Patience
 from .pool import Pool, pool_for
-from .rates import Rate, Window
+from .rates import Rate
 
 USER_AGENT = f"django-migma/{__version__} requests/{requests.__version__}"
 _CHUNK = 64 * 1024
+_ROOM = 1.0
+"""Seconds that are left for an attempt, at least, when a wait before it is over."""
+_SHORTEST_PAUSE = 1.0
+"""Seconds: a ``Retry-After`` below it, such as 0 or a date that has passed, is no wait to rely on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +84,16 @@ class Transport:
         """
         request = self._prepare(method, path, query, body, idempotency_key)
         repeatable = method == "GET" or bool(idempotency_key)
-        patience = Patience(self._clock, self._limits.retry_deadline, allowance)
+        room = min(self._limits.timeout[1], _ROOM)
+        patience = Patience(self._clock, self._limits.retry_deadline, allowance, room)
         effort = Effort(doubtful=repeated)
         while True:
+            patience.begin_attempt()
             outcome = self._attempt(request, patience, first=not (effort.begun or repeated))
             if isinstance(outcome, Reply):
                 return outcome, effort.succeed()
-            failure = effort.fail(outcome, excusable=patience.has_allowance())
+            excused = outcome.made > 0 and outcome.error is RateLimited and patience.excuse()
+            failure = effort.fail(outcome, excused=excused)
             if not (repeatable and self._goes_on(effort, failure, patience)):
                 raise failures.raised(failure, effort, idempotency_key)
 
@@ -120,43 +127,46 @@ class Transport:
             return True
         if effort.attempts - effort.excused > self._limits.max_retries:
             return False
-        if failure.pause is not None:
+        pause = failure.pause or 0.0
+        if pause >= _SHORTEST_PAUSE:
             return True  # `_sits_out` waits, or says that there is no time
         wait = patience.wait_for_rate if failure.error is RateLimited else patience.wait
-        return wait(retries.backoff(effort.attempts))
+        return wait(max(pause, retries.backoff(effort.attempts)))
 
     def _attempt(self, request: requests.PreparedRequest, patience: Patience, *, first: bool) -> Reply | Failure:
-        """One attempt, when this key may go: after a pause that Migma asked for, at a moment that our own rate
-        allows, in one of the places in flight."""
+        """One attempt, when this key may go: after a pause that Migma asked for, in one of the places in flight, and
+        when our own rate allows it, which is asked last since its answer holds for that moment only."""
         pace = self.pace
-        window = None if self._limits.rate is None else pace.window(self._limits.rate)
-        if blocked := self._sits_out(pace, patience) or (window and self._waits_its_turn(window, patience)):
-            return blocked
         while True:
-            with pace.place(patience.left() / 2) as begun:
-                if not pace.pause(self._clock.monotonic()):
-                    outcome = self._exchange(request, patience, first=first)
-                    self._learn(pace, outcome, begun)
-                    return outcome
-            if blocked := self._sits_out(pace, patience):  # asked for while this thread waited
+            if blocked := self._sits_out(pace, patience):
                 return blocked
+            with pace.place(patience.for_a_place()) as begun:
+                patience.excuse()  # who waits for a place waits for a rate limit
+                if blocked := self._waits_its_turn(pace, patience):
+                    return blocked
+                if pace.pause(self._clock.monotonic()):
+                    continue  # asked for while this thread waited
+                outcome = self._exchange(request, patience, first=first)
+                self._learn(pace, outcome, begun)
+                return outcome
 
     def _sits_out(self, pace: Pace, patience: Patience) -> Failure | None:
         """Wait until Migma's pause is over; a failure where it is longer than may be waited."""
         while pause := pace.pause(self._clock.monotonic()):
             if not patience.wait_for_rate(pause):
                 what = f"Migma asked this API key to wait {math.ceil(pause)} s more"
-                return failures.not_waited(what, pause, ended=patience.ended)
+                return failures.not_waited(what, pause, ended=patience.ended, status_code=429)
         return None
 
-    def _waits_its_turn(self, window: Window, patience: Patience) -> Failure | None:
-        """Wait for the next moment within our own rate; a failure where it is too far away."""
-        now = self._clock.monotonic()
-        wait = window.reserve(now, patience.left_for_rates())
-        if wait is None or not patience.wait_for_rate(wait):
-            wait = window.wait(now)
-            what = f"RATE_LIMIT leaves no request free for {math.ceil(wait)} s more"
-            return failures.not_waited(what, wait, ended=patience.ended)
+    def _waits_its_turn(self, pace: Pace, patience: Patience) -> Failure | None:
+        """Wait until our own rate lets this request go; a failure where that is too far away."""
+        if self._limits.rate is None:
+            return None
+        window = pace.window(self._limits.rate)
+        while wait := window.take(self._clock.monotonic()):
+            if not patience.wait_for_rate(wait):
+                what = f"RATE_LIMIT leaves no request free for {math.ceil(wait)} s more"
+                return failures.not_waited(what, wait, ended=patience.ended)
         return None
 
     def _learn(self, pace: Pace, outcome: Reply | Failure, begun: int) -> None:

@@ -9,6 +9,7 @@ import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from django_migma.api import (
+    APIError,
     AuthenticationError,
     Conflict,
     Forbidden,
@@ -76,6 +77,18 @@ def test_what_a_failure_says_about_acceptance(wire, story, kind, accepted):
     assert caught.value.may_have_been_accepted is accepted
     assert str(caught.value).endswith("Idempotency key: order-1") is (accepted or kind is Conflict)
     assert caught.value.attempts == len(story)
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("body", ["<html>nginx</html>", '{"message": "no route"}', '{"success": true}', ""])
+def test_a_refusal_that_is_not_migmas_proves_nothing_about_an_earlier_attempt(wire, status, body):
+    """A load balancer answers 404 while a site is rolled out."""
+    wire.post(SENDING, body=LOST)
+    wire.post(SENDING, status=status, body=body)
+    with pytest.raises(APIError) as caught:
+        client().send(send_request(), idempotency_key="order-1")
+    assert (caught.value.status_code, caught.value.may_have_been_accepted) == (status, True)
+    assert str(caught.value).endswith("Idempotency key: order-1")
 
 
 def test_every_story_has_its_place():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -21,7 +22,7 @@ from django_migma.api import (
 )
 from tests.api import servers
 from tests.api.clocks import until
-from tests.api.examples import ACCEPTED, EMAIL_ID, SENDING, as_json, client, refusal, send_request
+from tests.api.examples import ACCEPTED, EMAIL_ID, KEY, SENDING, as_json, client, refusal, send_request
 from tests.api.servers import head, raw, whole
 
 ANSWER = as_json(ACCEPTED)
@@ -111,6 +112,32 @@ def test_a_lost_reply_is_asked_for_again_with_the_same_key(serve, clock, loss):
     assert {request.headers["Idempotency-Key"] for request in server.received} == {result.idempotency_key}
     assert len({request.body for request in server.received}) == 1
     assert len(server.received) == 3
+
+
+@pytest.mark.parametrize(
+    "line", [b"WRONG_VERSION_NUMBER %b ada@example.org\r\n", b"HTTP/1.1 CERTIFICATE_VERIFY_FAILED %b\r\n\r\n"]
+)
+def test_what_a_server_writes_is_not_taken_for_a_fault_of_ours(serve, line):
+    """Nor shown: it may be an echo of the key."""
+    server = serve(raw(line % KEY.encode()))
+    with pytest.raises(NoResponse, match=r"^The connection to Migma failed \(BadStatusLine\)\.") as caught:
+        client(server.url, max_retries=0).send(send_request())
+    assert caught.value.may_have_been_accepted is True
+    assert KEY not in str(caught.value)
+    assert "ada@" not in str(caught.value)
+
+
+def test_what_cannot_be_read_of_a_head_is_not_logged(serve, caplog):
+    """It may be an echo of the key, and urllib3 would log it."""
+    body = as_json(ACCEPTED)
+    head_lines = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n no: %b\r\n%b\r\n\r\n" % (
+        len(body),
+        KEY.encode(),
+        KEY.encode(),
+    )
+    with contextlib.suppress(NoResponse, InvalidResponse):
+        client(serve(raw(head_lines + body)).url, max_retries=0).send(send_request())
+    assert KEY not in caplog.text
 
 
 @pytest.mark.parametrize("loss", UNANSWERED)

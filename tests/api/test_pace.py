@@ -75,12 +75,13 @@ def test_after_a_429_half_as_many_are_in_flight(pace):
 
 
 def test_a_volley_of_429s_halves_once(pace):
-    """Four requests of one round are all refused: two may go next, and not none."""
+    """Four requests of one round are refused and leave, one after the other: two may go next, and not one."""
     log = []
-    with contextlib.ExitStack() as places:
-        begun = [places.enter_context(pace.place(0)) for _ in range(4)]
-        for round_ in begun:
-            pace.slow_down(round_)
+    places = [contextlib.ExitStack() for _ in range(4)]
+    begun = [place.enter_context(pace.place(0)) for place in places]
+    for place, round_ in zip(places, begun, strict=True):
+        pace.slow_down(round_)
+        place.close()
     with pace.place(0):
         enter_at_once(pace, log, "beside")
         assert log == ["beside"]

@@ -38,12 +38,51 @@ def test_the_deadline_moves_by_what_the_allowance_pays():
     clock = FakeClock()
     patience = Patience(clock, 20, Allowance(60))
     assert patience.wait_for_rate(60)
-    assert (patience.left(), patience.has_allowance()) == (20, False)
+    assert patience.left() == 20
     assert patience.wait_for_rate(15), "then the deadline pays"
-    assert (patience.left(), patience.left_for_rates()) == (5, 5)
+    assert patience.left() == 5
     assert not patience.wait_for_rate(5)
     assert not patience.wait(5)
     assert clock.slept == [60, 15]
+
+
+def test_waits_leave_room_for_the_attempt_after_them():
+    """An attempt without time for an answer would make doubt of a clear failure."""
+    patience = Patience(FakeClock(), 20, Allowance(60), room=1)
+    assert not patience.wait(19)
+    assert patience.wait(18)
+    assert not patience.wait_for_rate(61), "nor does the allowance pay for a part"
+    assert patience.wait_for_rate(60)
+    assert patience.left() == 2
+
+
+def test_the_room_is_at_most_half_of_the_time():
+    assert Patience(FakeClock(), 0.5, None, room=1).wait(0.2)
+
+
+def test_an_attempt_that_is_excused_costs_the_allowance_and_not_the_deadline():
+    """Its waits are paid for already."""
+    clock = FakeClock()
+    patience = Patience(clock, 20, Allowance(60))
+    patience.begin_attempt()
+    assert patience.wait_for_rate(10)
+    clock.now += 5
+    assert patience.excuse()
+    assert patience.excuse(), "twice costs no more"
+    assert patience.left() == 20
+    patience.begin_attempt()
+    clock.now += 46
+    assert not patience.excuse()
+    assert patience.left() == -26
+
+
+def test_a_place_in_flight_is_waited_for_half_of_what_may_be_waited():
+    clock = FakeClock()
+    assert Patience(clock, 20, None, room=2).for_a_place() == 9
+    assert Patience(clock, 20, Allowance(600), room=2).for_a_place() == 10
+    late = Patience(clock, 20, None)
+    clock.now += 30
+    assert late.for_a_place() == 0
 
 
 def test_without_an_allowance_the_deadline_pays():
@@ -68,11 +107,13 @@ def test_a_429_without_a_time_is_waited_out_as_well(wire, clock):
     assert len(clock.slept) == 9
 
 
-def test_a_pause_of_nothing_counts_as_an_attempt(wire, clock):
-    """Else a server that says so would be asked for ever."""
-    limited(wire, *[0] * 5)
-    with pytest.raises(RateLimited, match=r"\(after 5 attempts\)"):
-        client(clock=clock).send(send_request(), allowance=Allowance(600))
+@pytest.mark.parametrize("pause", [0, 0.001])
+def test_a_pause_of_nothing_is_a_wait_of_our_own(wire, clock, pause):
+    """Else a server that says so would be asked without end, or given up in a moment."""
+    limited(wire, *[pause] * 9)
+    wire.post(SENDING, json=ACCEPTED)
+    assert client(clock=clock).send(send_request(), allowance=Allowance(600)).attempts == 10
+    assert clock.now - 1000 > 1
 
 
 def test_other_failures_count_all_the_same(wire, clock):

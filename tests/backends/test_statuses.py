@@ -23,6 +23,7 @@ from django_migma.exceptions import (
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
+from tests.api.clocks import FakeClock
 from tests.conftest import SENDING
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
@@ -253,6 +254,21 @@ class TestStopping:
 
         with pytest.raises(SendFailed, match="3 failures"):
             connection().send_messages(slowly())
+
+    def test_a_wait_for_a_rate_limit_is_no_outage(self, wire, connection):
+        """The first call waits ten minutes, and then finds no connection: that has not lasted for a deadline."""
+        clock = FakeClock()
+        wire.answers(
+            (429, {"success": False, "error": "slow down"}, {"Retry-After": "500"}),
+            requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused"))),
+        )
+        backend = connection(max_concurrency=1, max_retries=0)
+        backend.clock = clock
+        messages = [mail() for _ in range(3)]
+        with pytest.raises(SendFailed, match="3 failures"):
+            backend.send_messages(messages)
+        assert clock.slept[0] == 500
+        assert len(wire.bodies) == 4
 
     def test_an_iterator_is_not_consumed_further(self, wire, connection):
         wire.answers((401, {"success": False, "error": "no"}))

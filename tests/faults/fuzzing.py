@@ -19,7 +19,7 @@ from tests.api.servers import raw
 from tests.faults import oracle
 from tests.faults.answers import GOOD, GOOD_BODY, QUICK, Stub, chunks, is_certain, keeping, stub, zipped
 
-LONGEST = 3.0
+LONGEST = 20.0
 """Seconds that one answer may take. The longest that is meant to take time stalls for `QUICK`."""
 STATUSES = ("200 OK", "201 Created", "202 Accepted", "204 No Content", "206 Part", "299 x", "302 Found", "304 x")
 REFUSALS = ("400 Bad", "401 No", "403 No", "404 No", "409 No", "422 No", "429 Slow", "500 Oops", "502 x", "503 Busy")

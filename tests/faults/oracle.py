@@ -115,9 +115,9 @@ def _bodies(answer: bytes) -> Iterator[bytes]:
 
 
 def _dechunked(rest: bytes) -> bytes:
-    """The chunks as far as they can be read."""
-    body = b""
-    while line := re.match(rb"[ \t]*[+]?(?:0[xX])?([0-9a-fA-F_]{1,8})[^\n]*\n", rest):
+    """The chunks as far as they can be read, up to the empty one."""
+    body, size = b"", 1
+    while size and (line := re.match(rb"[ \t]*[+]?(?:0[xX])?([0-9a-fA-F_]{1,8})[^\n]*\n", rest)):
         size = int(line[1].replace(b"_", b"") or b"0", 16)
         body += rest[line.end() : line.end() + size]
         rest = rest[line.end() + size + 2 :]
@@ -125,9 +125,10 @@ def _dechunked(rest: bytes) -> bytes:
 
 
 def _inflated(raw: bytes) -> bytes:
-    """All gzip members as far as they can be read."""
+    """All gzip members as far as they can be read. Some readers pass over flags that are reserved, zlib does not."""
     body = b""
     while raw:
+        raw = raw[:3] + bytes(flags & 0x1F for flags in raw[3:4]) + raw[4:]
         member = zlib.decompressobj(31)
         try:
             body += member.decompress(raw, 1_000_000)

@@ -35,19 +35,22 @@ class Story:
         ]
 
 
-def stories(**options):
-    return st.builds(
-        Story,
-        sizes=st.lists(st.integers(1, 3), min_size=1, max_size=6),
-        script=st.lists(st.sampled_from(WORDS), max_size=25),
-        sends=st.integers(1, 2),
-        options=st.fixed_dictionaries({
-            "max_retries": st.integers(0, 4),
-            "retry_deadline": st.integers(1, 40),
-            "rate_limit_wait": st.sampled_from([0, 5, 300]),
-            **options,
-        }),
-    )  # fmt: skip
+def stories(**choices):
+    fields = {
+        "sizes": st.lists(st.integers(1, 3), min_size=1, max_size=6),
+        "script": st.lists(st.sampled_from(WORDS), max_size=25),
+        "sends": st.integers(1, 2),
+        "options": OPTIONS,
+    }
+    return st.builds(Story, **(fields | choices))
+
+
+OPTIONS = st.fixed_dictionaries({
+    "max_retries": st.integers(0, 4),
+    "retry_deadline": st.integers(1, 40),
+    "rate_limit_wait": st.sampled_from([0, 5, 300]),
+    "max_concurrency": st.integers(1, 5),
+})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +67,12 @@ quickly = settings(
 )
 
 
-def play(sandbox, story, clock=None):
-    """Send the batch through its faults, as often as the story says, and return it."""
+def prepare(sandbox, story):
+    """A sandbox that will misbehave as the story says, and a client that knows nothing of earlier ones."""
     close_pools()
     sandbox.store.reset()
     sandbox.faults.clear()
     sandbox.faults.script(*story.script)
-    messages = story.messages()
-    for _ in range(story.sends):
-        again = [message for message in messages if not _is_complete(message)]
-        send(again, clock=clock, timeout=TIMEOUT, **story.options)
-    return messages
 
 
 def _is_complete(message):
@@ -82,25 +80,46 @@ def _is_complete(message):
     return bool(known) and all(status.accepted for status in known.values())
 
 
-@given(story=stories(max_concurrency=st.integers(1, 5)))
+@given(story=stories())
 @quickly
 def test_statuses_are_true_and_nothing_is_accepted_twice(sandbox, story):
     """Also when a batch that failed in part is sent again."""
-    messages = play(sandbox, story)
+    prepare(sandbox, story)
+    messages = story.messages()
+    for _ in range(story.sends):
+        again = [message for message in messages if not _is_complete(message)]
+        send(again, timeout=TIMEOUT, **story.options)
     assert untruths(messages, sandbox) == []
     assert {status.status for status in recipients(messages)} <= {"queued", "failed", "unknown", "not_attempted"}
     assert len(recipients(messages)) == sum(story.sizes)
 
 
-@given(story=stories(max_concurrency=st.just(1), rate_limit_wait=st.just(0)))
+@given(story=stories(sizes=st.just([1])))
 @quickly
-def test_attempts_and_time_stay_within_their_limits(sandbox, story):
+def test_attempts_and_time_of_each_send_stay_within_their_limits(sandbox, story):
     """One POST more where a connection ended before the first byte. The clock moves by what was waited for."""
-    clock = FakeClock()
-    messages = play(sandbox, story, clock)
-    limit = 1 + story.options["max_retries"]
-    assert all(status.attempts <= limit for status in recipients(messages))
-    calls = len(recipients(messages)) * story.sends
-    assert sandbox.store.stats()["sending_posts"] <= calls * (limit + 1)
-    assert clock.now - 1000 <= calls * story.options["retry_deadline"]
+    prepare(sandbox, story)
+    clock, [message] = FakeClock(), story.messages()
+    for _ in range(story.sends):
+        began, posts = clock.now, sandbox.store.stats()["sending_posts"]
+        send([message], clock=clock, timeout=TIMEOUT, **story.options)
+        [status] = recipients([message])
+        limit = 1 + story.options["max_retries"]
+        assert status.attempts <= limit
+        assert sandbox.store.stats()["sending_posts"] - posts <= limit + 1
+        assert clock.now - began <= story.options["retry_deadline"]
+        if status.accepted:
+            break
+    assert untruths([message], sandbox) == []
+
+
+@given(story=stories(sizes=st.just([1, 1])), wait=st.sampled_from([5, 300]))
+@quickly
+def test_the_time_of_a_call_stays_within_its_allowance(sandbox, story, wait):
+    """Two messages, one after the other: two deadlines, and once what the call may wait for rate limits."""
+    prepare(sandbox, story)
+    clock, messages = FakeClock(), story.messages()
+    options = story.options | {"rate_limit_wait": wait, "max_concurrency": 1}
+    send(messages, clock=clock, timeout=TIMEOUT, **options)
+    assert clock.now - 1000 <= 2 * options["retry_deadline"] + wait
     assert untruths(messages, sandbox) == []
