@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import math
 import time
+from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
+from ssl import SSLEOFError, SSLZeroReturnError
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.poolmanager import ProxyManager
 
 
@@ -94,12 +97,22 @@ class _BehindProxy:
         return self._asked or super().has_connected_to_proxy  # type: ignore[misc]
 
 
-class _Plain(_BehindProxy, HTTPConnection):
-    response_class = _Answer
+class _Shaken:
+    """Keeps the handshake and the answers of TLS apart from what is around them."""
 
+    sock: Any
 
-class _Encrypted(_BehindProxy, HTTPSConnection):
-    response_class = _Answer
+    def connect(self) -> None:
+        """Where the handshake fails, nothing was sent: urllib3 makes of it what it makes of a lost answer."""
+        try:
+            super().connect()  # type: ignore[misc]
+        except TimeoutError:
+            problem: type[HTTPError] = ConnectTimeoutError
+        except (ConnectionError, SSLEOFError, SSLZeroReturnError):
+            problem = NewConnectionError
+        else:
+            return
+        raise problem(self, "The TLS handshake failed")
 
     @property
     def is_connected(self) -> bool:
@@ -108,7 +121,15 @@ class _Encrypted(_BehindProxy, HTTPSConnection):
         The next request would read it as its own answer.
         """
         pending = getattr(self.sock, "pending", None)
-        return super().is_connected and not (pending and pending())
+        return super().is_connected and not (pending and pending())  # type: ignore[misc]
+
+
+class _Plain(_BehindProxy, HTTPConnection):
+    response_class = _Answer
+
+
+class _Encrypted(_Shaken, _BehindProxy, HTTPSConnection):
+    response_class = _Answer
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -131,6 +152,24 @@ class Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         manager = super().proxy_manager_for(*args, **options)
-        if isinstance(manager, ProxyManager):  # SOCKS has connections of its own
-            manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = _POOLS if isinstance(manager, ProxyManager) else _socks_pools()
         return manager
+
+
+@lru_cache(maxsize=1)
+def _socks_pools() -> dict[str, type[HTTPConnectionPool]]:
+    from urllib3.contrib import socks  # noqa: PLC0415 - optional: it needs PySocks
+
+    class Plain(socks.SOCKSConnection):
+        response_class = _Answer
+
+    class Encrypted(_Shaken, socks.SOCKSHTTPSConnection):
+        response_class = _Answer
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class EncryptedPool(HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    return {"http": PlainPool, "https": EncryptedPool}

@@ -24,6 +24,7 @@ copied. No error keeps a request, a response or a header, since those hold the A
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -36,6 +37,8 @@ class MigmaError(Exception):
     """
 
     hint = ""
+    unreached_since = -math.inf
+    """Since when the request had not reached Migma, in monotonic seconds of its process; for the backend."""
 
     def __init__(
         self,

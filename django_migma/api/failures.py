@@ -49,16 +49,20 @@ def of_network(error: Exception, *, answered: bool) -> Failure:
     )
 
 
+def is_unreached(failure: Failure) -> bool:
+    """Whether no connection could be made."""
+    return issubclass(failure.error, NoResponse) and failure.accepted is None
+
+
 def not_waited(what: str, seconds: float, *, ended: bool, status_code: int = 0) -> Failure:
-    """The failure of a request that was not made, since a rate limit asks for a longer wait than there is time."""
-    if ended:
-        return Failure(error=RateLimited, what=f"{what}, and the call was interrupted", made=0)
-    return Failure(
-        error=RateLimited,
-        what=f"{what}: beyond RETRY_DEADLINE and, in a call with several messages, RATE_LIMIT_WAIT",
-        attributes={"status_code": status_code, "retry_after": seconds},
-        made=0,
-    )
+    """The failure of a request that was not made, since a rate limit asks for a longer wait than there is time.
+
+    ``status_code`` is what Migma has answered to an earlier request, if it is Migma's limit.
+    """
+    why = "beyond RETRY_DEADLINE and, in a call with several messages, RATE_LIMIT_WAIT"
+    attributes = {"status_code": status_code, "retry_after": seconds}
+    text = f"{what}; the call was interrupted" if ended else f"{what}: {why}"
+    return Failure(error=RateLimited, what=text, attributes=attributes, made=0)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -78,19 +82,21 @@ def _told_apart(cause: BaseException) -> str:
     return text if any(mark in text for mark in _BEFORE_CONNECTING) else ""
 
 
-def raised(failure: Failure, effort: Effort, idempotency_key: str) -> MigmaError:
+def raised(failure: Failure, effort: Effort, idempotency_key: str, *, unreached_since: float) -> MigmaError:
     """The error to raise when the last attempt has failed, with what to do next."""
     tries = f" (after {effort.attempts} attempts)" if effort.attempts > 1 else ""
     sentences = [f"{failure.what}{tries}.", _hint(failure)]
     if idempotency_key and (effort.doubtful or failure.error is Conflict):
         sentences.append(f"Idempotency key: {idempotency_key}")
-    return failure.error(
+    error = failure.error(
         " ".join(filter(None, sentences)),
         attempts=effort.attempts,
         idempotency_key=idempotency_key,
         may_have_been_accepted=effort.doubtful,
         **failure.attributes,
     )
+    error.unreached_since = unreached_since
+    return error
 
 
 def _hint(failure: Failure) -> str:

@@ -16,23 +16,22 @@ class Allowance:
 
     def __init__(self, seconds: float = 0) -> None:
         self.ended = threading.Event()
-        self.waited_until = -math.inf
-        """When the last wait is over, in monotonic seconds."""
         self._left = seconds
+        self._paid_until = -math.inf
         self._lock = threading.Lock()
 
     def left(self, now: float) -> float:
         """Seconds that a wait that begins now may take: what is left, on top of a wait that is granted already."""
-        return max(0.0, self.waited_until - now) + self._left
+        return max(0.0, self._paid_until - now) + self._left
 
     def grant(self, now: float, seconds: float) -> bool:
         """Take the time for a wait; False where it is more than there is left."""
         with self._lock:
-            more = max(0.0, now + seconds - max(now, self.waited_until))
+            more = max(0.0, now + seconds - max(now, self._paid_until))
             if more > self._left:
                 return False
             self._left -= more
-            self.waited_until = max(self.waited_until, now + seconds)
+            self._paid_until = max(self._paid_until, now + seconds)
             return True
 
     def end(self) -> None:
@@ -53,6 +52,8 @@ class Patience:
         self._allowance = allowance or Allowance()
         self._room = min(room, seconds / 2)
         self._mark = self._deadline - seconds, self._deadline
+        self.unreached_since = self._deadline - seconds
+        """Since when nothing has reached Migma, as far as this request knows: waits for rates aside."""
 
     @property
     def ended(self) -> bool:
@@ -68,6 +69,14 @@ class Patience:
         may_wait = max(0.0, self.left() - self._room, self._allowance.left(self._clock.monotonic()))
         return min(may_wait, self._seconds) / 2
 
+    def has_allowance(self) -> bool:
+        """Whether the call may still wait for rate limits beyond the deadline."""
+        return self._allowance.left(self._clock.monotonic()) > 0
+
+    def note_reached(self) -> None:
+        """An attempt has reached Migma, or there was none to make until now."""
+        self.unreached_since = self._clock.monotonic()
+
     def begin_attempt(self) -> None:
         """Remember the time, for `excuse`."""
         self._mark = self._clock.monotonic(), self._deadline
@@ -75,7 +84,7 @@ class Patience:
     def excuse(self) -> bool:
         """Let the allowance pay for the time since the attempt began, the deadline moves; False where it cannot."""
         (began, deadline), now = self._mark, self._clock.monotonic()
-        excused = self._allowance.left(now) > 0 and self._allowance.grant(began, now - began)
+        excused = not self.ended and self.has_allowance() and self._allowance.grant(began, now - began)
         if excused:
             self._deadline = deadline + now - began
         return excused
@@ -94,4 +103,6 @@ class Patience:
             self._deadline += seconds
         elif seconds >= self.left() - self._room:
             return False
-        return not self._clock.wait(self._allowance.ended, seconds)
+        ended = self._clock.wait(self._allowance.ended, seconds)
+        self.note_reached()
+        return not ended

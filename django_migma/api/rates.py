@@ -42,10 +42,19 @@ class Window:
         self._moments: deque[float] = deque(maxlen=rate.count)
         self._lock = threading.Lock()
 
-    def take(self, now: float) -> float:
-        """Go now: 0.0; or the seconds until it is worth asking again. ``now`` is monotonic time."""
+    def wait(self, now: float) -> float:
+        """Seconds until somebody may go. ``now`` is monotonic time."""
         with self._lock:
-            if len(self._moments) == self._moments.maxlen and (wait := self._moments[0] + self._period - now) > 0:
-                return wait
-            self._moments.append(now)
-            return 0.0
+            return self._wait(now)
+
+    def take(self, now: float) -> bool:
+        """Go now; False where somebody else was faster."""
+        with self._lock:
+            if self._wait(now):
+                return False
+            self._moments.append(max(now, self._moments[-1]) if self._moments else now)
+            return True
+
+    def _wait(self, now: float) -> float:
+        full = len(self._moments) == self._moments.maxlen
+        return max(0.0, self._moments[0] + self._period - now) if full else 0.0

@@ -24,12 +24,14 @@ from .outcomes import Failure, Reply
 from .pace import Pace
 from .patience import Allowance, Patience
 from .pool import Pool, pool_for
-from .rates import Rate
+from .rates import Rate, Window
 
 USER_AGENT = f"django-migma/{__version__} requests/{requests.__version__}"
 _CHUNK = 64 * 1024
 _ROOM = 1.0
 """Seconds that are left for an attempt, at least, when a wait before it is over."""
+_NOTICEABLE = 0.01
+_BEHIND = 0.03
 _SHORTEST_PAUSE = 1.0
 """Seconds: a ``Retry-After`` below it, such as 0 or a date that has passed, is no wait to rely on."""
 
@@ -94,8 +96,10 @@ class Transport:
                 return outcome, effort.succeed()
             excused = outcome.made > 0 and outcome.error is RateLimited and patience.excuse()
             failure = effort.fail(outcome, excused=excused)
+            if outcome.made and not failures.is_unreached(outcome):
+                patience.note_reached()
             if not (repeatable and self._goes_on(effort, failure, patience)):
-                raise failures.raised(failure, effort, idempotency_key)
+                raise failures.raised(failure, effort, idempotency_key, unreached_since=patience.unreached_since)
 
     def _prepare(
         self,
@@ -134,18 +138,22 @@ class Transport:
         return wait(max(pause, retries.backoff(effort.attempts)))
 
     def _attempt(self, request: requests.PreparedRequest, patience: Patience, *, first: bool) -> Reply | Failure:
-        """One attempt, when this key may go: after a pause that Migma asked for, in one of the places in flight, and
-        when our own rate allows it, which is asked last since its answer holds for that moment only."""
+        """One attempt, when this key may go: after a pause that Migma asked for, when our own rate allows it, in one
+        of the places in flight. Nobody waits inside of one for anything but the answer."""
         pace = self.pace
+        window = pace.window(self._limits.rate) if self._limits.rate else None
         while True:
-            if blocked := self._sits_out(pace, patience):
+            if blocked := self._sits_out(pace, patience) or (window and self._waits_its_turn(window, patience)):
                 return blocked
+            asked = self._clock.monotonic()
             with pace.place(patience.for_a_place()) as begun:
-                patience.excuse()  # who waits for a place waits for a rate limit
-                if blocked := self._waits_its_turn(pace, patience):
-                    return blocked
-                if pace.pause(self._clock.monotonic()):
-                    continue  # asked for while this thread waited
+                now = self._clock.monotonic()
+                if now - asked > _NOTICEABLE:  # who waits for a place waits for a rate limit
+                    if patience.ended:
+                        return failures.not_waited("The number of requests in flight is limited", 0, ended=True)
+                    patience.excuse()
+                if pace.pause(now) or (window and not window.take(now)):
+                    continue  # asked for, or gone, while this thread waited
                 outcome = self._exchange(request, patience, first=first)
                 self._learn(pace, outcome, begun)
                 return outcome
@@ -158,13 +166,14 @@ class Transport:
                 return failures.not_waited(what, pause, ended=patience.ended, status_code=429)
         return None
 
-    def _waits_its_turn(self, pace: Pace, patience: Patience) -> Failure | None:
-        """Wait until our own rate lets this request go; a failure where that is too far away."""
-        if self._limits.rate is None:
-            return None
-        window = pace.window(self._limits.rate)
-        while wait := window.take(self._clock.monotonic()):
-            if not patience.wait_for_rate(wait):
+    def _waits_its_turn(self, window: Window, patience: Patience) -> Failure | None:
+        """Wait until our own rate lets somebody go; a failure where that is too far away.
+
+        Who has an allowance comes a little later than those who have a deadline only.
+        """
+        while wait := window.wait(self._clock.monotonic()):
+            behind = _BEHIND if patience.has_allowance() else 0.0
+            if not patience.wait_for_rate(wait + behind):
                 what = f"RATE_LIMIT leaves no request free for {math.ceil(wait)} s more"
                 return failures.not_waited(what, wait, ended=patience.ended)
         return None

@@ -35,7 +35,7 @@ MOST_FAILURES = 1000
 class Task:
     """One call to make, and what it came to: a `SendResult` or an exception, None as long as that is open.
 
-    ``repeated`` says that an earlier send under this key may have been accepted; ``began`` is monotonic time.
+    ``repeated`` says that an earlier send under this key may have been accepted.
     """
 
     job: Job
@@ -43,7 +43,6 @@ class Task:
     request: SendRequest
     key: str
     repeated: bool = False
-    began: float = 0.0
     outcome: SendResult | BaseException | None = None
 
 
@@ -111,25 +110,25 @@ class Batch:
         self._unreachable_since = math.inf
         self._mistake: BaseException | None = None
 
-    def note(self, recipient: RecipientStatus, began: float, retry_deadline: float) -> None:
-        """Take in one call's result, and stop where every further call would meet the same.
-
-        ``began`` is when the call began, in monotonic seconds.
-        """
+    def note(self, recipient: RecipientStatus, retry_deadline: float) -> None:
+        """Take in one call's result, and stop where every further call would meet the same."""
         self._accepted = self._accepted or recipient.accepted
         error = recipient.error
         forbidden = isinstance(error, Forbidden) and not self._accepted
-        if isinstance(error, AuthenticationError) or forbidden or self._is_unreachable(error, began, retry_deadline):
+        if isinstance(error, AuthenticationError) or forbidden or self._is_unreachable(error, retry_deadline):
             self.stopped = True
 
-    def _is_unreachable(self, error: BaseException | None, began: float, retry_deadline: float) -> bool:
+    def _is_unreachable(self, error: BaseException | None, retry_deadline: float) -> bool:
         """Whether no connection could be made for a whole deadline, by any of the calls in flight."""
         now = self.clock.monotonic()
-        if not isinstance(error, NoResponse) or error.may_have_been_accepted or not error.attempts:
+        if isinstance(error, MigmaError) and not error.attempts:
+            return False  # nothing was asked, and nothing learnt
+        if not isinstance(error, NoResponse) or error.may_have_been_accepted:
             self._reached, self._unreachable_since = now, math.inf
             return False
-        self._unreachable_since = min(self._unreachable_since, max(began, self._reached))
-        return now - self._unreachable_since >= retry_deadline
+        self._unreachable_since = min(self._unreachable_since, max(error.unreached_since, self._reached))
+        # A request gives up a little before its deadline, where the last wait would leave no time for an attempt.
+        return now - self._unreachable_since >= retry_deadline - min(1.0, retry_deadline / 2)
 
     def settle(self, job: Job) -> None:
         """Close the books on a message and tell the receivers."""

@@ -156,7 +156,6 @@ class Dispatcher:
             task.outcome = error
 
     def _send(self, task: Task) -> SendResult:
-        task.began = self._batch.clock.monotonic()
         return self._client.send(
             task.request, idempotency_key=task.key, repeated=task.repeated, allowance=self._allowance
         )
@@ -164,8 +163,7 @@ class Dispatcher:
     def _collect(self, task: Task) -> None:
         task.job.open -= 1
         recipient = task.job.record(task)
-        # Waiting for a rate limit is no sign that Migma cannot be reached.
-        self._batch.note(recipient, max(task.began, self._allowance.waited_until), self._config.retry_deadline)
+        self._batch.note(recipient, self._config.retry_deadline)
         if self._batch.stopped:
             self._withdraw()
 

@@ -1,4 +1,4 @@
-"""A proxy that lets through what it is asked for: CONNECT, and bytes in both directions until one side ends."""
+"""Proxies that let through what they are asked for: CONNECT or SOCKS, then bytes in both directions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import threading
 class Tunnel:
     """Listens on a free port of this machine until it is stopped."""
 
+    scheme = "http"
+
     def __init__(self) -> None:
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.origin = f"{self.scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
@@ -51,6 +53,23 @@ class Tunnel:
         server = socket.create_connection((host, int(port)))
         self._open.append(server)
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self._start(_pump, client, server)
+        self._start(_pump, server, client)
+
+
+class Socks(Tunnel):
+    """The same by SOCKS 5, for addresses of IP version 4 and without a password."""
+
+    scheme = "socks5"
+
+    def _connect(self, client: socket.socket) -> None:
+        client.recv(64)
+        client.sendall(b"\x05\x00")
+        asked = client.recv(64)
+        host, port = socket.inet_ntoa(asked[4:8]), int.from_bytes(asked[8:10])
+        server = socket.create_connection((host, port))
+        self._open.append(server)
+        client.sendall(b"\x05\x00\x00\x01" + bytes(6))
         self._start(_pump, client, server)
         self._start(_pump, server, client)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -182,3 +183,20 @@ def test_a_ca_bundle_that_is_missing_is_told_by_name(serve, monkeypatch, tmp_pat
     )
     assert caught.value.may_have_been_accepted is False
     assert server.connections == 0
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_handshake_that_fails_means_that_nothing_was_sent(silent):
+    """A server that takes the connection and does not speak TLS: to urllib3, that is a lost answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def close_the_first():
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=(lambda: None) if silent else close_the_first)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
+        with pytest.raises(NoResponse, match="no connection was made") as caught:
+            client(url, timeout=(0.2, 5), max_retries=0).send(send_request())
+        thread.join()
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 1)

@@ -7,7 +7,7 @@ import pytest
 from django_migma.api import NoResponse
 from tests.api import servers
 from tests.api.examples import ACCEPTED, client, send_request
-from tests.api.proxies import Tunnel
+from tests.api.proxies import Socks, Tunnel
 from tests.api.servers import drip, raw, whole
 
 
@@ -17,7 +17,7 @@ def trusted(monkeypatch, tmp_path):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
 
 
-@pytest.fixture(params=["forwarded", "tunnelled"])
+@pytest.fixture(params=["forwarded", "tunnelled", "by SOCKS", "by SOCKS in TLS"])
 def behind_a_proxy(request, serve, monkeypatch, trusted):
     """Make a server that answers so, which is reached through a proxy alone; in the first case, it is the proxy."""
     stopped = []
@@ -27,9 +27,10 @@ def behind_a_proxy(request, serve, monkeypatch, trusted):
             server = serve(*answers)
             monkeypatch.setenv("HTTP_PROXY", server.origin)
             return server, "http://api.migma.test/v1"
-        server, tunnel = serve(*answers, tls=True), Tunnel()
-        stopped.append(tunnel)
-        monkeypatch.setenv("HTTPS_PROXY", tunnel.origin)
+        server = serve(*answers, tls="SOCKS" not in request.param or "TLS" in request.param)
+        proxy = Socks() if "SOCKS" in request.param else Tunnel()
+        stopped.append(proxy)
+        monkeypatch.setenv("ALL_PROXY", proxy.origin)
         return server, server.url
 
     yield start
@@ -87,7 +88,7 @@ def test_a_proxy_that_makes_no_sense_is_no_doubt(serve, clock, monkeypatch, prox
 
 
 def test_a_socks_proxy_that_is_not_there_means_that_nothing_was_sent(serve, monkeypatch):
-    """Its connections are PySocks' own."""
+    """Its connections are made by PySocks."""
     proxy = serve(servers.nothing)
     proxy.stop()
     monkeypatch.setenv("ALL_PROXY", proxy.origin.replace("http", "socks5"))

@@ -255,6 +255,18 @@ class TestStopping:
         with pytest.raises(SendFailed, match="3 failures"):
             connection().send_messages(slowly())
 
+    def test_answers_before_a_refused_connection_are_no_outage(self, wire, connection):
+        """Four 503s take most of the deadline; the API has answered all the same, and goes on to."""
+        refused = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))
+        busy = (503, {"success": False, "error": "busy"}, {"Retry-After": "4"})
+        wire.answers(*[busy] * 4, refused, (200, {"success": True}))
+        backend = connection(max_concurrency=1, max_retries=4, retry_deadline=20)
+        backend.clock = FakeClock()
+        messages = [mail() for _ in range(3)]
+        with pytest.raises(NoResponse, match=r"after 5 attempts"):
+            backend.send_messages(messages)
+        assert [message.migma_status.status for message in messages] == [{"failed"}, {"queued"}, {"queued"}]
+
     def test_a_wait_for_a_rate_limit_is_no_outage(self, wire, connection):
         """The first call waits ten minutes, and then finds no connection: that has not lasted for a deadline."""
         clock = FakeClock()
