@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.errors import InvalidHeaderDefect
-from email.policy import default as policy
 from functools import lru_cache
 from typing import Any
 
@@ -85,6 +84,8 @@ def _header(text: str) -> Any:
     """What Python's parser of address headers makes of the text; None where it can make nothing."""
     if text.encode(errors="ignore").decode() != text:
         return None  # a lone surrogate is half a character, and UTF-8 cannot carry it
+    from email.policy import default as policy  # noqa: PLC0415 - lazy: a plain address needs no parser
+
     try:
         return policy.header_factory("to", text)
     except Exception:  # noqa: BLE001 - it fails in many ways: IndexError, UnboundLocalError, RecursionError

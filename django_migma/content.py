@@ -11,10 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.template import Context, Engine, TemplateDoesNotExist, loader
 from django.utils.encoding import force_str
 
-from . import markup
 from .api.errors import StoredEmailNotFound, UnsupportedFeature
 from .api.types import is_object_id
 from .features import refuse
@@ -23,6 +21,7 @@ from .variables import plain
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
+    from django.template import Engine
 
     from .conf import Config
 
@@ -80,6 +79,8 @@ def _stored(template_id: Any, conversation_id: Any, subject: str) -> Content:
 
 
 def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
+    from . import markup  # noqa: PLC0415 - lazy, as in the functions below: stored emails need neither HTML nor templates
+
     html, text = bodies(message, config)
     body_html, body_text = markup.inner_body(html), text or markup.text_of_html(html)
     if not merges:
@@ -91,6 +92,8 @@ def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool
 
 
 def _raw(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
+    from . import markup  # noqa: PLC0415 - lazy
+
     html, _ = bodies(message, config)
     if not merges:
         html, subject = markup.without_placeholders(html), markup.text_without_placeholders(subject)
@@ -140,6 +143,10 @@ def plain_text_html(text: str) -> str:
     The template gets ``html`` (escaped, with links, paragraphs, line breaks) and ``text`` as it was. The site's own
     template of that name wins; a site without template engines, or without this app, gets ours.
     """
+    from django.template import Context, TemplateDoesNotExist, loader  # noqa: PLC0415 - lazy
+
+    from . import markup  # noqa: PLC0415 - lazy
+
     context = {"html": markup.html_of_text(text), "text": text}
     try:
         template = loader.get_template(PLAIN_TEXT_TEMPLATE)
@@ -150,4 +157,6 @@ def plain_text_html(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _own_engine() -> Engine:
+    from django.template import Engine  # noqa: PLC0415 - lazy
+
     return Engine(dirs=[str(Path(__file__).parent / "templates")])

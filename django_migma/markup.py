@@ -9,6 +9,14 @@ from django.utils.html import escape, linebreaks
 from django.utils.safestring import SafeString
 
 _URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+_TAG = r"(?:[^<>\"'`]|\"[^<>\"]*\"|'[^<>']*')*"
+_SIMPLE_DOCUMENT = re.compile(
+    rf"\s*(?:<(?:!doctype|html|head|/head|meta|link)\b{_TAG}>\s*)*"
+    rf"<body\b{_TAG}>((?:[^<]|<(?!!|/?(?:script|style|textarea|title|template|xmp|iframe|noembed|noframes|plaintext|body)))*)"
+    r"</body\s*>\s*(?:</html\s*>)?\s*",
+    re.IGNORECASE,
+)
+"""A document without anything in which ``<body>`` could stand and mean nothing: no parser is needed for it."""
 _HIDDEN = {"head", "style", "script", "title", "template"}
 _BLOCKS = {
     *("address", "article", "blockquote", "div", "dl", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header"),
@@ -44,6 +52,10 @@ def _without_punctuation(url: str) -> str:
 
 def inner_body(html: str) -> str:
     """What stands inside ``<body>`` if this is a whole document, else the HTML as it is."""
+    if "<body" not in html.lower():
+        return html
+    if simple := _SIMPLE_DOCUMENT.fullmatch(html):
+        return simple[1]
     finder = _BodyFinder()
     finder.feed(html)
     finder.close()

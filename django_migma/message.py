@@ -131,6 +131,8 @@ def attach(message: EmailMessage, status: MessageStatus) -> MessageStatus:
 def attribute(message: EmailMessage, name: str) -> Any:
     """An attribute of ours, or None where it says nothing: not there, None, Anymail's ``UNSET``, empty."""
     value = getattr(message, name, None)
+    if value is None:
+        return None
     if isinstance(value, Promise):
         value = str(value)
     unset = isinstance(value, type) and value.__name__ == "UNSET"

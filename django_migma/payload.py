@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -76,28 +76,27 @@ def build(message: EmailMessage, config: Config) -> list[Call]:
     if not to:
         return []
     _refuse_what_migma_cannot_carry(message, config)
-    common = _common(message, config)
+    merges = attribute(message, "merge_data") is not None or attribute(message, "merge_global_data") is not None
+    chosen = content.choose(message, _subject(message), config, merges=merges)
+    to_one = _to_one(message, config, chosen)
+    own = dict(chosen.variables or {})
     by_address = _merge_data(message)
     shared = _variables(attribute(message, "merge_global_data"), "merge_global_data")
-    own_names = set(common.variables or ())
     calls = []
     for address in to:
         merged = shared | by_address.get(_data_key(message, address, config), {})
-        if clash := own_names & merged.keys():
+        if clash := own.keys() & merged.keys():
             raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
-        variables = dict(common.variables or {}) | merged
-        request = replace(common, recipient_email=address.wire, variables=variables or None)
+        request = to_one(recipient_email=address.wire, variables=own | merged or None)
         calls.append(Call(address=address.addr_spec, request=request))
     return calls
 
 
-def _common(message: EmailMessage, config: Config) -> SendRequest:
-    """What the requests to all recipients share. The recipient in it is replaced."""
-    merges = attribute(message, "merge_data") is not None or attribute(message, "merge_global_data") is not None
-    chosen = content.choose(message, _subject(message), config, merges=merges)
+def _to_one(message: EmailMessage, config: Config, chosen: content.Content) -> partial[SendRequest]:
+    """What the requests to all recipients share."""
     sender = _sender(message, config)
-    return SendRequest(
-        recipient_email="replaced@example.com",
+    return partial(
+        SendRequest,
         from_email=sender.wire,
         from_name=sender.display_name or config.from_name or sender.addr_spec,
         subject=_redirected(chosen.subject, message) if config.redirect_to else chosen.subject,
@@ -106,7 +105,6 @@ def _common(message: EmailMessage, config: Config) -> SendRequest:
         conversation_id=chosen.conversation_id,
         template=chosen.template,
         project_id=chosen.project_id,
-        variables=chosen.variables,
         provider_type=config.provider_type,
         transactional=config.transactional,
         extra=_extra(message),
@@ -224,5 +222,5 @@ def idempotency_key(message: EmailMessage, call: Call, nonce: str) -> str:
     if own is not None and not isinstance(own, str):
         raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
     address = call.request.recipient_email or ""
-    parts = [own, address] if own else [nonce, address, json.dumps(call.request.to_json(), sort_keys=True)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    parts = [own.encode(), address.encode()] if own else [nonce.encode(), address.encode(), call.request.body]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()

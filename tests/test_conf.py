@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 import traceback
 
@@ -57,7 +56,7 @@ def loaded(name, options=None, **migma):
 def test_the_table_holds_every_setting():
     """Also the Config and the options of a mailer: a setting that is read somewhere can be set everywhere."""
     assert EXAMPLES.keys() | {"API_KEY"} == SETTINGS.keys()
-    assert {item.name for item in dataclasses.fields(Config)} == OPTION_NAMES == {name.lower() for name in SETTINGS}
+    assert set(Config._fields) == OPTION_NAMES == {name.lower() for name in SETTINGS}
 
 
 @EACH
@@ -312,7 +311,7 @@ def test_a_config_does_not_show_its_key():
     config = load({})
     assert isinstance(config.api_key, Secret)
     assert config.api_key == KEY
-    assert KEY not in repr(config) + str(config) + repr(vars(config)) + f"{config.api_key}"
+    assert KEY not in repr(config) + str(config) + repr(config._asdict()) + f"{config.api_key}"
     assert KEY.encode() not in pickle.dumps(config)
 
 
@@ -331,5 +330,5 @@ def test_no_error_shows_the_key(settings, key, wrapped):
 
 def test_a_config_does_not_change():
     """One call works with one set of values."""
-    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'timeout'"):
+    with pytest.raises(AttributeError, match="can't set attribute"):
         load({}).timeout = (1, 1)

@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 from django.utils.safestring import SafeString
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_migma.markup import (
+    _BodyFinder,
     html_of_text,
     inner_body,
     text_of_html,
@@ -197,3 +198,23 @@ def test_a_subject_gets_a_word_joiner():
 def test_a_layouts_text_can_start_no_tag(text, tagless):
     """And keeps everything else, in case that Migma escapes it."""
     assert without_tags(text) == tagless
+
+
+SIMPLE = st.lists(
+    st.sampled_from([
+        "<!doctype html>", "<html>", "<HTML lang='a>b'>", "<head>", "</head>", '<meta content="<body>">',
+        "<link a=b>", "<body>", '<body class="x">', "<body/>", "<body", "</body>", "</BODY >", "</html>", "<p>",
+        "a < b", "<br/>", "\n", "<!-- <body> -->", "<!--", "-->", "<script>", "</script>", "<style>", "</style>",
+        "<title>", "</title>", "'", '"',
+    ]),
+    max_size=9,
+).map("".join)  # fmt: skip
+
+
+@given(html=SIMPLE)
+@settings(max_examples=1500, derandomize=True, deadline=None)
+def test_a_document_that_needs_no_parser_is_read_as_the_parser_would(html):
+    finder = _BodyFinder()
+    finder.feed(html)
+    finder.close()
+    assert inner_body(html) == (html if finder.start is None else html[finder.start : finder.end])

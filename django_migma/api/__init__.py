@@ -1,27 +1,36 @@
-"""The Migma API in Python, without Django: `MigmaClient`, what it takes and returns, and the errors it raises."""
+"""The Migma API in Python, without Django: `MigmaClient`, what it takes and returns, and the errors it raises.
 
-from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Project
-from .client import MigmaClient
-from .errors import (
-    APIError,
-    AuthenticationError,
-    Conflict,
-    Forbidden,
-    InvalidAddress,
-    InvalidRequest,
-    InvalidResponse,
-    MigmaError,
-    NoResponse,
-    NotFound,
-    RateLimited,
-    SendFailed,
-    SerializationError,
-    ServerError,
-    StoredEmailNotFound,
-    Timeout,
-    UnsupportedFeature,
-)
-from .types import Page, SendRequest, SendResult, TestSendRequest, TestSendResult
+An address book: a module is imported when a name of it is asked for, since the email backend needs few of them to
+start.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project
+    from .client import MigmaClient
+    from .errors import (
+        APIError,
+        AuthenticationError,
+        Conflict,
+        Forbidden,
+        InvalidAddress,
+        InvalidRequest,
+        InvalidResponse,
+        MigmaError,
+        NoResponse,
+        NotFound,
+        RateLimited,
+        SendFailed,
+        SerializationError,
+        ServerError,
+        StoredEmailNotFound,
+        Timeout,
+        UnsupportedFeature,
+    )
+    from .testsends import TestSendRequest, TestSendResult
+    from .types import SendRequest, SendResult
 
 __all__ = [
     "APIError",
@@ -54,3 +63,15 @@ __all__ = [
     "Timeout",
     "UnsupportedFeature",
 ]
+
+_HOMES = ("errors", "types", "client", "testsends", "answers")
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from the module that it lives in."""
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f".{home}", __name__)
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from .types import Answer, answer, flag, mapping, number, objects
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,3 +117,13 @@ class Domain(Answer):
     def usable(self) -> bool:
         """Whether any of the three marks that Migma's documents use says that one may send from it."""
         return bool(self.is_verified or self.ownership_verified or self.status.lower() == "verified")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a list. ``total`` is None where Migma does not say; ``has_more`` asks for the next page."""
+
+    items: tuple[T, ...]
+    total: int | None = None
+    has_more: bool = False
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -7,23 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Project
+from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project
 from .clock import Clock
 from .endpoint import API_URL, Secret, key_problem, url_problem
 from .errors import InvalidResponse
 from .patience import Allowance
 from .rates import parse_rate
-from .types import (
-    Page,
-    SendRequest,
-    SendResult,
-    TestSendRequest,
-    TestSendResult,
-    flag,
-    mapping,
-    number,
-    objects,
-)
+from .testsends import TestSendRequest, TestSendResult
+from .types import SendRequest, SendResult, encoded, flag, mapping, number, objects
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -95,7 +86,7 @@ class MigmaClient:
         reply, attempts = self._transport.call(
             "POST",
             "/sending",
-            body=request.to_json(),
+            body=request.body,
             idempotency_key=key,
             repeated=repeated,
             allowance=allowance,
@@ -113,7 +104,7 @@ class MigmaClient:
 
     def send_test(self, request: TestSendRequest) -> TestSendResult:
         """Send a stored email as a test. Permission ``email:send``. Never repeated: no key is documented for it."""
-        reply, _ = self._transport.call("POST", "/emails/test/send", body=request.to_json())
+        reply, _ = self._transport.call("POST", "/emails/test/send", body=encoded(request.to_json()))
         return TestSendResult.read(reply.data)
 
     def batch_status(self, batch_id: str) -> BatchStatus:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from . import errors, retries
+from .texts import shown
 from .types import mapping, text
 
 LARGEST_BODY = 10 * 1024 * 1024
@@ -23,13 +24,9 @@ LARGEST_BODY = 10 * 1024 * 1024
 _MOST_CONTAINERS = 100_000
 """Lists and objects, which take a hundred times the memory of their text."""
 _DEEPEST = 64
-_LONGEST_DETAIL = 300
-_LONGEST_READ = 2_000
 _SHORTEST_SECRET = 8
 _LONE_SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
 """What UTF-8 cannot write, and what PostgreSQL does not store."""
-_WORD = re.compile(r"""(?:"[^"]{0,64}")?[^\s<>"(),;:]+""")
-"""A quoted local part belongs to the word after it. Bounded, so that reading a hostile text takes linear time."""
 _ERROR_CLASSES: dict[int, type[errors.APIError]] = {
     400: errors.InvalidRequest,
     401: errors.AuthenticationError,
@@ -184,21 +181,6 @@ def _refusal(
 def _detail(envelope: dict[str, Any]) -> str:
     error = envelope.get("error")
     return text(error) or text(mapping(error).get("message")) or text(envelope.get("message"))
-
-
-def shown(detail: str) -> str:
-    """Migma's text as it may stand in an error: one line without addresses or control characters, not too long."""
-    read = detail
-    if len(detail) > _LONGEST_READ:
-        read = detail[:_LONGEST_READ].rsplit(maxsplit=1)[0] + " …"  # half an address could not be told for one
-    line = _WORD.sub(_without_address, " ".join(read.split()))
-    start = "".join(character if character.isprintable() else "\ufffd" for character in line[:_LONGEST_DETAIL])
-    return start if len(line) <= _LONGEST_DETAIL else f"{start}…"
-
-
-def _without_address(word: re.Match[str]) -> str:
-    bare = word[0].strip("'@")
-    return word[0].replace(bare, "<address>") if bare and ("@" in word[0] or "%40" in bare) else word[0]
 
 
 def unreadable(status: int, why: str) -> Failure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Response, Session
@@ -26,22 +25,14 @@ class Pool:
     def __init__(self, origin: str) -> None:
         with Session() as session:
             found = session.merge_environment_settings(origin, {}, True, None, None)
-        self._proxies, self._cert = found["proxies"], found["cert"]
-        self._verify: Any = found["verify"]
+        self._proxies = found["proxies"]
         # pool_block=True would ignore our timeouts while waiting for a connection.
-        self._adapter = Adapter(pool_maxsize=POOL_SIZE, pool_block=False)
+        self._adapter = Adapter(verify=found["verify"] or True, pool_maxsize=POOL_SIZE, pool_block=False)
         self._paces: dict[str, Pace] = {}
 
     def send(self, request: PreparedRequest, timeout: tuple[float, float]) -> Response:
         """Send one request and return as soon as the headers are here; the body is not read."""
-        return self._adapter.send(
-            request,
-            stream=True,
-            timeout=timeout,
-            verify=self._verify,
-            cert=self._cert,
-            proxies=self._proxies,
-        )
+        return self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies)
 
     def pace(self, api_key: str) -> Pace:
         """The pace of one API key on this host."""

@@ -5,13 +5,13 @@ Importing this module imports ``requests`` (some 30 ms), so `MigmaClient` does i
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 from django_migma import __version__
 
@@ -19,7 +19,7 @@ from . import failures, outcomes, retries
 from .clock import Clock
 from .effort import Effort
 from .endpoint import Secret
-from .errors import RateLimited, SerializationError, Timeout
+from .errors import RateLimited, Timeout
 from .outcomes import Failure, Reply
 from .pace import Pace
 from .patience import Allowance, Patience
@@ -51,7 +51,12 @@ class Transport:
     """Makes requests with one API key against one API address."""
 
     def __init__(self, *, api_key: Secret, api_url: str, limits: Limits, clock: Clock) -> None:
-        self._authorization = api_key.header()
+        self._headers = {
+            "Authorization": api_key.header(),
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+        }
         self._api_key = api_key
         self._api_url = api_url.rstrip("/")
         self._limits = limits
@@ -73,7 +78,7 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, Any] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
         idempotency_key: str = "",
         repeated: bool = False,
         allowance: Allowance | None = None,
@@ -106,22 +111,23 @@ class Transport:
         method: str,
         path: str,
         query: Mapping[str, Any] | None,
-        body: Mapping[str, Any] | None,
+        body: bytes | None,
         idempotency_key: str,
     ) -> requests.PreparedRequest:
-        headers = {
-            "Authorization": self._authorization,
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": USER_AGENT,
-        }
+        """Without what `requests.Request.prepare` works out anew each time: cookies, hooks, an auth, an encoding."""
+        request = requests.PreparedRequest()
+        request.method = method
+        request.url = self._api_url + path
+        if query:
+            request.prepare_url(request.url, query)
+        request.headers = CaseInsensitiveDict(self._headers)
         if idempotency_key:
-            headers["Idempotency-Key"] = idempotency_key
-        data = None
+            request.headers["Idempotency-Key"] = idempotency_key
         if body is not None:
-            headers["Content-Type"] = "application/json"
-            data = encoded(body)
-        return requests.Request(method, self._api_url + path, headers=headers, params=query, data=data).prepare()
+            request.body = body
+            request.headers["Content-Type"] = "application/json"
+            request.headers["Content-Length"] = str(len(body))
+        return request
 
     def _goes_on(self, effort: Effort, failure: Failure, patience: Patience) -> bool:
         """Wait before the next attempt; False where there should be none."""
@@ -229,15 +235,3 @@ class Transport:
             if len(body) > outcomes.LARGEST_BODY:
                 return outcomes.unreadable(response.status_code, "more than 10 MiB")
         return outcomes.unpacked(response.status_code, response.headers, bytes(body))
-
-
-def encoded(body: Mapping[str, Any]) -> bytes:
-    """A body as JSON in UTF-8. Raises `SerializationError` for what JSON or UTF-8 cannot express."""
-    problem = ""
-    try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        problem = "a lone surrogate: it is no text that UTF-8 can carry"
-    except (TypeError, ValueError, RecursionError) as error:
-        problem = str(error)
-    raise SerializationError(f"The request cannot be written as JSON: {problem}. Pass plain JSON values.")

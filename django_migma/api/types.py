@@ -7,17 +7,20 @@ Field names are those of Migma's OpenAPI excerpt of POST /v1/sending and of its 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Generic, Self, TypeVar
+from functools import cache, cached_property
+from typing import Any, Self
+
+from .errors import SerializationError
 
 RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
 PROVIDER_TYPES = ("ses", "resend", "sendgrid", "mailgun", "migma")
 ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})
 """What Migma calls a mail that it has taken. A success without a word counts as ``queued``."""
 
-T = TypeVar("T")
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 
 
@@ -87,6 +90,11 @@ class SendRequest:
             if value is not None and not is_object_id(value):
                 raise ValueError(f"SendRequest: {name} must be 24 hex digits, not {value!r}.")
 
+    @cached_property
+    def body(self) -> bytes:
+        """The body as it goes out; made once, since the idempotency key depends on it. See `encoded`."""
+        return encoded(self.to_json())
+
     def to_json(self) -> dict[str, Any]:
         """The body, in Migma's names and without what is None."""
         body = {wire: getattr(self, name) for name, wire in _WIRE_NAMES.items()}
@@ -113,29 +121,16 @@ _WIRE_NAMES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class TestSendRequest:
-    """One POST /v1/emails/test/send: the stored email as it is, to one address, from Migma's own sender."""
-
-    __test__ = False  # no test class, whatever pytest makes of the name
-
-    to: str
-    email_id: str | None = None
-    conversation_id: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError unless exactly one well-formed id is given."""
-        if bool(self.email_id) == bool(self.conversation_id):
-            raise ValueError("TestSendRequest needs either email_id or conversation_id.")
-        if not is_object_id(self.email_id or self.conversation_id):
-            raise ValueError("TestSendRequest: Migma's ids have 24 hex digits.")
-        if not self.to:
-            raise ValueError("TestSendRequest needs to: the address that gets the test.")
-
-    def to_json(self) -> dict[str, Any]:
-        """The body, in Migma's names."""
-        chosen = {"emailId": self.email_id} if self.email_id else {"conversationId": self.conversation_id}
-        return {"to": self.to} | chosen
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """A body as JSON in UTF-8. Raises `SerializationError` for what JSON or UTF-8 cannot express."""
+    problem = ""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        problem = "a lone surrogate: it is no text that UTF-8 can carry"
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = str(error)
+    raise SerializationError(f"The request cannot be written as JSON: {problem}. Pass plain JSON values.")
 
 
 def _kind(name: str, value: object, *kinds: type) -> None:
@@ -190,12 +185,16 @@ class Answer:
     def read(cls, data: object, **more: Any) -> Self:
         """Read leniently from a JSON value, which should be an object."""
         raw = mapping(data)
-        known = {
-            item.name: item.metadata["read"](raw.get(item.metadata["wire"]))
-            for item in fields(cls)
-            if "wire" in item.metadata
-        }
+        wired: Any = _wired  # mypy takes no class for hashable here
+        known = {name: read(raw.get(wire)) for name, wire, read in wired(cls)}
         return cls(raw=raw, **known, **more)
+
+
+@cache
+def _wired(cls: Any) -> tuple[tuple[str, str, Any], ...]:
+    """Each field of an answer that comes from Migma, with its name there and the function that reads it."""
+    found = ((item.name, item.metadata) for item in fields(cls))
+    return tuple((name, about["wire"], about["read"]) for name, about in found if "wire" in about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,27 +218,3 @@ class SendResult(Answer):
     idempotency_key: str = ""
     attempts: int = 1
     replayed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestSendResult(Answer):
-    """The answer to a test send. ``sent_at`` is ISO 8601 text."""
-
-    __test__ = False
-
-    message_id: str = answer("messageId")
-    conversation_id: str = answer("conversationId")
-    email_id: str = answer("emailId")
-    sent_to: str = answer("sentTo")
-    sent_at: str = answer("sentAt")
-    subject: str = answer("subject")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page(Generic[T]):
-    """One page of a list. ``total`` is None where Migma does not say; ``has_more`` asks for the next page."""
-
-    items: tuple[T, ...]
-    total: int | None = None
-    has_more: bool = False
-    raw: dict[str, Any] = field(default_factory=dict, repr=False)

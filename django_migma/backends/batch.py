@@ -20,7 +20,7 @@ from django_migma.api.errors import (
     NoResponse,
     SendFailed,
 )
-from django_migma.api.outcomes import shown
+from django_migma.api.texts import shown
 from django_migma.api.types import ACCEPTED_STATUSES, SendRequest, SendResult
 from django_migma.message import MessageStatus, RecipientStatus, Stage, begin
 

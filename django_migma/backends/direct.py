@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from django_migma import signals
 from django_migma.announce import announce
-from django_migma.api import MigmaClient
 from django_migma.api.clock import Clock
 
 from .base import MigmaBackend
@@ -17,6 +16,7 @@ from .dispatcher import Dispatcher
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
+    from django_migma.api import MigmaClient
     from django_migma.conf import Config
 
 
@@ -52,6 +52,8 @@ class EmailBackend(MigmaBackend):
 
     def set_up(self) -> tuple[Config, MigmaClient]:
         """The settings in force and the client for one call. Raises `ConfigurationError`."""
+        from django_migma.api.client import MigmaClient  # noqa: PLC0415 - lazy: some 10 ms that start-up can do without
+
         config = self.config()
         client = MigmaClient(
             config.api_key,

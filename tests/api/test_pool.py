@@ -178,8 +178,8 @@ def test_a_ca_bundle_that_is_missing_is_told_by_name(serve, monkeypatch, tmp_pat
     with pytest.raises(NoResponse) as caught:
         client(server.url, max_retries=0).send(send_request())
     assert str(caught.value) == (
-        "The connection to Migma failed (no connection was made, Could not find a suitable TLS CA certificate "
-        f"bundle, invalid path: {missing}). {NoResponse.hint}"
+        "The connection to Migma failed (no connection was made, There is no TLS CA certificate bundle "
+        f"at {missing}). {NoResponse.hint}"
     )
     assert caught.value.may_have_been_accepted is False
     assert server.connections == 0
