@@ -1,14 +1,17 @@
-# One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one.
+# One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one;
+# and .venv-bench for the benchmark, so that neither sees the tools of the other.
 
 PYTHON ?= python3
 VENV := .venv
+BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 MADE := $(VENV)/.made-with$(subst /,-,-$(PYTHON))
+BENCH_MADE := $(BENCH_VENV)/.made-with$(subst /,-,-$(PYTHON))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test soak lint matrix build clean
+.PHONY: help demo demo-once test soak bench lint matrix build clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -27,6 +30,9 @@ test: $(VENV)/.test ## Run the tests, with branch coverage
 soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed 7" repeats one
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
+bench: $(BENCH_MADE) ## Measure speed beside others, a quarter of an hour; BENCH="--quick" for a rough idea
+	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
+
 lint: $(VENV)/.lint ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,13 +48,19 @@ build: $(VENV)/.build ## Build the distributions, check them, list the wheel
 	$(BIN)/python -m zipfile --list dist/*.whl
 
 clean: ## Remove what these verbs have made
-	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 		example_project/.ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE): pyproject.toml $(wildcard requirements/*.txt)
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(BENCH_MADE): pyproject.toml requirements/bench.txt
+	rm -rf $(BENCH_VENV)
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --requirement requirements/bench.txt
 	@touch $@
 
 $(VENV)/.%: requirements/%.txt $(MADE)
