@@ -64,14 +64,18 @@ __all__ = [
     "UnsupportedFeature",
 ]
 
-_HOMES = ("errors", "types", "client", "testsends", "answers")
+_HOMES = {
+    **dict.fromkeys(
+        ("BatchStatus", "Domain", "Email", "EmailSummary", "GenerationStatus", "Page", "Project"), "answers"
+    ),
+    "MigmaClient": "client",
+    **dict.fromkeys(("SendRequest", "SendResult"), "types"),
+    **dict.fromkeys(("TestSendRequest", "TestSendResult"), "testsends"),
+}
+"""In which module a public name lives, where it is no error."""
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, from the module that it lives in."""
-    if name in __all__:
-        for home in _HOMES:
-            module = import_module(f".{home}", __name__)
-            if hasattr(module, name):
-                return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

@@ -152,3 +152,11 @@ def run(code: str) -> str:
     """What a fresh Python prints."""
     command = [sys.executable, "-W", "error", "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_every_name_of_the_client_is_found_when_it_is_asked_for():
+    """Its modules are imported one by one, and a name that is not there is told as usual."""
+    for name in api.__all__:
+        assert getattr(api, name).__name__ == name
+    with pytest.raises(AttributeError, match=r"module 'django_migma\.api' has no attribute 'Client'"):
+        _ = api.Client
