@@ -1,0 +1,41 @@
+"""A key of the caller's own, across processes: the same mail once, and another body told by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_migma.exceptions import Conflict
+from tests.faults.sending import FastBackend, accepted, mail, misbehaving, recipients, send
+from tests.processes import run
+
+SEND = """
+    one = message()
+    one.idempotency_key = "order-7"
+    EmailBackend().send_messages([one])
+    [status] = one.migma_status.recipients.values()
+    print(status.status, status.replayed, status.idempotency_key)
+"""
+
+
+def test_a_task_that_is_run_again_in_another_process_is_the_same_mail():
+    """The first process loses the reply and gives up."""
+    with misbehaving() as sandbox:
+        sandbox.faults.script("half")
+        reached = {"API_URL": sandbox.api_url, "API_KEY": sandbox.keys.full, "FROM_EMAIL": "shop@b.example"}
+        lost = run(SEND.replace("EmailBackend()", "EmailBackend(fail_silently=True)"), **reached, MAX_RETRIES=0)
+        again = run(SEND, **reached)
+        [key] = accepted(sandbox)
+        assert lost.stdout == f"unknown False {key}\n", lost.stderr
+        assert again.stdout == f"queued True {key}\n", again.stderr
+        assert accepted(sandbox).total() == 1
+
+
+def test_another_body_under_the_same_key_is_refused_and_names_it():
+    with misbehaving() as sandbox:
+        send([mail("ada@example.org", idempotency_key="order-7")])
+        changed = mail("ada@example.org", idempotency_key="order-7", subject="Changed")
+        with pytest.raises(Conflict, match="The body is another than the first one with this key") as caught:
+            FastBackend().send_messages([changed])
+        [key] = accepted(sandbox)
+        assert str(caught.value).endswith(f"Idempotency key: {key}")
+        assert [status.status for status in recipients([changed])] == ["failed"]
