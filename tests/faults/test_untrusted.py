@@ -114,6 +114,12 @@ def test_a_body_is_taken_for_what_it_says(hostile, body, verdict):
     hostile.judge(whole(body), verdict)
 
 
+def test_the_judge_can_say_no(hostile):
+    """What the tests here rest on: an outcome that does not fit its verdict is told."""
+    with pytest.raises(AssertionError, match=r"SendResult.* is not Verdict"):
+        hostile.judge(whole(GOOD), NO)
+
+
 ODD = (None, True, 0, -1, 1.5, 10**4000, "", "text", [], ["x"], {}, {"x": [1]})
 
 
