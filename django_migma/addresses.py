@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from email.errors import InvalidHeaderDefect
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .api.errors import InvalidAddress
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.IPv]+\]")
-_PLAIN = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
+# Strings, which re compiles at first use and keeps: start-up can do without.
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.IPv]+\]"
+_PLAIN = rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Address:
+class Address(NamedTuple):
     """``addr_spec`` is as the caller wrote it, ``wire`` the same with its domain in ASCII (IDNA 2008).
 
     ``key`` is for comparing: domains are the same in any case, local parts need not be.
@@ -40,7 +39,7 @@ def parse(value: object, place: str) -> Address:
     Raises `InvalidAddress` for anything malformed, for several addresses, for line breaks and control characters.
     """
     text = str(value)
-    if plain := _PLAIN.fullmatch(text):
+    if plain := re.fullmatch(_PLAIN, text):
         return Address(display_name="", addr_spec=plain[0], wire=plain[0])
     address = _parsed(text)
     if isinstance(address, Address):
@@ -99,7 +98,7 @@ def _has_control(text: str) -> bool:
 def _ascii_domain(domain: str) -> str:
     """The domain as DNS knows it, or an empty string."""
     if domain.isascii():
-        return domain if _DOMAIN.fullmatch(domain) else ""
+        return domain if re.fullmatch(_DOMAIN, domain) else ""
     import idna  # noqa: PLC0415 - lazy: its tables take 10 ms, and few sites ever need them
 
     try:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import django
 from django.conf import settings
@@ -23,8 +21,7 @@ TAG = "migma"
 _OTHER_RULES = set(SETTINGS) - {"API_KEY", "API_URL", "PROVIDER_TYPE", "PROJECT_ID", "LAYOUT_EMAIL_ID"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mailer:
+class Mailer(NamedTuple):
     """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options."""
 
     alias: str | None
@@ -95,6 +92,8 @@ def known_settings(mailer: Mailer) -> Iterator[CheckMessage]:
 def _unknown(
     place: str, names: Iterable[object], known: Collection[str], in_case: Callable[[str], str]
 ) -> Iterator[CheckMessage]:
+    import difflib  # noqa: PLC0415 - lazy: for a mistake only
+
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(in_case(str(name)), known, n=1)

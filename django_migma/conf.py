@@ -13,7 +13,7 @@ from .addresses import parse
 from .api.endpoint import API_URL, Secret, key_problem, url_problem
 from .api.errors import InvalidAddress
 from .api.rates import parse_rate
-from .api.types import PROVIDER_TYPES, is_object_id
+from .api.words import PROVIDER_TYPES, is_object_id
 from .exceptions import configuration_error
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.encoding import force_str
 
 from .api.errors import StoredEmailNotFound, UnsupportedFeature
-from .api.types import is_object_id
+from .api.words import is_object_id
 from .features import refuse
 from .message import attribute
 from .variables import plain

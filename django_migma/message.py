@@ -11,7 +11,7 @@ from typing import Any
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils.functional import Promise
 
-from .api.types import ACCEPTED_STATUSES
+from .api.words import ACCEPTED_STATUSES
 
 
 @dataclass(frozen=True, kw_only=True)

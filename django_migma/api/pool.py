@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Response, Session
@@ -49,12 +50,19 @@ _lock = threading.Lock()
 
 def pool_for(url: str) -> Pool:
     """The pool of the host in this URL, made at first use."""
-    parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc}"
+    origin = _origin(url)
+    if found := _pools.get(origin):  # without the lock, which every thread would take several times per request
+        return found
     with _lock:
         if origin not in _pools:
             _pools[origin] = Pool(origin)
         return _pools[origin]
+
+
+@lru_cache(maxsize=64)
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def close_pools() -> None:

@@ -5,33 +5,31 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
-_RATE = re.compile(r"([1-9][0-9]{0,5})/([smhd])")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SLACK = 1.01
 _JITTER = 0.05
 """Seconds beside 1 %: requests overtake each other on their way, and what left 60 s apart may arrive in less."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """``count`` requests in ``period`` seconds."""
+class Rate(NamedTuple):
+    """``requests`` in ``period`` seconds."""
 
-    count: int
+    requests: int
     period: float
 
 
 def parse_rate(text: str) -> Rate:
     """A `Rate` from ``"100/m"``: a whole number for each second, minute, hour or day. Raises ValueError."""
-    found = _RATE.fullmatch(text) if isinstance(text, str) else None
+    found = re.fullmatch(r"([1-9][0-9]{0,5})/([smhd])", text) if isinstance(text, str) else None
     if found is None:
         raise ValueError(f'must be requests per s, m, h or d, such as "100/m", not {text!r}')
-    return Rate(count=int(found[1]), period=_SECONDS[found[2]])
+    return Rate(requests=int(found[1]), period=_SECONDS[found[2]])
 
 
 class Window:
-    """Lets requests go such that any window of one period holds at most ``count`` of them.
+    """Lets requests go such that any window of one period holds no more of them than the rate allows.
 
     A sliding window conforms to whatever Migma counts by: fixed windows, sliding ones, or a token bucket, which all
     allow at least this. Nobody reserves a moment ahead: a single mail would wait behind every request of a bulk.
@@ -39,7 +37,7 @@ class Window:
 
     def __init__(self, rate: Rate) -> None:
         self._period = rate.period * _SLACK + _JITTER
-        self._moments: deque[float] = deque(maxlen=rate.count)
+        self._moments: deque[float] = deque(maxlen=rate.requests)
         self._lock = threading.Lock()
 
     def wait(self, now: float) -> float:

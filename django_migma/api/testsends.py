@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .types import Answer, answer, is_object_id
+from .types import Answer, answer
+from .words import is_object_id
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,25 +8,13 @@ Field names are those of Migma's OpenAPI excerpt of POST /v1/sending and of its 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any, Self
 
 from .errors import SerializationError
-
-RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
-PROVIDER_TYPES = ("ses", "resend", "sendgrid", "mailgun", "migma")
-ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})
-"""What Migma calls a mail that it has taken. A success without a word counts as ``queued``."""
-
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
-
-
-def is_object_id(value: object) -> bool:
-    """Whether this is an id as Migma documents it for emails and conversations: 24 hex digits."""
-    return isinstance(value, str) and _OBJECT_ID.fullmatch(value) is not None
+from .words import PROVIDER_TYPES, RECIPIENT_TYPES, is_object_id
 
 
 @dataclass(frozen=True, kw_only=True)

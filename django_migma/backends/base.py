@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from typing import Any
 
@@ -43,6 +42,8 @@ class MigmaBackend(BaseEmailBackend):
 
 def _warn_of(unknown: list[str]) -> None:
     """Django before 6.1 swallows unknown keywords without a word."""
+    import difflib  # noqa: PLC0415 - lazy: for a mistake only
+
     for name in unknown:
         near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

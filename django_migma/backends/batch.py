@@ -21,7 +21,8 @@ from django_migma.api.errors import (
     SendFailed,
 )
 from django_migma.api.texts import shown
-from django_migma.api.types import ACCEPTED_STATUSES, SendRequest, SendResult
+from django_migma.api.types import SendRequest, SendResult
+from django_migma.api.words import ACCEPTED_STATUSES
 from django_migma.message import MessageStatus, RecipientStatus, Stage, begin
 
 if TYPE_CHECKING:

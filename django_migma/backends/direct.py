@@ -10,14 +10,15 @@ from django_migma.announce import announce
 from django_migma.api.clock import Clock
 
 from .base import MigmaBackend
-from .batch import Batch, Job, mark_not_attempted
-from .dispatcher import Dispatcher
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
     from django_migma.api import MigmaClient
     from django_migma.conf import Config
+
+    from .batch import Batch, Job
+    from .dispatcher import Dispatcher
 
 
 class EmailBackend(MigmaBackend):
@@ -36,6 +37,9 @@ class EmailBackend(MigmaBackend):
         """
         if not email_messages:
             return 0
+        from .batch import Batch, mark_not_attempted  # noqa: PLC0415 - lazy: these two are most of a start-up
+        from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy
+
         alone = isinstance(email_messages, Sized) and len(email_messages) == 1
         # A copy of a list, since receivers may change it.
         messages = iter(tuple(email_messages) if isinstance(email_messages, Sized) else email_messages)

@@ -20,7 +20,7 @@ def accepting(wire, times):
     [("50/s", 50, 1), ("100/m", 100, 60), ("1000/h", 1000, 3600), ("5/d", 5, 86400), ("999999/s", 999_999, 1)],
 )
 def test_a_rate_is_a_number_of_requests_in_a_time(text, count, period):
-    assert parse_rate(text) == Rate(count=count, period=period)
+    assert parse_rate(text) == Rate(requests=count, period=period)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_client_refuses_a_wrong_rate():
 
 def test_no_window_of_a_period_holds_more_than_the_rate():
     """Whatever the moments at which requests ask. A period is a little longer: requests overtake each other."""
-    window = Window(Rate(count=3, period=10))
+    window = Window(Rate(requests=3, period=10))
     now, sent = 0.0, []
     for step in (0, 0, 4, 0, 0, 0, 25, 1, 0, 0, 0, 0):
         now += step
@@ -51,7 +51,7 @@ def test_no_window_of_a_period_holds_more_than_the_rate():
 
 def test_who_may_not_go_has_taken_nothing():
     """Nobody reserves a moment: a single mail goes as soon as one is free."""
-    window = Window(Rate(count=1, period=10))
+    window = Window(Rate(requests=1, period=10))
     assert window.take(0)
     assert not window.take(5)
     assert window.wait(6) == pytest.approx(4.15)

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from django_migma.api import SendRequest, TestSendRequest
-from django_migma.api.types import flag, is_object_id, mapping, number, objects, text
+from django_migma.api.types import flag, mapping, number, objects, text
+from django_migma.api.words import is_object_id
 from tests.api.examples import EMAIL_ID, send_request
 
 
