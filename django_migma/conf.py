@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -116,7 +117,9 @@ SETTINGS: dict[str, Setting] = {
     "IGNORE_UNSUPPORTED_FEATURES": Setting([], _features),
     "FAIL_SILENTLY": Setting(False, _boolean),
 }
-OPTION_NAMES = frozenset(name.lower() for name in SETTINGS)
+_OPTIONS = {name: name.lower() for name in SETTINGS}
+OPTION_NAMES = frozenset(_OPTIONS.values())
+_WITHOUT_KEY = [name for name in SETTINGS if name != "API_KEY"]
 
 
 class Config(NamedTuple):
@@ -153,19 +156,19 @@ def is_set(value: Any) -> bool:
 
 def value_of(name: str, options: Mapping[str, Any]) -> Any:
     """The value of a setting: the mailer's option, else the key of ``MIGMA``, else the default."""
-    found = options.get(name.lower())
-    if not is_set(found):
-        found = _from_settings(name)
-    if isinstance(found, Promise):
-        found = str(found)  # a translated FROM_NAME, for instance
-    return found if is_set(found) else SETTINGS[name].default
+    return next(_values([name], options))[1]
 
 
-def _from_settings(name: str) -> Any:
+def _values(names: Collection[str], options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The names with their values. Each send asks for all of them, so the settings are looked up once."""
     # No variable here ever holds the dict: a debug page shows the variables of each frame, and it holds the key.
-    if isinstance(getattr(settings, "MIGMA", None), Mapping):
-        return settings.MIGMA.get(name)
-    return None
+    known = isinstance(getattr(settings, "MIGMA", None), Mapping)
+    for name, value in zip(names, map(settings.MIGMA.get, names) if known else repeat(None), strict=False):
+        option = options.get(_OPTIONS[name])
+        found = option if is_set(option) else value
+        if isinstance(found, Promise):
+            found = str(found)  # a translated FROM_NAME, for instance
+        yield name, found if is_set(found) else SETTINGS[name].default
 
 
 def place_of(name: str, options: Mapping[str, Any]) -> str:
@@ -175,18 +178,24 @@ def place_of(name: str, options: Mapping[str, Any]) -> str:
 
 def problem_of(name: str, options: Mapping[str, Any]) -> str:
     """What is wrong with a setting that is given, or an empty string. A callable key is not called."""
-    value = value_of(name, options)
+    return _problem(name, value_of(name, options), allow_http=value_of("ALLOW_HTTP", options) is True)
+
+
+def _problem(name: str, value: Any, *, allow_http: bool) -> str:
+    if value is SETTINGS[name].default or not is_set(value):
+        return ""
     if name == "API_URL" and isinstance(value, str):
-        return url_problem(value, allow_http=value_of("ALLOW_HTTP", options) is True)
-    return SETTINGS[name].problem(value) if is_set(value) and value is not SETTINGS[name].default else ""
+        return url_problem(value, allow_http=allow_http)
+    return SETTINGS[name].problem(value)
 
 
 def load(options: Mapping[str, Any], alias: str | None = None) -> Config:
     """The `Config` for one call. Calls ``API_KEY`` if it is callable. Raises `ConfigurationError`."""
-    for name in SETTINGS:
-        if problem := problem_of(name, options):
+    found = dict(_values(_WITHOUT_KEY, options))
+    for name, value in found.items():
+        if problem := _problem(name, value, allow_http=found["ALLOW_HTTP"] is True):
             raise configuration_error(f"{place_of(name, options)} {problem}.", alias)
-    values = {name.lower(): value_of(name, options) for name in SETTINGS if name != "API_KEY"}
+    values = {_OPTIONS[name]: value for name, value in found.items()}
     timeout, ignored = values["timeout"], values["ignore_unsupported_features"]
     values["timeout"] = tuple(timeout) if isinstance(timeout, list | tuple) else (timeout, timeout)
     values["ignore_unsupported_features"] = ignored if isinstance(ignored, bool) else frozenset(ignored)

@@ -11,7 +11,6 @@ from pathlib import Path
 from ssl import CERT_REQUIRED, SSLContext, SSLEOFError, SSLZeroReturnError
 from typing import Any
 
-from requests import Response
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -147,6 +146,21 @@ class _EncryptedPool(HTTPSConnectionPool):
 _POOLS = {"http": _PlainPool, "https": _EncryptedPool}
 
 
+class _Received:
+    """What is read of a `requests.Response`, which would take longer to make than to read."""
+
+    def __init__(self, request: Any, raw: Any) -> None:
+        self.request = request  # for tools that watch or fake requests
+        self.raw = raw
+        self.status_code: int = raw.status
+        self.headers = raw.headers
+
+    def close(self) -> None:
+        """Give the connection back if the answer was read to its end, close it otherwise."""
+        self.raw.close()
+        self.raw.release_conn()
+
+
 class Adapter(HTTPAdapter):
     """requests' adapter for one host, over these connections, directly or through a proxy.
 
@@ -179,12 +193,9 @@ class Adapter(HTTPAdapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Nothing to do: the context verifies."""
 
-    def build_response(self, req: Any, resp: Any) -> Response:
-        """Status, headers and stream, which are what is read: no cookies, no encoding, no history."""
-        response = Response()
-        response.status_code, response.headers = resp.status, resp.headers
-        response.raw, response.request = resp, req
-        return response
+    def build_response(self, req: Any, resp: Any) -> Any:
+        """No cookies, no encoding, no history."""
+        return _Received(req, resp)
 
 
 def _ssl_context(verify: bool | str) -> SSLContext:

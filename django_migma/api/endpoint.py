@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -59,11 +60,11 @@ def key_problem(key: object) -> str:
         return f"must be a string or a callable that returns one, not {type(key).__name__}"
     if not key:
         return "is empty"
-    if any(character.isspace() for character in key):
+    if key.split() != [key]:
         return "contains white space (a line break at its end is the usual cause: strip it)"
     if not key.isprintable():
         return "contains control characters"
-    if any(ord(character) > 255 for character in key):
+    if not key.isascii() and any(ord(character) > 255 for character in key):
         return "contains characters that no HTTP header can carry (only latin-1 can)"
     return ""
 
@@ -72,6 +73,11 @@ def url_problem(url: object, *, allow_http: bool = False) -> str:
     """What makes this API address unusable, or an empty string."""
     if not isinstance(url, str):
         return f"must be a string, not {type(url).__name__}"
+    return _text_problem(url, allow_http=allow_http)
+
+
+@lru_cache(maxsize=64)
+def _text_problem(url: str, *, allow_http: bool) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

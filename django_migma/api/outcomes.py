@@ -110,7 +110,7 @@ def _json_object(body: bytes, secret: str) -> dict[str, Any] | None:
         containers = written.count("[") + written.count("{")
         if containers > _MOST_CONTAINERS:
             return None
-        value = json.loads(written, object_pairs_hook=_unambiguous, parse_constant=_refused)
+        value = _DECODER.decode(written)
         # Only an escape sequence can hide a secret, or a character that is no text.
         clean = _clean(value, secret) if "\\" in written or secret in written else value
     except (ValueError, RecursionError):  # ValueError covers bad UTF-8; deep nesting ends in RecursionError
@@ -134,6 +134,9 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refused(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and Infinity, which Python reads and JSON does not have
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unambiguous, parse_constant=_refused)
 
 
 def _clean(value: Any, secret: str) -> Any:

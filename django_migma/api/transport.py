@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from requests.structures import CaseInsensitiveDict
 
 from django_migma import __version__
 
@@ -114,19 +113,23 @@ class Transport:
         body: bytes | None,
         idempotency_key: str,
     ) -> requests.PreparedRequest:
-        """Without what `requests.Request.prepare` works out anew each time: cookies, hooks, an auth, an encoding."""
+        """Without what `requests.Request.prepare` works out anew each time: cookies, hooks, an auth, an encoding.
+
+        The headers are a plain dict, which urllib3 reads faster: nobody looks one up in another case.
+        """
         request = requests.PreparedRequest()
         request.method = method
         request.url = self._api_url + path
         if query:
             request.prepare_url(request.url, query)
-        request.headers = CaseInsensitiveDict(self._headers)
+        headers: Any = dict(self._headers)
         if idempotency_key:
-            request.headers["Idempotency-Key"] = idempotency_key
+            headers["Idempotency-Key"] = idempotency_key
         if body is not None:
             request.body = body
-            request.headers["Content-Type"] = "application/json"
-            request.headers["Content-Length"] = str(len(body))
+            headers["Content-Type"] = "application/json"
+            headers["Content-Length"] = str(len(body))
+        request.headers = headers
         return request
 
     def _goes_on(self, effort: Effort, failure: Failure, patience: Patience) -> bool:

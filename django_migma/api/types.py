@@ -109,11 +109,14 @@ _WIRE_NAMES = {
 }
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def encoded(body: Mapping[str, Any]) -> bytes:
     """A body as JSON in UTF-8. Raises `SerializationError` for what JSON or UTF-8 cannot express."""
     problem = ""
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _ENCODER.encode(body).encode()
     except UnicodeEncodeError:
         problem = "a lone surrogate: it is no text that UTF-8 can carry"
     except (TypeError, ValueError, RecursionError) as error:
