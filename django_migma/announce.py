@@ -21,6 +21,8 @@ def announce(signal: Signal, sender: type, **arguments: Any) -> None:
     mailed, and that mail announced. The exception goes to stderr then, as from a failing handler, and the receivers
     after it are passed over.
     """
+    if not signal.has_listeners(sender):
+        return
     if not caused_by_logging():
         signal.send_robust(sender, **arguments)
         return
