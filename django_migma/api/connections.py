@@ -127,12 +127,34 @@ class _Shaken:
         return super().is_connected and not (pending and pending())  # type: ignore[misc]
 
 
-class _Plain(_BehindProxy, HTTPConnection):
-    response_class = _Answer
+class _InOnePiece:
+    """Sends head and body together: two writes are two packets, two TLS records, and wake the server twice."""
+
+    response_class: Any = _Answer
+    _held: list[bytes] | None = None
+
+    def request(self, *args: Any, **options: Any) -> None:
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **options)  # type: ignore[misc]
+        finally:
+            self._held = None
+        self.send(b"".join(held))
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
 
 
-class _Encrypted(_Shaken, _BehindProxy, HTTPSConnection):
-    response_class = _Answer
+class _Plain(_InOnePiece, _BehindProxy, HTTPConnection):
+    pass
+
+
+class _Encrypted(_InOnePiece, _Shaken, _BehindProxy, HTTPSConnection):
+    pass
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -212,11 +234,11 @@ def _ssl_context(verify: bool | str) -> SSLContext:
 def _socks_pools() -> dict[str, type[HTTPConnectionPool]]:
     from urllib3.contrib import socks  # noqa: PLC0415 - optional: it needs PySocks
 
-    class Plain(socks.SOCKSConnection):
-        response_class = _Answer
+    class Plain(_InOnePiece, socks.SOCKSConnection):
+        pass
 
-    class Encrypted(_Shaken, socks.SOCKSHTTPSConnection):
-        response_class = _Answer
+    class Encrypted(_InOnePiece, _Shaken, socks.SOCKSHTTPSConnection):
+        pass
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
+import threading
 
 import pytest
 import requests
@@ -20,10 +22,11 @@ from django_migma.api import (
     TestSendRequest,
     Timeout,
 )
+from django_migma.api.pool import close_pools
 from tests.api import servers
 from tests.api.clocks import until
 from tests.api.examples import ACCEPTED, EMAIL_ID, KEY, SENDING, as_json, client, refusal, send_request
-from tests.api.servers import head, raw, whole
+from tests.api.servers import Exchange, head, raw, whole
 
 ANSWER = as_json(ACCEPTED)
 MIB = 1024 * 1024
@@ -290,6 +293,31 @@ def closing(answer):
         exchange.kept = False
 
     return then_close
+
+
+def test_a_request_comes_in_one_piece(tmp_path, monkeypatch):
+    """Over TLS, where a server reads one record at a time: head and body apart would wake it twice."""
+    servers.AUTHORITY.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    servers.AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+    pieces = []
+
+    def answer_once(listener):
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True) as connection:
+            pieces.append(connection.recv(1 << 16))
+            whole(ACCEPTED)(Exchange(connection))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_once, args=[listener])
+        thread.start()
+        client(f"https://127.0.0.1:{listener.getsockname()[1]}").send(send_request())
+        thread.join()
+    close_pools()
+    head, _, body = pieces[0].partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert body == send_request().body
 
 
 def test_compressed_answers_are_not_asked_for(serve):
