@@ -5,19 +5,15 @@ from __future__ import annotations
 import io
 import math
 import time
-from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
-from pathlib import Path
-from ssl import CERT_REQUIRED, SSLContext, SSLEOFError, SSLZeroReturnError
+from ssl import SSLEOFError, SSLZeroReturnError
 from typing import Any
 
-from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
-from urllib3.poolmanager import ProxyManager
-from urllib3.util.ssl_ import create_urllib3_context
+
+_ONE_RECORD = 16 * 1024
+"""Bytes: what is longer is more than one packet and one TLS record anyway."""
 
 
 class _Clocked(io.RawIOBase):
@@ -100,7 +96,7 @@ class _BehindProxy:
         return self._asked or super().has_connected_to_proxy  # type: ignore[misc]
 
 
-class _Shaken:
+class Shaken:
     """Keeps the handshake and the answers of TLS apart from what is around them."""
 
     sock: Any
@@ -127,8 +123,8 @@ class _Shaken:
         return super().is_connected and not (pending and pending())  # type: ignore[misc]
 
 
-class _InOnePiece:
-    """Sends head and body together: two writes are two packets, two TLS records, and wake the server twice."""
+class InOnePiece:
+    """Sends a small request's head and body together: two writes are two packets and wake the server twice."""
 
     response_class: Any = _Answer
     _held: list[bytes] | None = None
@@ -140,7 +136,11 @@ class _InOnePiece:
             super().request(*args, **options)  # type: ignore[misc]
         finally:
             self._held = None
-        self.send(b"".join(held))
+            options.clear()  # the headers hold the key, which must not stay in a variable here while the body leaves
+        if sum(map(len, held)) <= _ONE_RECORD:
+            held[:] = [b"".join(held)]
+        while held:
+            self.send(held.pop(0))
 
     def send(self, data: Any) -> None:
         if self._held is None:
@@ -149,101 +149,9 @@ class _InOnePiece:
             self._held.append(data)
 
 
-class _Plain(_InOnePiece, _BehindProxy, HTTPConnection):
-    pass
+class Plain(InOnePiece, _BehindProxy, HTTPConnection):
+    """Without TLS."""
 
 
-class _Encrypted(_InOnePiece, _Shaken, _BehindProxy, HTTPSConnection):
-    pass
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _EncryptedPool(HTTPSConnectionPool):
-    ConnectionCls = _Encrypted
-
-
-_POOLS = {"http": _PlainPool, "https": _EncryptedPool}
-
-
-class _Received:
-    """What is read of a `requests.Response`, which would take longer to make than to read."""
-
-    def __init__(self, request: Any, raw: Any) -> None:
-        self.request = request  # for tools that watch or fake requests
-        self.raw = raw
-        self.status_code: int = raw.status
-        self.headers = raw.headers
-
-    def close(self) -> None:
-        """Give the connection back if the answer was read to its end, close it otherwise."""
-        self.raw.close()
-        self.raw.release_conn()
-
-
-class Adapter(HTTPAdapter):
-    """requests' adapter for one host, over these connections, directly or through a proxy.
-
-    What requests works out anew for each request is worked out once: which pool, and an SSL context with the
-    certificates in it. To load the system's takes ten times as long as the request that a new connection is for.
-    """
-
-    def __init__(self, *, verify: bool | str, **options: Any) -> None:
-        super().__init__(**options)
-        self._verify = verify
-        self._connections: Any = None
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = _POOLS if isinstance(manager, ProxyManager) else _socks_pools()
-        return manager
-
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        if self._connections is None:
-            connections: Any = super().get_connection_with_tls_context(*args, **options)
-            if connections.scheme == "https":
-                connections.conn_kw["ssl_context"] = _ssl_context(self._verify)
-            self._connections = connections
-        return self._connections
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Nothing to do: the context verifies."""
-
-    def build_response(self, req: Any, resp: Any) -> Any:
-        """No cookies, no encoding, no history."""
-        return _Received(req, resp)
-
-
-def _ssl_context(verify: bool | str) -> SSLContext:
-    """One that asks for a certificate of these authorities: a bundle, a folder, or (True) those that requests has."""
-    path = Path(DEFAULT_CA_BUNDLE_PATH if verify is True else str(verify))
-    if not path.exists():
-        raise OSError(f"There is no TLS CA certificate bundle at {path}")
-    context = create_urllib3_context(cert_reqs=CERT_REQUIRED)
-    context.load_verify_locations(cafile=None if path.is_dir() else path, capath=path if path.is_dir() else None)
-    return context
-
-
-@lru_cache(maxsize=1)
-def _socks_pools() -> dict[str, type[HTTPConnectionPool]]:
-    from urllib3.contrib import socks  # noqa: PLC0415 - optional: it needs PySocks
-
-    class Plain(_InOnePiece, socks.SOCKSConnection):
-        pass
-
-    class Encrypted(_InOnePiece, _Shaken, socks.SOCKSHTTPSConnection):
-        pass
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class EncryptedPool(HTTPSConnectionPool):
-        ConnectionCls = Encrypted
-
-    return {"http": PlainPool, "https": EncryptedPool}
+class Encrypted(InOnePiece, Shaken, _BehindProxy, HTTPSConnection):
+    """With TLS."""

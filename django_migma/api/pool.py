@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Response, Session
+from requests import PreparedRequest, Session
 
-from .connections import Adapter
+from .adapter import Adapter, Received
 from .pace import Pace
 
 POOL_SIZE = 128
@@ -31,9 +32,11 @@ class Pool:
         self._adapter = Adapter(verify=found["verify"] or True, pool_maxsize=POOL_SIZE, pool_block=False)
         self._paces: dict[str, Pace] = {}
 
-    def send(self, request: PreparedRequest, timeout: tuple[float, float]) -> Response:
+    def send(self, request: PreparedRequest, timeout: tuple[float, float]) -> Received:
         """Send one request and return as soon as the headers are here; the body is not read."""
-        return self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies)
+        answer: Any = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies)
+        received: Received = answer
+        return received
 
     def pace(self, api_key: str) -> Pace:
         """The pace of one API key on this host."""

@@ -15,6 +15,7 @@ import requests
 from django_migma import __version__
 
 from . import failures, outcomes, retries
+from .adapter import Received
 from .clock import Clock
 from .effort import Effort
 from .endpoint import Secret
@@ -115,7 +116,7 @@ class Transport:
     ) -> requests.PreparedRequest:
         """Without what `requests.Request.prepare` works out anew each time: cookies, hooks, an auth, an encoding.
 
-        The headers are a plain dict, which urllib3 reads faster: nobody looks one up in another case.
+        The headers are a plain dict, which urllib3 reads faster: nobody here looks one up in another case.
         """
         request = requests.PreparedRequest()
         request.method = method
@@ -214,7 +215,7 @@ class Transport:
             if response is not None:
                 response.close()
 
-    def _read(self, response: requests.Response, *, first: bool) -> Reply | Failure:
+    def _read(self, response: Received, *, first: bool) -> Reply | Failure:
         status = response.status_code
         if status < 200 or 300 <= status < 400:
             # Not worth reading; and the connection cannot be trusted after an interim answer, so it is closed.
@@ -230,7 +231,7 @@ class Transport:
         now = self._clock.time()
         return outcomes.read(status, response.headers, body, secret=self._api_key, first=first, now=now)
 
-    def _body(self, response: requests.Response) -> bytes | Failure:
+    def _body(self, response: Received) -> bytes | Failure:
         """The whole body, under a cap: the connection has seen to the time."""
         body = bytearray()
         while chunk := response.raw.read1(_CHUNK, decode_content=False):

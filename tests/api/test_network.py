@@ -22,7 +22,6 @@ from django_migma.api import (
     TestSendRequest,
     Timeout,
 )
-from django_migma.api.pool import close_pools
 from tests.api import servers
 from tests.api.clocks import until
 from tests.api.examples import ACCEPTED, EMAIL_ID, KEY, SENDING, as_json, client, refusal, send_request
@@ -295,7 +294,7 @@ def closing(answer):
     return then_close
 
 
-def test_a_request_comes_in_one_piece(tmp_path, monkeypatch):
+def test_a_request_comes_in_one_piece(serve, tmp_path, monkeypatch):
     """Over TLS, where a server reads one record at a time: head and body apart would wake it twice."""
     servers.AUTHORITY.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
@@ -310,14 +309,21 @@ def test_a_request_comes_in_one_piece(tmp_path, monkeypatch):
             whole(ACCEPTED)(Exchange(connection))
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer_once, args=[listener])
+        thread = threading.Thread(target=answer_once, args=[listener], daemon=True)
         thread.start()
         client(f"https://127.0.0.1:{listener.getsockname()[1]}").send(send_request())
         thread.join()
-    close_pools()
     head, _, body = pieces[0].partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     assert body == send_request().body
+
+
+def test_a_large_request_arrives_whole(serve):
+    """It leaves in the pieces that it came in, and is not copied."""
+    server = serve(whole(ACCEPTED))
+    request = send_request(email_id=None, project_id=EMAIL_ID, template="x" * MIB)
+    client(server.url).send(request)
+    assert server.received[0].body == request.body
 
 
 def test_compressed_answers_are_not_asked_for(serve):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+import signal
+import socket
 import traceback
 
 import pytest
 
 from django_migma.api import MigmaClient, MigmaError
 from tests.api import servers
-from tests.api.examples import ACCEPTED, KEY, client, refusal, send_request
+from tests.api.examples import ACCEPTED, EMAIL_ID, KEY, client, refusal, send_request
 from tests.api.servers import head, raw, whole
 
 FAILURES = {
@@ -62,6 +64,32 @@ def test_no_traceback_shows_the_key(failed):
     assert "in send" in text
     assert "_transport" in text
     assert KEY not in text
+
+
+def test_an_interrupted_write_shows_no_key():
+    """A worker is told to stop while a large body is on its way, and an error tracker records every variable."""
+
+    def stop(*_):
+        raise SystemExit
+
+    earlier = signal.signal(signal.SIGALRM, stop)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # takes connections, and reads nothing
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            with pytest.raises(SystemExit) as caught:
+                client(f"http://127.0.0.1:{listener.getsockname()[1]}").send(large_request())
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, earlier)
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    # Not those of urllib3, which before 2.3 copies headers, and with them the key, into a variable of its own.
+    below = [frame for frame in told.stack if "/urllib3/" not in frame.filename]
+    assert "sendall" in below[-2].line + below[-1].line
+    assert KEY not in repr([frame.locals for frame in below])
+
+
+def large_request():
+    return send_request(email_id=None, project_id=EMAIL_ID, template="x" * 8_000_000)
 
 
 def test_no_other_error_hangs_on_ours(failed):
