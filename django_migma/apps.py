@@ -9,6 +9,7 @@ class MigmaConfig(AppConfig):
 
     name = "django_migma"
     verbose_name = _("Migma")
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Import what registers itself."""

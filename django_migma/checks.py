@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-import django
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
-from django.utils.module_loading import import_string
 
 from .addresses import parse
 from .api.endpoint import is_local
 from .api.errors import InvalidAddress
-from .backends.base import MigmaBackend
-from .conf import OPTION_NAMES, SETTINGS, is_set, place_of, problem_of, value_of
+from .conf import OPTION_NAMES, SETTINGS, is_set, problem_of
+from .mailers import Mailer, mailers
 
 TAG = "migma"
 _OTHER_RULES = set(SETTINGS) - {"API_KEY", "API_URL", "PROVIDER_TYPE", "PROJECT_ID", "LAYOUT_EMAIL_ID"}
-
-
-class Mailer(NamedTuple):
-    """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options."""
-
-    alias: str | None
-    options: Mapping[str, Any]
-
-    def value(self, name: str) -> Any:
-        """A setting in force."""
-        return value_of(name, self.options)
-
-    def says(self, name: str, problem: str) -> str:
-        """A problem with the place of the setting in front."""
-        place = place_of(name, self.options)
-        return f"{f'MAILERS[{self.alias!r}] ' if place.startswith('OPTIONS') else ''}{place} {problem}."
-
-
-def mailers() -> Iterator[Mailer]:
-    """Every mailer that uses our backend, or a subclass of it."""
-    if django.VERSION >= (6, 1) and hasattr(settings, "MAILERS"):
-        configured: Mapping[str, Any] = settings.MAILERS
-        for alias, mailer in configured.items():
-            if _is_ours(mailer.get("BACKEND", "")):
-                yield Mailer(alias=alias, options=mailer.get("OPTIONS", {}))
-        return
-    with warnings.catch_warnings():  # Django 6.1 deprecates the setting; the site's own use of it warns already
-        warnings.simplefilter("ignore")
-        backend = settings.EMAIL_BACKEND
-    if _is_ours(backend):
-        yield Mailer(alias=None, options={})
-
-
-def _is_ours(path: str) -> bool:
-    try:
-        backend = import_string(path)
-    except ImportError:  # Django reports it when the mailer is used
-        return False
-    return isinstance(backend, type) and issubclass(backend, MigmaBackend)
 
 
 Rule = Callable[[Mailer], Iterable[CheckMessage]]

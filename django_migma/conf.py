@@ -17,6 +17,9 @@ from .api.rates import parse_rate
 from .api.words import PROVIDER_TYPES, is_object_id
 from .exceptions import configuration_error
 
+_LONGEST_PROJECT_ID = 100
+"""Characters: what the column of the stored emails holds."""
+
 
 class Setting(NamedTuple):
     """A key of ``MIGMA``: its default, and a rule that says what is wrong with a value (empty: nothing)."""
@@ -80,11 +83,13 @@ def _email_id(value: Any) -> str:
 def _project_id(value: Any) -> str:
     # Migma documents the 24 hex digits for emails and conversations only.
     fits = isinstance(value, str) and value.isascii() and value.replace("-", "").replace("_", "").isalnum()
+    if fits and len(value) > _LONGEST_PROJECT_ID:
+        return f"must be the id of a Migma project, of {_LONGEST_PROJECT_ID} characters at most, not {len(value)}"
     return "" if fits else f"must be the id of a Migma project (letters and digits), not {value!r}"
 
 
-def _provider(value: Any) -> str:
-    return "" if value in PROVIDER_TYPES else f"must be one of {', '.join(PROVIDER_TYPES)}, not {value!r}"
+def _choice(*choices: str) -> Callable[[Any], str]:
+    return lambda value: "" if value in choices else f"must be one of {', '.join(choices)}, not {value!r}"
 
 
 def _features(value: Any) -> str:
@@ -103,7 +108,7 @@ SETTINGS: dict[str, Setting] = {
     "FROM_EMAIL": Setting(None, _address),
     "FROM_NAME": Setting(None, _text),
     "REPLY_TO": Setting(None, _address),
-    "PROVIDER_TYPE": Setting(None, _provider),
+    "PROVIDER_TYPE": Setting(None, _choice(*PROVIDER_TYPES)),
     "PROJECT_ID": Setting(None, _project_id),
     "LAYOUT_EMAIL_ID": Setting(None, _email_id),
     "TRANSACTIONAL": Setting(None, _boolean),
@@ -115,6 +120,7 @@ SETTINGS: dict[str, Setting] = {
     "RATE_LIMIT_WAIT": Setting(600, _seconds_or_none),
     "MAX_CONCURRENCY": Setting(16, _whole(1)),
     "IGNORE_UNSUPPORTED_FEATURES": Setting([], _features),
+    "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
 }
 _OPTIONS = {name: name.lower() for name in SETTINGS}
@@ -146,6 +152,7 @@ class Config(NamedTuple):
     rate_limit_wait: float
     max_concurrency: int
     ignore_unsupported_features: frozenset[str] | bool
+    missing_variables: str
     fail_silently: bool
 
 

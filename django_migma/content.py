@@ -17,6 +17,7 @@ from .api.errors import StoredEmailNotFound, UnsupportedFeature
 from .api.words import is_object_id
 from .features import refuse
 from .message import attribute
+from .stored import Find, Stored
 from .variables import plain
 
 if TYPE_CHECKING:
@@ -32,8 +33,12 @@ LAYOUT_VARIABLES = ("subject", "body_html", "body_text")
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """The fields of a request that say what is sent, and the subject that goes with it."""
+    """The fields of a request that say what is sent, and the subject that goes with it.
 
+    ``stored`` is the stored email where one was named.
+    """
+
+    stored: Stored | None = None
     subject: str
     email_id: str | None = None
     conversation_id: str | None = None
@@ -42,14 +47,14 @@ class Content:
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
-def choose(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
+def choose(message: EmailMessage, subject: str, config: Config, find: Find, *, merges: bool) -> Content:
     """The content of a message. ``merges`` says whether it brings variables of its own.
 
     Raises `UnsupportedFeature`, `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
     """
     template_id, conversation_id = attribute(message, "template_id"), attribute(message, "conversation_id")
     if template_id is not None or conversation_id is not None:
-        return _stored(template_id, conversation_id, subject)
+        return _stored(template_id, conversation_id, subject, find)
     if config.layout_email_id:
         return _layout(message, subject, config, merges=merges)
     if config.project_id:
@@ -62,20 +67,32 @@ def choose(message: EmailMessage, subject: str, config: Config, *, merges: bool)
     )
 
 
-def _stored(template_id: Any, conversation_id: Any, subject: str) -> Content:
+def _stored(template_id: Any, conversation_id: Any, subject: str, find: Find) -> Content:
     if template_id is not None and conversation_id is not None:
         raise ValueError("Give template_id or conversation_id, not both: either one selects the stored email.")
-    for name, value in (("template_id", template_id), ("conversation_id", conversation_id)):
-        if value is not None and not isinstance(value, str):
-            raise TypeError(f"{name} must be a string, not {type(value).__name__}.")
-    if conversation_id is not None and not is_object_id(conversation_id):
-        raise ValueError(f"conversation_id must be 24 hex digits, as Migma's ids are, not {conversation_id!r}.")
-    if template_id is not None and not is_object_id(template_id):
+    if conversation_id is not None:
+        _check_conversation(conversation_id)
+        return Content(subject=subject, conversation_id=conversation_id)
+    if is_object_id(template_id):
+        return Content(subject=subject, email_id=template_id)
+    stored = find(template_id)
+    if not (stored.email_id or stored.conversation_id):
         raise StoredEmailNotFound(
-            f"No stored email is known by the key {template_id!r}: names for stored emails are not available here. "
-            "Give Migma's id of the email as template_id, 24 hex digits."
+            "The stored email has neither an email id nor a conversation id, so Migma knows none."
         )
-    return Content(subject=subject, email_id=template_id, conversation_id=conversation_id)
+    return Content(
+        subject=subject or stored.subject,
+        email_id=stored.email_id,
+        conversation_id=stored.conversation_id,
+        stored=stored,
+    )
+
+
+def _check_conversation(value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"conversation_id must be a string, not {type(value).__name__}.")
+    if not is_object_id(value):
+        raise ValueError(f"conversation_id must be 24 hex digits, as Migma's ids are, not {value!r}.")
 
 
 def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:

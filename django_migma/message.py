@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils.functional import Promise
 
 from .api.words import ACCEPTED_STATUSES
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +56,16 @@ class Stage(Enum):
 
 
 class MessageStatus:
-    """What became of a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`."""
+    """What became of a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`.
+
+    ``missing_variables`` are names that the stored email is known to use and that somebody's call did not bring;
+    ``stored_email`` is its key or id, where it is known here.
+    """
 
     def __init__(self) -> None:
         self.recipients: dict[str, RecipientStatus] = {}
+        self.missing_variables: frozenset[str] = frozenset()
+        self.stored_email = ""
         self._nonce = ""
         self._stage = Stage.NEW
 
@@ -143,7 +152,8 @@ def attribute(message: EmailMessage, name: str) -> Any:
 class MigmaMessage(EmailMultiAlternatives):
     """An `EmailMultiAlternatives` that takes Migma's attributes as keywords. Any `EmailMessage` may carry them too.
 
-    ``template_id``: the id of a stored email (24 hex digits); the message's own body then stays behind.
+    ``template_id``: a stored email: its id (24 hex digits), the key of a `StoredEmail`, or a `StoredEmail`; the
+    message's own body then stays behind.
     ``conversation_id``: a conversation that holds one email, instead. ``merge_global_data``: variables for everybody;
     ``merge_data``: the same by address. ``esp_extra``: further fields of the request body. ``idempotency_key``: makes
     repeats safe across processes for 24 hours; one per logical mail. The others are refused when the message is sent,
@@ -153,7 +163,7 @@ class MigmaMessage(EmailMultiAlternatives):
     def __init__(
         self,
         *args: Any,
-        template_id: str | None = None,
+        template_id: str | Model | None = None,
         conversation_id: str | None = None,
         merge_data: Mapping[str, Mapping[str, Any]] | None = None,
         merge_global_data: Mapping[str, Any] | None = None,

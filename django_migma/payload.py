@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-
-from . import content
-from .addresses import Address, parse, split
+from . import content, envelope
+from .addresses import Address, parse
+from .api.errors import MissingVariables
 from .api.types import SendRequest
 from .features import refuse
 from .message import attribute
-from .variables import plain
+from .stored import Find, Stored, find_nothing
+from .variables import names_in, plain
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -40,10 +40,16 @@ _NAMED_IN_SUBJECT = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request to make. ``address`` is the recipient as the message names it."""
+    """One request to make. ``address`` is the recipient as the message names it.
+
+    ``missing_variables``: names that the stored email is known to use and that nothing here fills.
+    ``stored_email`` is its name.
+    """
 
     address: str
     request: SendRequest
+    missing_variables: frozenset[str] = frozenset()
+    stored_email: str = ""
 
 
 def recipients(message: EmailMessage, config: Config) -> list[Address]:
@@ -66,20 +72,24 @@ def _true_recipients(message: EmailMessage) -> list[Address]:
     return list(found.values())
 
 
-def build(message: EmailMessage, config: Config) -> list[Call]:
+def build(message: EmailMessage, config: Config, find: Find = find_nothing) -> list[Call]:
     """The requests for a message, one per recipient in order; none for a message to nobody.
 
-    Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, and ValueError or
-    TypeError as Django does; nothing of the message may be sent then.
+    ``find`` knows stored emails by their keys. Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`,
+    `StoredEmailNotFound`, `MissingVariables`, and ValueError or TypeError as Django does; nothing of the message may
+    be sent then.
     """
     to = recipients(message, config)
     if not to:
         return []
     _refuse_what_migma_cannot_carry(message, config)
     merges = attribute(message, "merge_data") is not None or attribute(message, "merge_global_data") is not None
-    chosen = content.choose(message, _subject(message), config, merges=merges)
+    chosen = content.choose(message, _subject(message), config, find, merges=merges)
+    stored = chosen.stored or Stored(name="")
     to_one = _to_one(message, config, chosen)
     own = dict(chosen.variables or {})
+    defaults = _variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
+    needed = _needed(chosen) if config.missing_variables != "ignore" else frozenset()
     by_address = _merge_data(message)
     shared = _variables(attribute(message, "merge_global_data"), "merge_global_data")
     calls = []
@@ -87,25 +97,50 @@ def build(message: EmailMessage, config: Config) -> list[Call]:
         merged = shared | by_address.get(_data_key(message, address, config), {})
         if clash := own.keys() & merged.keys():
             raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
-        request = to_one(recipient_email=address.wire, variables=own | merged or None)
-        calls.append(Call(address=address.addr_spec, request=request))
+        variables = own | defaults | merged
+        request = to_one(recipient_email=address.wire, variables=variables or None)
+        missing = needed - variables.keys()
+        call = Call(address=address.addr_spec, request=request, missing_variables=missing, stored_email=stored.name)
+        calls.append(call)
+    if config.missing_variables == "raise":
+        _refuse_missing(calls, stored.name)
     return calls
+
+
+def _needed(chosen: content.Content) -> frozenset[str]:
+    """The variables that a stored email which is known here uses, with the subject that goes out."""
+    if (stored := chosen.stored) is None:
+        return frozenset()
+    return stored.body_variables.union(names_in(chosen.subject)) - stored.optional_variables
+
+
+def _refuse_missing(calls: list[Call], name: str) -> None:
+    if missing := sorted(frozenset().union(*(call.missing_variables for call in calls))):
+        lacking = sum(bool(call.missing_variables) for call in calls)
+        raise MissingVariables(
+            f"The stored email {name!r} uses {', '.join(missing)}, which {lacking} of {len(calls)} recipients would "
+            "not get. Pass them in merge_global_data or merge_data, or give them a default in the "
+            "stored email's default_variables, or name them in its optional_variables if Migma fills them from the "
+            "contact.",
+            names=tuple(missing),
+        )
 
 
 def _to_one(message: EmailMessage, config: Config, chosen: content.Content) -> partial[SendRequest]:
     """What the requests to all recipients share."""
-    sender = _sender(message, config)
+    stored = chosen.stored or Stored(name="")
+    from_email, from_name = envelope.sender(message, config, stored)
     return partial(
         SendRequest,
-        from_email=sender.wire,
-        from_name=sender.display_name or config.from_name or sender.addr_spec,
+        from_email=from_email,
+        from_name=from_name,
         subject=_redirected(chosen.subject, message) if config.redirect_to else chosen.subject,
-        reply_to=_reply_to(message, config),
+        reply_to=envelope.reply_to(message, config),
         email_id=chosen.email_id,
         conversation_id=chosen.conversation_id,
         template=chosen.template,
         project_id=chosen.project_id,
-        provider_type=config.provider_type,
+        provider_type=stored.provider_type or config.provider_type,
         transactional=config.transactional,
         extra=_extra(message),
     )
@@ -124,40 +159,6 @@ def _redirected(subject: str, message: EmailMessage) -> str:
     more = len(true) - _NAMED_IN_SUBJECT
     named = ", ".join(true[:_NAMED_IN_SUBJECT]) + (f" and {more} more" if more > 0 else "")
     return f"[to {named}] {subject}"
-
-
-def _headers(message: EmailMessage) -> dict[str, tuple[str, Any]]:
-    """The message's headers by name in lower case, each with its name as written."""
-    headers: dict[str, tuple[str, Any]] = {}
-    for name, value in (message.extra_headers or {}).items():
-        if str(name).lower() in headers:
-            raise ValueError(f"The header {name} is given twice, in two spellings: leave one of them out.")
-        headers[str(name).lower()] = (str(name), value)
-    return headers
-
-
-def _sender(message: EmailMessage, config: Config) -> Address:
-    """An explicit from (header or argument), else ``FROM_EMAIL``, else Django's settings."""
-    defaults = (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)
-    given = message.from_email or settings.DEFAULT_FROM_EMAIL
-    if header := _headers(message).get("from"):
-        if given not in (*defaults, header[1]):
-            refuse("envelope_sender", config.ignore_unsupported_features)
-        return parse(header[1], "The From header")
-    if config.from_email and given in defaults:
-        return parse(config.from_email, "FROM_EMAIL")
-    return parse(given, "from_email")
-
-
-def _reply_to(message: EmailMessage, config: Config) -> str | None:
-    header = _headers(message).get("reply-to")
-    given = [header[1]] if header else [value for value in message.reply_to or () if value]
-    values = [address for value in given for address in split(value)]
-    if len(values) > 1:
-        refuse("multiple_reply_to", config.ignore_unsupported_features)
-    if values:
-        return parse(values[0], "reply_to").wire
-    return parse(config.reply_to, "REPLY_TO").wire if config.reply_to else None
 
 
 def _extra(message: EmailMessage) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def _refuse_what_migma_cannot_carry(message: EmailMessage, config: Config) -> No
     if any(_other_alternatives(message)):
         refuse("alternatives", ignored)
     if names := [
-        name for key, (name, _) in _headers(message).items() if key not in _CARRIED_HEADERS | _MIGMAS_HEADERS
+        name for key, (name, _) in envelope.headers(message).items() if key not in _CARRIED_HEADERS | _MIGMAS_HEADERS
     ]:
         refuse("headers", ignored, names)
 

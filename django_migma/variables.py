@@ -1,15 +1,33 @@
-"""Values as plain JSON, encoded as Django's JSON encoder does, with the path of what cannot be."""
+"""Variables: their values as plain JSON, with the path of what cannot be, and their names in a stored email."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .api.errors import SerializationError
 
 _DEEPEST = 100
+_SPACE = r"(?:\s|%20|\+)*"
+_NAME = r"[\w.-]+"
+_PLACEHOLDER = rf"(?i:\{{\{{\s*({_NAME})\s*\}}\}}|%7B%7B{_SPACE}({_NAME}){_SPACE}%7D%7D)"
+"""``{{name}}``, also as it comes out percent-encoded inside a link. Migma documents nothing beyond names."""
+
+
+def names_in(*texts: str) -> list[str]:
+    """The names of the placeholders in the texts of a stored email, each once, in alphabetical order.
+
+    Migma's newest answers do not list them, so they are read from subject, preheader and HTML.
+    """
+    return sorted({plain or encoded for text in texts for plain, encoded in re.findall(_PLACEHOLDER, text)})
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """The text with placeholders replaced where there is a value. For a preview: Migma fills in the mail itself."""
+    return re.sub(_PLACEHOLDER, lambda found: values.get(found[1] or found[2], found[0]), text)
 
 
 def plain(value: Any, path: str, depth: int = 0) -> Any:

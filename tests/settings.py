@@ -5,7 +5,7 @@ import django
 SECRET_KEY = "tests"
 USE_TZ = True
 INSTALLED_APPS = [
-    "django.contrib.admin",  # brings the templates of the password reset
+    "django.contrib.admin",  # brings the templates of the password reset too
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -32,6 +32,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 ROOT_URLCONF = "tests.urls"
+STATIC_URL = "static/"
 DEFAULT_FROM_EMAIL = "Example Shop <shop@example.com>"
 SERVER_EMAIL = "server@example.com"
 MIGMA = {

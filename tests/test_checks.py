@@ -53,6 +53,7 @@ def test_good_settings_raise_nothing(deploy):
     assert messages(GOOD, deploy=deploy) == []
 
 
+@pytest.mark.django_db  # Django asks the database whether it has JSON
 def test_the_checks_have_a_tag_of_their_own():
     """``manage.py check --tag migma`` runs them alone, and plain ``check`` runs them too."""
     assert TAG == "migma"

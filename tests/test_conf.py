@@ -36,6 +36,7 @@ EXAMPLES = {
     "RATE_LIMIT_WAIT": (600, 0, 0.5),
     "MAX_CONCURRENCY": (16, 1, 64),
     "IGNORE_UNSUPPORTED_FEATURES": (frozenset(), True, False),
+    "MISSING_VARIABLES": ("warn", "raise", "ignore"),
     "FAIL_SILENTLY": (False, True, False),
 }
 EACH = pytest.mark.parametrize("name", EXAMPLES)
@@ -111,6 +112,7 @@ PAIR = "must be seconds above 0, or a pair of them (connect, read), not {!r}"
 ADDRESS = "must be one address, such as hello@example.com or Example <hello@example.com>"
 PROVIDER = "must be one of ses, resend, sendgrid, mailgun, migma, not {!r}"
 BAD = [
+    ("MISSING_VARIABLES", "perhaps", "must be one of raise, warn, ignore, not 'perhaps'"),
     ("API_KEY", "sk 1", "contains white space (a line break at its end is the usual cause: strip it)"),
     ("API_KEY", b"sk_1", "must be a string or a callable that returns one, not bytes"),
     ("API_URL", 7, "must be a string, not int"),

@@ -17,6 +17,7 @@
       InvalidAddress           not one usable address (also ValueError)
       SerializationError       not expressible in JSON (also TypeError)
       StoredEmailNotFound      no such design (also LookupError)
+      MissingVariables         a stored email uses what a message does not bring (also ValueError)
 
 Attributes have defaults and the text is the only positional argument: that is what lets an exception be pickled and
 copied. No error keeps a request, a response or a header, since those hold the API key.
@@ -197,3 +198,11 @@ class SerializationError(MigmaError, TypeError):
 
 class StoredEmailNotFound(MigmaError, LookupError):
     """``template_id`` names a stored email that is not known here."""
+
+
+class MissingVariables(MigmaError, ValueError):
+    """A message does not bring all variables that its stored email is known to use. ``names`` are those it lacks."""
+
+    def __init__(self, text: str = "", *, names: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.names = names

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import django
 from django.core.mail.backends.base import BaseEmailBackend
 
 from django_migma.api.endpoint import Secret
 from django_migma.conf import OPTION_NAMES, Config, load, value_of
+
+if TYPE_CHECKING:
+    from django_migma.api import MigmaClient
+    from django_migma.api.clock import Clock
 
 
 class MigmaBackend(BaseEmailBackend):
@@ -48,3 +53,20 @@ def _warn_of(unknown: list[str]) -> None:
         near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         warnings.warn(f"The Migma backend does not know the option {name!r}.{hint}", RuntimeWarning, stacklevel=4)
+
+
+def make_client(config: Config, *, seconds: float = math.inf, clock: Clock | None = None) -> MigmaClient:
+    """A client with these settings. ``seconds``: what each request may take in all, where the settings allow more."""
+    from django_migma.api.client import MigmaClient  # noqa: PLC0415 - lazy: some 10 ms that start-up can do without
+
+    connect, read = config.timeout
+    return MigmaClient(
+        config.api_key,
+        api_url=config.api_url,
+        allow_http=config.allow_http,
+        timeout=(min(connect, seconds), min(read, seconds)),
+        max_retries=config.max_retries,
+        retry_deadline=min(config.retry_deadline, seconds),
+        rate_limit=config.rate_limit or "",
+        clock=clock,
+    )

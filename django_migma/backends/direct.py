@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING
 
+from django.apps import apps
+
 from django_migma import signals
 from django_migma.announce import announce
 from django_migma.api.clock import Clock
 
-from .base import MigmaBackend
+from .base import MigmaBackend, make_client
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
     from django_migma.api import MigmaClient
     from django_migma.conf import Config
+    from django_migma.stored import Find
 
     from .batch import Batch, Job
     from .dispatcher import Dispatcher
@@ -46,7 +49,7 @@ class EmailBackend(MigmaBackend):
         batch = Batch(type(self), self.alias, self.settled, self.clock)
         try:
             config, client = self.set_up()
-            with Dispatcher(client, config, batch, alone=alone) as dispatcher:
+            with Dispatcher(client, config, batch, stored_emails(), alone=alone) as dispatcher:
                 _feed(dispatcher, batch, messages)
         finally:
             if isinstance(email_messages, Sized):  # what is left of it; a generator is not consumed further
@@ -56,23 +59,22 @@ class EmailBackend(MigmaBackend):
 
     def set_up(self) -> tuple[Config, MigmaClient]:
         """The settings in force and the client for one call. Raises `ConfigurationError`."""
-        from django_migma.api.client import MigmaClient  # noqa: PLC0415 - lazy: some 10 ms that start-up can do without
-
         config = self.config()
-        client = MigmaClient(
-            config.api_key,
-            api_url=config.api_url,
-            allow_http=config.allow_http,
-            timeout=config.timeout,
-            max_retries=config.max_retries,
-            retry_deadline=config.retry_deadline,
-            rate_limit=config.rate_limit or "",
-            clock=self.clock,
-        )
-        return config, client
+        return config, make_client(config, clock=self.clock)
 
     def settled(self, job: Job) -> None:
         """Called for each message whose calls are over, before ``post_send``. For subclasses."""
+
+
+def stored_emails() -> Find:
+    """What knows stored emails by their keys, during one call; nothing does without the app."""
+    if not (apps.apps_ready and apps.is_installed("django_migma")):
+        from django_migma.stored import find_nothing  # noqa: PLC0415 - lazy, as all that only a send needs
+
+        return find_nothing
+    from django_migma.models.lookup import StoredEmails  # noqa: PLC0415 - models need the app
+
+    return StoredEmails()
 
 
 def _feed(dispatcher: Dispatcher, batch: Batch, messages: Iterator[EmailMessage]) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from django_migma import signals
-from django_migma.api.errors import MigmaError
+from django_migma.api.errors import MigmaError, MissingVariables
 from django_migma.api.patience import Allowance
 from django_migma.message import RecipientStatus, Stage, begin, status_of
 from django_migma.payload import build, idempotency_key
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from django_migma.api import MigmaClient
     from django_migma.api.types import SendResult
     from django_migma.conf import Config
+    from django_migma.stored import Find
 
 GRACE = 2.0
 """Seconds that an interrupt gives to the calls in flight."""
@@ -39,9 +40,10 @@ class Dispatcher:
     waits for `GRACE` only.
     """
 
-    def __init__(self, client: MigmaClient, config: Config, batch: Batch, *, alone: bool) -> None:
+    def __init__(self, client: MigmaClient, config: Config, batch: Batch, find: Find, *, alone: bool) -> None:
         self._client = client
         self._config = config
+        self._find = find
         self._batch = batch
         self._alone = alone
         self._allowance = Allowance(0 if alone else config.rate_limit_wait)
@@ -101,11 +103,16 @@ class Dispatcher:
         message class: the others go on, and the error is raised as it is in the end.
         """
         try:
-            calls = build(message, self._config)
+            calls = build(message, self._config, self._find)
             status = begin(message, [call.address for call in calls])
             keys = [idempotency_key(message, call, status.nonce) for call in calls]
         except Exception as error:  # noqa: BLE001
-            return Job(message=message, status=mark(message, error), refusal=error)
+            status = mark(message, error)
+            status.missing_variables = frozenset(error.names) if isinstance(error, MissingVariables) else frozenset()
+            return Job(message=message, status=status, refusal=error)
+        for call in calls:
+            status.missing_variables |= call.missing_variables
+            status.stored_email = call.stored_email
         job = Job(message=message, status=status)
         earlier, status.recipients = status.recipients, {}
         for call, key in zip(calls, keys, strict=True):

@@ -37,6 +37,7 @@ ABOUT = {
     "InvalidAddress": ((ValueError,), COMMON),
     "SerializationError": ((TypeError,), COMMON),
     "StoredEmailNotFound": ((LookupError,), COMMON),
+    "MissingVariables": ((ValueError,), {"names": ("first_name",)}),
 }
 IN_THE_TREE = pytest.mark.parametrize(("name", "bases", "attributes"), [(n, b, a) for n, (b, a) in ABOUT.items()])
 
@@ -99,7 +100,7 @@ def test_the_table_holds_every_error():
 def test_every_error_of_the_api_has_a_next_step():
     for name in ABOUT.keys() - {"MigmaError", "SendFailed", "UnsupportedFeature", "InvalidAddress"}:
         hint = getattr(errors, name).hint
-        assert hint.endswith(".") or name in {"SerializationError", "StoredEmailNotFound"}, name
+        assert hint.endswith(".") or name in {"SerializationError", "StoredEmailNotFound", "MissingVariables"}, name
 
 
 def test_a_configuration_error_is_djangos_and_outside_the_tree():

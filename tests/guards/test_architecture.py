@@ -20,12 +20,14 @@ PACKAGE = Path(django_migma.__file__).parent
 LADDER = (
     {"__init__"},
     {"api"},
-    {"addresses", "announce", "conf", "exceptions", "features", "signals", "variables"},
-    {"content", "markup", "message", "payload"},
+    {"addresses", "announce", "conf", "exceptions", "explanations", "features", "signals", "variables"},
+    {"content", "envelope", "markup", "message", "payload", "stored"},
+    {"models", "migrations"},
     {"backends"},
-    {"receivers"},
+    {"receivers", "mailers"},
+    {"doctor", "livesends", "sync", "testsends"},
     {"sandbox"},
-    {"apps", "checks", "management", "pytest_plugin", "testing"},
+    {"admin", "apps", "checks", "management", "pytest_plugin", "testing"},
 )
 """Lowest rung first. A module may import what stands below it or beside it, in no circle."""
 LINES_OF_A_FILE = 250

@@ -32,6 +32,7 @@ ERRORS = {
     "InvalidAddress": (exceptions.MigmaError, ValueError),
     "SerializationError": (exceptions.MigmaError, TypeError),
     "StoredEmailNotFound": (exceptions.MigmaError, LookupError),
+    "MissingVariables": (exceptions.MigmaError, ValueError),
     "ConfigurationError": (ImproperlyConfigured,),
 }
 

@@ -1,0 +1,100 @@
+"""The mailers of this site that use our backend."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import django
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from .api.endpoint import is_local
+from .backends.base import MigmaBackend
+from .conf import Config, load, place_of, value_of
+from .exceptions import ConfigurationError, configuration_error
+
+
+class Mailer(NamedTuple):
+    """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options."""
+
+    alias: str | None
+    options: Mapping[str, Any]
+
+    def value(self, name: str) -> Any:
+        """A setting in force."""
+        return value_of(name, self.options)
+
+    def says(self, name: str, problem: str) -> str:
+        """A problem with the place of the setting in front."""
+        place = place_of(name, self.options)
+        return f"{f'MAILERS[{self.alias!r}] ' if place.startswith('OPTIONS') else ''}{place} {problem}."
+
+    def config(self) -> Config:
+        """The settings in force, checked.
+
+        Raises `ConfigurationError`, also in place of whatever a callable ``API_KEY`` raises: of that only the type is
+        named, since its text may hold secrets.
+        """
+        try:
+            return load(self.options, self.alias)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            if not callable(self.value("API_KEY")):
+                raise
+            problem = f"is a callable, and it raised {type(error).__name__}. Try it in manage.py shell."
+        raise configuration_error(f"{place_of('API_KEY', self.options)} {problem}", self.alias)
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether its mail goes to this machine and to nobody else."""
+        return is_local(str(self.value("API_URL")))
+
+
+def mailers() -> Iterator[Mailer]:
+    """Every mailer that uses our backend, or a subclass of it."""
+    if django.VERSION >= (6, 1) and hasattr(settings, "MAILERS"):
+        configured: Mapping[str, Any] = settings.MAILERS or {}
+        for alias, mailer in configured.items():
+            chosen = mailer or {}
+            if _is_ours(chosen.get("BACKEND")):
+                yield Mailer(alias=alias, options=chosen.get("OPTIONS") or {})
+        return
+    with warnings.catch_warnings():  # Django 6.1 deprecates the setting; the site's own use of it warns already
+        warnings.simplefilter("ignore")
+        backend = settings.EMAIL_BACKEND
+    if _is_ours(backend):
+        yield Mailer(alias=None, options={})
+
+
+def _is_ours(path: Any) -> bool:
+    if not isinstance(path, str):
+        return False
+    try:
+        backend = import_string(path)
+    except ImportError:  # Django reports it when the mailer is used
+        return False
+    return isinstance(backend, type) and issubclass(backend, MigmaBackend)
+
+
+def mailer(alias: str | None = None) -> Mailer:
+    """The mailer of this alias; without one the default mailer, or the first that uses our backend.
+
+    Raises `ConfigurationError` where there is none.
+    """
+    ours = {found.alias: found for found in mailers()}
+    if alias is not None:
+        if alias not in ours:
+            known = ", ".join(repr(name) for name in ours if name is not None) or "none"
+            raise ConfigurationError(
+                f"There is no mailer {alias!r} that uses Migma in MAILERS. Those that do: {known}."
+            )
+        return ours[alias]
+    if not ours:
+        raise ConfigurationError(
+            "No mailer uses Migma. Set MAILERS['default']['BACKEND'] (EMAIL_BACKEND before Django 6.1) to "
+            "'django_migma.backends.EmailBackend'."
+        )
+    return ours.get("default") or next(iter(ours.values()))

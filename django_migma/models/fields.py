@@ -1,0 +1,106 @@
+"""Model fields for what Migma writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from django_migma.addresses import parse
+from django_migma.api.errors import InvalidAddress, SerializationError
+from django_migma.api.words import is_object_id
+from django_migma.variables import plain
+
+if TYPE_CHECKING:
+    CharField = models.CharField[str | None, str | None]
+else:
+    CharField = models.CharField
+
+
+def validate_object_id(value: str) -> None:
+    """An id as Migma documents it for emails and conversations."""
+    if not is_object_id(value):
+        raise ValidationError(_("Migma's ids are 24 hex digits, such as 665f1c2ab7d3e4f5a6b70001."), code="object_id")
+
+
+def validate_key(value: str) -> None:
+    """A slug that cannot be taken for an id.
+
+    Not Django's own validator: its expression differs between Django's versions, and would stand in the migration.
+    """
+    if re.fullmatch("[-a-zA-Z0-9_]+", value) is None:
+        raise ValidationError(_("Use letters, digits, - and _ only, such as welcome or order-receipt."), code="key")
+    if is_object_id(value):
+        raise ValidationError(_("24 hex digits are an id of Migma's. Choose a word, such as welcome."), code="key")
+
+
+def validate_address(value: str) -> None:
+    """One address, which may carry a display name."""
+    try:
+        parse(value, "it")
+    except InvalidAddress as error:
+        raise ValidationError(_("Give one address, such as hello@example.com."), code="address") from error
+
+
+def validate_names(value: object) -> None:
+    """A list of names, fit for every database."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value) or not _is_storable(value):
+        raise ValidationError(_('Give a list of names, such as ["first_name"].'), code="names")
+
+
+def validate_variables(value: object) -> None:
+    """Values by name, fit for every database and for Migma."""
+    if not isinstance(value, dict):
+        raise ValidationError(_('Give values by name, such as {"first_name": "there"}.'), code="variables")
+    if not _is_storable(value):
+        raise ValidationError(_("It holds a number or a character that JSON cannot carry."), code="json")
+
+
+def _is_storable(value: object) -> bool:
+    """Whether every database can keep it as JSON: without NaN, half characters and (PostgreSQL) NUL."""
+    try:
+        return "\\u0000" not in json.dumps(plain(value, "it"))
+    except SerializationError:
+        return False
+
+
+class NullCharField(CharField):
+    """A text that is null where it says nothing, so that it can be unique where it does."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"null": True, "blank": True, "default": None, **options})
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Empty as null."""
+        return super().get_prep_value(value) or None
+
+    def to_python(self, value: Any) -> Any:
+        """Empty as null."""
+        return super().to_python(value) or None
+
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        """Surrounding space is a slip of the clipboard."""
+        return super().clean(value.strip() if isinstance(value, str) else value, model_instance)
+
+
+class ObjectIdField(NullCharField):
+    """An id of Migma's: 24 hex digits, kept in lower case."""
+
+    default_validators = [validate_object_id]  # noqa: RUF012 - Django's own form
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"max_length": 24, **options})
+
+    def get_prep_value(self, value: Any) -> Any:
+        """In lower case."""
+        value = super().get_prep_value(value)
+        return value.lower() if isinstance(value, str) else value
+
+    def to_python(self, value: Any) -> Any:
+        """In lower case."""
+        value = super().to_python(value)
+        return value.lower() if isinstance(value, str) else value

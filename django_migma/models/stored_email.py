@@ -1,0 +1,168 @@
+"""An email designed and stored at Migma, as this site knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+
+from django_migma.api.words import PROVIDER_TYPES
+from django_migma.stored import Stored
+from django_migma.variables import names_in
+
+from .fields import (
+    NullCharField,
+    ObjectIdField,
+    validate_address,
+    validate_key,
+    validate_names,
+    validate_variables,
+)
+
+_TEXTS = {"subject", "preheader", "html"}
+
+
+class StoredEmailQuerySet(models.QuerySet["StoredEmail"]):
+    """Rows by what can be done with them."""
+
+    def named(self) -> Self:
+        """Those that code can call by a key."""
+        return self.exclude(key=None)
+
+    def of_project(self, project_id: str) -> Self:
+        """Those of one Migma project."""
+        return self.filter(project_id=project_id)
+
+
+class StoredEmail(models.Model):
+    """A stored email: its id at Migma, the key that code calls it by, and a copy of its texts to look at.
+
+    ``variable_names`` are found in subject, preheader and HTML whenever the row is saved. Those in
+    ``optional_variables`` are not missed, since Migma fills them from the contact; ``default_variables`` fill in for
+    what a message does not bring. ``test_claim`` counts up when a confirmed test begins, so that one confirmation
+    sends once.
+    """
+
+    class Status(models.TextChoices):
+        """Migma's words for one email, and ours for one that is not there any more."""
+
+        READY = "ready", _("ready")
+        PROCESSING = "processing", _("in the making")
+        FAILED = "failed", _("failed")
+        GONE = "gone", _("no longer at Migma")
+
+    key = NullCharField(
+        _("key"),
+        max_length=100,
+        unique=True,
+        validators=[validate_key],
+        help_text=_("The name that code calls this email by, such as welcome: letters, digits, - and _."),
+    )
+    email_id = ObjectIdField(_("email id"), unique=True, help_text=_("Migma's id of the email: 24 hex digits."))
+    conversation_id = ObjectIdField(
+        _("conversation id"),
+        help_text=_("Migma's id of the conversation that the email was made in; enough if it holds one email only."),
+    )
+    project_id = models.CharField(_("project id"), max_length=100, blank=True)
+    title = models.TextField(_("title"), blank=True)
+    subject = models.TextField(_("subject"), blank=True)
+    preheader = models.TextField(_("preheader"), blank=True)
+    html = models.TextField(_("HTML"), blank=True)
+    variable_names = models.JSONField(_("variables"), default=list, editable=False)
+    body_variable_names = models.JSONField(_("variables of preheader and HTML"), default=list, editable=False)
+    optional_variables = models.JSONField(
+        _("optional variables"),
+        default=list,
+        blank=True,
+        validators=[validate_names],
+        help_text=_("Names that Migma fills from the contact, so that no message has to bring them."),
+    )
+    default_variables = models.JSONField(
+        _("default variables"),
+        default=dict,
+        blank=True,
+        validators=[validate_variables],
+        help_text=_("Values for variables that a message does not bring. The preview shows them too."),
+    )
+    thumbnail_url = models.URLField(_("thumbnail"), max_length=2000, blank=True)
+    status = models.CharField(_("status"), max_length=50, choices=Status, blank=True)
+    from_email = models.CharField(
+        _("sender's address"),
+        max_length=320,
+        blank=True,
+        validators=[validate_address],
+        help_text=_("Replaces the site's sender, unless a message names one."),
+    )
+    from_name = models.CharField(_("sender's name"), max_length=255, blank=True)
+    provider_type = models.CharField(
+        _("provider"), max_length=20, blank=True, choices=[(name, name) for name in PROVIDER_TYPES]
+    )
+    synced_at = models.DateTimeField(_("last sync"), null=True, blank=True, editable=False)
+    last_tested_at = models.DateTimeField(_("last test"), null=True, blank=True, editable=False)
+    test_claim = models.PositiveIntegerField(_("tests begun"), default=0, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    objects = StoredEmailQuerySet.as_manager()
+
+    class Meta:
+        """Rows without either id could not be sent."""
+
+        verbose_name = _("stored email")
+        verbose_name_plural = _("stored emails")
+        ordering: ClassVar = ["title", "pk"]
+        permissions: ClassVar = [("send_test_storedemail", _("Can send a test of a stored email"))]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(email_id__isnull=False) | Q(conversation_id__isnull=False),
+                name="django_migma_email_or_conversation",
+                violation_error_message=_("Give the id of the email, or that of its conversation."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        shown = Truncator(self.title or self.subject or self.email_id or self.conversation_id or "-").chars(80)
+        return f"{self.key} ({shown})" if self.key else shown
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save, with the variables that the texts use now."""
+        self._find_variables()
+        if update_fields is not None and _TEXTS.intersection(update_fields):
+            update_fields = {*update_fields, "variable_names", "body_variable_names"}
+        super().save(*args, update_fields=update_fields, **options)
+
+    def clean(self) -> None:
+        """Where a form leaves them empty, they are not given."""
+        for name in ("key", "email_id", "conversation_id"):
+            setattr(self, name, getattr(self, name) or None)
+        self.optional_variables = self.optional_variables or []
+        self.default_variables = self.default_variables or {}
+
+    def _find_variables(self) -> None:
+        self.variable_names = names_in(self.subject, self.preheader, self.html)
+        self.body_variable_names = names_in(self.preheader, self.html)
+
+    def as_stored(self) -> Stored:
+        """What a send needs to know of it, whatever somebody's SQL has put into the lists of names."""
+        if self._state.adding:
+            self._find_variables()
+        return Stored(
+            name=self.key or self.email_id or self.conversation_id or "",
+            email_id=self.email_id,
+            conversation_id=None if self.email_id else self.conversation_id,
+            subject=self.subject,
+            from_email=self.from_email,
+            from_name=self.from_name,
+            provider_type=self.provider_type,
+            default_variables=self.default_variables,
+            body_variables=_names(self.body_variable_names),
+            optional_variables=_names(self.optional_variables),
+        )
+
+
+def _names(value: Any) -> frozenset[str]:
+    return frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()

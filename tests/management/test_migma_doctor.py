@@ -1,0 +1,146 @@
+"""``manage.py migma_doctor``: a line for each item, or one document, and an exit status."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core import checks
+from django.core.management import CommandError, call_command
+
+from django_migma.sandbox import data
+from django_migma.sandbox.keys import KEYS
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments):
+    """What the command printed, and its exit status."""
+    out = io.StringIO()
+    try:
+        call_command("migma_doctor", *arguments, stdout=out)
+    except SystemExit as end:
+        return out.getvalue(), end.code
+    return out.getvalue(), 0
+
+
+@pytest.fixture
+def healthy(migma_sandbox, settings, migma):
+    """A site where all is well."""
+    settings.DEFAULT_FROM_EMAIL, settings.DEBUG = "Fernhill <hello@fernhill.example>", True
+    migma(LAYOUT_EMAIL_ID=data.LAYOUT)
+    return migma_sandbox
+
+
+def test_a_line_for_each_item_and_a_sum(healthy):
+    text, status = run()
+    lines = text.splitlines()
+    assert all(line.startswith("✓ ") for line in lines[:-1])
+    assert lines[-1] == "11 in order."
+    assert f"talks to a sandbox on this machine: {healthy.api_url}" in text
+    assert status == 0
+
+
+def test_what_is_wrong_comes_with_what_to_do_and_an_exit_status(healthy, migma):
+    migma(API_KEY=KEYS.no_send, PROJECT_ID=None, LAYOUT_EMAIL_ID=None)
+    text, status = run()
+    assert (
+        "✗ permission email:send: the key lacks it, and nothing can be sent\n"
+        "  Give it to the key in Migma's dashboard.\n"
+    ) in text
+    assert "\n! ordinary mail: is refused" in text
+    assert text.splitlines()[-1] == "7 in order, 2 to look at, 1 wrong."
+    assert status == 1
+
+
+def test_warnings_alone_are_no_failure(healthy, migma):
+    migma(PROJECT_ID=None, LAYOUT_EMAIL_ID=None)
+    text, status = run()
+    assert text.splitlines()[-1].endswith("2 to look at.")
+    assert status == 0
+
+
+def test_an_api_that_is_down_leaves_the_other_items(mailer):
+    text, status = run()
+    assert "✗ API: The connection to Migma failed" in text
+    assert "! permission email:send: not checked: Migma does not answer\n" in text
+    assert "✓ keys in code: there are none" in text
+    assert status == 1
+
+
+def test_json_is_one_document(healthy, migma):
+    migma(API_KEY=KEYS.no_send)
+    text, status = run("--json")
+    document = json.loads(text)
+    assert document["ok"] is False
+    assert document["counts"] == {"ok": 10, "error": 1}
+    assert {
+        "name": "permission email:send",
+        "status": "error",
+        "text": "the key lacks it, and nothing can be sent",
+        "advice": "Give it to the key in Migma's dashboard.",
+    } in document["items"]
+    assert status == 1
+
+
+def test_json_is_a_document_whatever_breaks(healthy):
+    def broken(**_):
+        raise RuntimeError("a secret")
+
+    checks.register(broken, "migma")
+    try:
+        text, status = run("--json")
+    finally:
+        checks.registry.registry.registered_checks.discard(broken)
+    [item] = [item for item in json.loads(text)["items"] if item["status"] == "error"]
+    assert (item["name"], item["text"]) == ("system checks", "could not be looked at (RuntimeError)")
+    assert "secret" not in text
+    assert status == 1
+
+
+def test_json_of_a_healthy_site(healthy):
+    text, status = run("--json")
+    assert json.loads(text)["ok"] is True
+    assert status == 0
+
+
+def test_a_real_mail_goes_to_the_address(healthy):
+    text, status = run("--send-to", "Ada <ada@example.org>")
+    assert "✓ real test: Migma has taken it (queued). Id: " in text
+    assert [message.body["recipientEmail"] for message in healthy.store.messages()] == ["ada@example.org"]
+    assert status == 0
+
+
+def test_an_address_that_is_none_is_refused_before_anything_is_asked(healthy):
+    with pytest.raises(CommandError, match=r"^--send-to is not an address\. Give one address"):
+        run("--send-to", "nobody")
+    assert healthy.store.stats()["requests"] == {}
+
+
+def test_an_unknown_alias_is_an_item(healthy):
+    text, status = run("--using", "news")
+    assert text.startswith("✗ mailer: There is no mailer 'news' that uses Migma in MAILERS.")
+    assert status == 1
+
+
+def test_the_key_is_never_printed(healthy, migma):
+    migma(API_KEY="sk_live_unknown_here")
+    text, _ = run("--json")
+    assert "sk_live" not in text
+
+
+def test_a_site_without_a_database_is_looked_at_too(tmp_path):
+    """Django's stand-in for a database raises an error of its own kind."""
+    (tmp_path / "bare.py").write_text("from tests.settings import *\nDATABASES = {}\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "bare", "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "django", "migma_doctor"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    told = (
+        "! keys in code: the table of stored emails cannot be read (ImproperlyConfigured)\n"
+        "  Check the database, and run manage.py migrate.\n"
+    )
+    assert told in ended.stdout
+    assert (ended.stderr, ended.returncode) == ("", 1)

@@ -1,0 +1,447 @@
+"""``manage.py migma_send_test``: stored emails to oneself, from a terminal."""
+
+import io
+import json
+import re
+
+import django
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import override_settings
+from requests.exceptions import ConnectTimeout
+from urllib3.exceptions import ConnectTimeoutError
+
+from django_migma import signals
+from django_migma.models import StoredEmail
+from django_migma.sandbox import data
+from django_migma.sandbox.keys import KEYS
+from tests.conftest import BACKEND
+
+ADA = "ada@example.org"
+REVOKED = (
+    "Migma does not accept the API key: This API key was revoked. "
+    "Check MIGMA['API_KEY']: mistyped, revoked, or of another environment."
+)
+MAY_NOT_SEND = (
+    "The API key may not send: This API key lacks the permission email:send. "
+    "Give the key the permission email:send in Migma's dashboard."
+)
+UNKNOWN = "Check the id, and that it belongs to the workspace of the API key; a sync finds new ids."
+
+
+class Terminal:
+    """Runs the command, and keeps what it printed and its exit status."""
+
+    def __init__(self):
+        self.status, self.text, self.errors = 0, "", ""
+
+    def run(self, *arguments):
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            call_command("migma_send_test", *arguments, stdout=out, stderr=err)
+        except SystemExit as end:
+            self.status = end.code
+        self.text, self.errors = out.getvalue(), err.getvalue()
+        return self
+
+    @property
+    def lines(self):
+        return self.text.splitlines()
+
+    @property
+    def document(self):
+        return json.loads(self.text)
+
+
+@pytest.fixture
+def run(migma_sandbox):
+    """Run the command against the sandbox: ``run(data.WELCOME, "--to", ADA)``."""
+    return lambda *arguments: Terminal().run(*arguments)
+
+
+@pytest.fixture
+def welcome(db):
+    return StoredEmail.objects.create(
+        key="welcome",
+        email_id=data.WELCOME,
+        subject="Welcome, {{first_name}}",
+        from_email="Roastery <hello@fernhill.example>",
+    )
+
+
+def test_a_key_goes_out_and_its_row_says_when(run, welcome, migma_sandbox):
+    ended = run("welcome", "--to", ADA)
+    assert ended.lines == [
+        f"To a sandbox on this machine: {migma_sandbox.api_url}",
+        f"✓ welcome to {ADA}: Migma has taken it.",
+        "1 sent.",
+    ]
+    assert (ended.status, ended.errors) == (0, "")
+    assert migma_sandbox.store.messages()[0].body == {"to": ADA, "emailId": data.WELCOME}
+    welcome.refresh_from_db()
+    assert welcome.last_tested_at is not None
+
+
+def test_a_raw_id_needs_no_table(run, migma_sandbox, no_table):
+    assert run(data.WELCOME, "--to", ADA).lines[1:] == [f"✓ {data.WELCOME} to {ADA}: Migma has taken it.", "1 sent."]
+    assert len(migma_sandbox.store.messages()) == 1
+
+
+def test_a_key_without_a_table_says_what_to_do(run, no_table):
+    with pytest.raises(CommandError) as caught:
+        run("welcome", "--to", ADA)
+    kinds = "OperationalError|ProgrammingError"  # SQLite's word, and PostgreSQL's
+    assert re.fullmatch(
+        rf"The table of stored emails cannot be read \(({kinds})\)\. "
+        r"Check the database, and run manage\.py migrate\. Or give Migma's id instead of a key: 24 hex digits\.",
+        str(caught.value),
+    )
+
+
+@pytest.fixture
+def no_table(transactional_db):
+    """A database that nobody has migrated."""
+    with connection.schema_editor() as editor:
+        editor.delete_model(StoredEmail)
+    yield
+    with connection.schema_editor() as editor:
+        editor.create_model(StoredEmail)
+
+
+def test_every_email_goes_to_every_address_and_each_once(run, welcome, migma_sandbox):
+    ended = run("welcome", data.RECEIPT, "welcome", "--to", f"{ADA}, bob@example.org", "--to", ADA)
+    assert ended.lines[-1] == "4 sent."
+    assert [(m.body["emailId"], m.body["to"]) for m in migma_sandbox.store.messages()] == [
+        (data.WELCOME, ADA),
+        (data.WELCOME, "bob@example.org"),
+        (data.RECEIPT, ADA),
+        (data.RECEIPT, "bob@example.org"),
+    ]
+
+
+@pytest.mark.django_db
+def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
+    ended = run(data.WELCOME, "0" * 24, "--to", ADA, "--json")
+    [message] = migma_sandbox.store.messages()
+    first, second = ended.document.pop("results")
+    assert first == {
+        "email": data.WELCOME,
+        "to": ADA,
+        "status": "sent",
+        "text": "Migma has taken it.",
+        "message_id": message.id,
+    }
+    assert (second["status"], second["message_id"]) == ("failed", "")
+    alias = "default" if django.VERSION >= (6, 1) else None
+    assert {name: value for name, value in ended.document.items() if name != "results"} == {
+        "mailer": alias,
+        "api_url": migma_sandbox.api_url,
+        "sandbox": True,
+        "live": False,
+        "counts": {"sent": 1, "failed": 1},
+    }
+    assert (ended.status, ended.errors) == (1, "")
+
+
+@pytest.mark.django_db
+class TestFailures:
+    def test_the_exit_status_tells_of_one_failure_among_others(self, run):
+        ended = run("0" * 24, data.WELCOME, "--to", ADA)
+        assert ended.status == 1
+        assert ended.lines[1].startswith(f"✗ {'0' * 24} to {ADA}: Migma does not know this email: ")
+        assert ended.lines[-1] == "1 sent, 1 failed."
+
+    def test_a_series_asks_for_one_of_its_emails(self, run):
+        ended = run(data.SERIES_CONVERSATION, "--conversation", "--to", ADA)
+        assert ended.status == 1
+        assert "Migma wants the id of one email of the series." in ended.lines[1]
+
+    @pytest.mark.parametrize(
+        ("key", "text"),
+        [
+            (KEYS.revoked, "Migma does not accept the API key: This API key was revoked."),
+            (KEYS.no_send, "The API key may not send: This API key lacks the permission email:send."),
+        ],
+    )
+    def test_a_key_that_does_not_open_is_told_once_for_each(self, run, migma, key, text):
+        migma(API_KEY=key)
+        ended = run(data.WELCOME, data.RECEIPT, "--to", ADA)
+        assert ended.lines[1].startswith(f"✗ {data.WELCOME} to {ADA}: {text}")
+        assert ended.lines[2].startswith(f"✗ {data.RECEIPT} to {ADA}: Not sent: {text}")
+        assert ended.lines[3] == "1 failed, 1 not sent."
+        assert ended.status == 1
+
+    def test_doubt_has_a_mark_of_its_own(self, run, migma_sandbox):
+        migma_sandbox.faults.script("lost")
+        ended = run(data.WELCOME, "--to", ADA)
+        assert ended.lines[1].startswith(f"? {data.WELCOME} to {ADA}: It may have arrived")
+        assert ended.lines[2] == "1 in doubt."
+        assert ended.status == 1
+
+    def test_no_key_is_printed(self, run, migma):
+        migma(API_KEY="sk_live_unknown_here")
+        ended = run(data.WELCOME, "--to", ADA, "--json")
+        assert "sk_live" not in ended.text
+
+
+@pytest.mark.django_db
+class TestRefusals:
+    """What is refused before anything is sent."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_goes_out(self, migma_sandbox):
+        yield
+        assert migma_sandbox.store.stats()["requests"] == {}
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (
+                [data.WELCOME, "--to", "nobody"],
+                "Address 1 is not one that mail can be sent to. Write addresses such as",
+            ),
+            ([data.WELCOME, "--to", " "], "--to is empty. Give an address, such as --to you@example.com."),
+            (
+                ["abc", "--to", ADA, "--conversation"],
+                "'abc' is not the id of a conversation: Migma's ids have 24 hex",
+            ),
+            ([data.WELCOME, "--to", ADA, "--var", "a=b"], "--var needs --live: a test send takes no variables."),
+            (
+                [data.WELCOME, "--to", ADA, "--subject", "Hi"],
+                "--subject needs --live: a test send has the subject of",
+            ),
+            (
+                [data.WELCOME, "--to", ADA, "--live", "--var", "a"],
+                "Give --var as name=value, such as --var first_name",
+            ),
+            ([data.WELCOME, "--to", ADA, "--live", "--var", "=a"], "Give --var as name=value"),
+            ([data.WELCOME, "--to", ADA, "--live"], f"No subject is known for '{data.WELCOME}': give --subject"),
+            ([data.WELCOME, "--to", ADA, "--using", "news"], "There is no mailer 'news' that uses Migma in MAILERS."),
+        ],
+    )
+    def test_a_slip_is_one_clear_line(self, run, arguments, text):
+        with pytest.raises(CommandError) as caught:
+            run(*arguments)
+        assert str(caught.value).startswith(text)
+
+    def test_an_unknown_key_names_near_matches(self, run, welcome):
+        with pytest.raises(CommandError) as caught:
+            run("welcom", "--to", ADA)
+        assert str(caught.value) == (
+            "No stored email has the key 'welcom'. Did you mean 'welcome'? A raw id has 24 hex digits."
+        )
+
+    def test_no_more_calls_than_an_admin_may_confirm(self, run):
+        to = ",".join(f"a{number}@example.org" for number in range(26))
+        with pytest.raises(CommandError) as caught:
+            run(data.WELCOME, data.RECEIPT, "--to", to)
+        assert str(caught.value) == "These are 52 calls, and at most 50 go at a time. Name fewer emails."
+
+    def test_a_faulty_setting_is_named(self, run, migma):
+        migma(TIMEOUT="long")
+        with pytest.raises(CommandError, match=r"MIGMA\['TIMEOUT'\] must be seconds above 0"):
+            run(data.WELCOME, "--to", ADA)
+
+
+@pytest.mark.django_db
+class TestLive:
+    def test_customers_sender_subject_and_variables(self, run, welcome, migma_sandbox):
+        ended = run("welcome", "--to", ADA, "--live", "--var", "first_name=Ada", "--var", "note=a=b")
+        assert ended.lines[1:] == [f"✓ welcome to {ADA}: Migma has taken it (queued).", "1 sent."]
+        [message] = migma_sandbox.store.messages()
+        assert message.endpoint == "POST /v1/sending"
+        assert message.body["from"] == "hello@fernhill.example"
+        assert message.body["fromName"] == "Roastery"
+        assert message.body["variables"] == {"first_name": "Ada", "note": "a=b"}
+        assert message.subject == "Welcome, Ada"
+        welcome.refresh_from_db()
+        assert welcome.last_tested_at is not None
+
+    @pytest.mark.parametrize("setting", ["warn", "raise"])
+    def test_missing_variables_are_told(self, run, welcome, migma, setting):
+        migma(MISSING_VARIABLES=setting)
+        ended = run("welcome", "--to", ADA, "--live")
+        assert ended.status == (setting == "raise")
+        assert "first_name" in ended.text
+        if setting == "warn":
+            assert ended.lines[2] == "  It lacks variables that it uses: first_name. Give them with --var."
+
+    def test_missing_variables_are_in_the_document(self, run, welcome, migma_sandbox):
+        [row] = run("welcome", "--to", ADA, "--live", "--json").document["results"]
+        [message] = migma_sandbox.store.messages()
+        assert row == {
+            "email": "welcome",
+            "to": ADA,
+            "status": "sent",
+            "text": "Migma has taken it (queued).",
+            "message_id": message.id,
+            "missing_variables": ["first_name"],
+        }
+
+    @pytest.mark.parametrize("named", [[data.WELCOME], [data.WELCOME_CONVERSATION, "--conversation"]])
+    def test_raw_ids_go_with_a_subject(self, run, migma_sandbox, named):
+        ended = run(*named, "--to", ADA, "--live", "--subject", "Hello")
+        assert ended.status == 0
+        [message] = migma_sandbox.store.messages()
+        assert message.body["conversationId" if len(named) > 1 else "emailId"] == named[0]
+        assert message.subject == "Hello"
+
+    def test_redirected_mail_is_announced(self, run, welcome, migma, migma_sandbox):
+        migma(REDIRECT_TO="staging@example.net")
+        ended = run("welcome", "--to", ADA, "--live")
+        assert ended.lines[0].endswith(" REDIRECT_TO is set: all of it goes to that address.")
+        assert migma_sandbox.store.messages()[0].body["recipientEmail"] == "staging@example.net"
+
+    @pytest.mark.parametrize(("key", "text"), [(KEYS.no_send, MAY_NOT_SEND), (KEYS.revoked, REVOKED)])
+    def test_a_key_that_does_not_open_is_tried_once(self, run, welcome, migma, migma_sandbox, key, text):
+        migma(API_KEY=key)
+        ended = run("welcome", "--to", f"{ADA}, bob@example.org", "--live", "--var", "first_name=Ada")
+        assert ended.lines[1:] == [
+            f"✗ welcome to {ADA}: {text}",
+            f"✗ welcome to bob@example.org: Not sent: {text}",
+            "1 failed, 1 not sent.",
+        ]
+        assert ended.status == 1
+        assert migma_sandbox.store.stats()["requests"] == {"POST /v1/sending": 1}
+
+    def test_without_a_connection_the_rest_is_not_tried(self, welcome, wire, migma):
+        migma(MAX_RETRIES=0)
+        wire.answers(ConnectTimeout(ConnectTimeoutError()))
+        ended = Terminal().run("welcome", "--to", f"{ADA}, bob@example.org", "--live", "--json")
+        text = (
+            "Migma did not answer in time (no connection was made, ConnectTimeoutError). "
+            "Check API_URL, DNS, proxy and firewall, and try again."
+        )
+        assert [(row["status"], row["text"]) for row in ended.document["results"]] == [
+            ("failed", text),
+            ("not_sent", f"Not sent: {text}"),
+        ]
+        assert len(wire.mock.calls) == 1
+        welcome.refresh_from_db()
+        assert welcome.last_tested_at is None
+
+    @pytest.mark.parametrize(
+        ("status", "text"),
+        [
+            (400, "Migma found a fault in it: No. Correct what Migma names, and try again."),
+            (404, f"Migma does not know this email: No. {UNKNOWN}"),
+            (503, "Migma answered 503: No. Try again later."),
+        ],
+    )
+    def test_a_refusal_says_what_can_be_done_from_here_and_the_next_still_goes_out(
+        self, welcome, wire, migma, status, text
+    ):
+        migma(MAX_RETRIES=0)
+        wire.answers((status, {"success": False, "error": "No"}), (200, {"success": True, "data": {"id": "m1"}}))
+        ended = Terminal().run("welcome", "--to", f"{ADA}, bob@example.org", "--live")
+        assert ended.lines[1] == f"✗ welcome to {ADA}: {text}"
+        assert ended.lines[-1] == "1 sent, 1 failed."
+        welcome.refresh_from_db()
+        assert welcome.last_tested_at is not None
+
+    def test_doubt_has_a_mark_of_its_own(self, run, welcome, migma, migma_sandbox):
+        migma(MAX_RETRIES=0)
+        migma_sandbox.faults.script("lost", "lost")
+        ended = run("welcome", "--to", ADA, "--live")
+        assert ended.lines[1].startswith(
+            f"? welcome to {ADA}: It may have arrived: look into the inbox before you send it again. The"
+        )
+        assert "idempotency" not in ended.text.lower()
+        assert ended.lines[-1] == "1 in doubt."
+        assert ended.status == 1
+
+    def test_a_receiver_may_cancel_it(self, run, welcome):
+        def cancel(**_):
+            raise signals.CancelSend
+
+        signals.pre_send.connect(cancel)
+        try:
+            ended = run("welcome", "--to", ADA, "--live")
+        finally:
+            signals.pre_send.disconnect(cancel)
+        assert ended.lines[1:] == [f"✗ welcome to {ADA}: A receiver of pre_send cancelled it.", "1 not sent."]
+        assert ended.status == 1
+
+
+@pytest.mark.django_db
+class TestInterrupted:
+    TO = f"{ADA}, bob@example.org, cy@example.org"
+
+    @pytest.fixture(params=[["--live", "--var", "first_name=Ada"], []], ids=["live", "test"])
+    def way(self, request, wire):
+        """Ctrl-C comes during the second call."""
+        calls = []
+
+        def answer(call):
+            calls.append(call)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return 200, {}, json.dumps({"success": True, "data": {"id": "m1", "messageId": "m1"}})
+
+        for path in ("sending", "emails/test/send"):
+            wire.mock.add_callback("POST", f"http://127.0.0.1:9/v1/{path}", answer)
+        yield request.param
+        assert len(calls) == 2
+
+    def test_what_was_done_is_told_and_what_was_not(self, welcome, way):
+        ended = Terminal().run("welcome", "--to", self.TO, *way)
+        assert [line.partition(":")[0] for line in ended.lines[1:-1]] == [
+            f"✓ welcome to {ADA}",
+            "? welcome to bob@example.org",
+            "✗ welcome to cy@example.org",
+        ]
+        assert ended.lines[2].endswith(
+            "Interrupted. It may have arrived: look into the inbox before you send it again."
+        )
+        assert ended.lines[3].endswith("Not sent: interrupted.")
+        assert ended.lines[-1] == "1 sent, 1 in doubt, 1 not sent."
+        assert ended.status == 130
+
+    def test_the_document_is_whole(self, welcome, way):
+        ended = Terminal().run("welcome", "--to", self.TO, "--json", *way)
+        rows = ended.document["results"]
+        assert [row["status"] for row in rows] == ["sent", "unknown", "not_sent"]
+        assert [row["message_id"] for row in rows] == ["m1", "", ""]
+        assert ended.document["counts"] == {"sent": 1, "unknown": 1, "not_sent": 1}
+        assert ended.status == 130
+
+
+@pytest.mark.django_db
+def test_a_key_that_cannot_be_had_is_one_line_without_secrets(run, migma):
+    def broken():
+        raise OSError("vault says sk_live_123")
+
+    migma(API_KEY=broken)
+    with pytest.raises(CommandError) as caught:
+        run(data.WELCOME, "--to", ADA)
+    assert str(caught.value).endswith("is a callable, and it raised OSError. Try it in manage.py shell.")
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
+def test_another_mailer_with_its_own_sender(run, welcome, migma_sandbox):
+    StoredEmail.objects.update(from_email="")
+    news = {"BACKEND": BACKEND, "OPTIONS": {"from_email": "News <news@fernhill.example>"}}
+    with override_settings(MAILERS={"default": {"BACKEND": BACKEND}, "news": news}):
+        ended = run("welcome", "--to", ADA, "--live", "--using", "news")
+    assert ended.status == 0
+    assert migma_sandbox.store.messages()[0].body["from"] == "news@fernhill.example"
+
+
+@pytest.mark.django_db
+def test_says_when_it_goes_to_migma_itself(wire, migma):
+    migma(API_URL="https://migma.test/v1")
+    wire.mock.post("https://migma.test/v1/emails/test/send", json={"success": True, "data": {}})
+    ended = Terminal().run(data.WELCOME, "--to", ADA)
+    assert ended.lines[0] == "To Migma itself, live: https://migma.test/v1"
+    assert ended.status == 0
+
+
+@pytest.mark.django_db
+def test_a_terminal_that_knows_ascii_only_gets_marks_that_it_can_show(migma_sandbox):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    call_command("migma_send_test", data.WELCOME, "--to", "ada@straße.example", stdout=screen)
+    screen.seek(0)
+    # Before Django 6.1, the wrapper around a stream hides its encoding.
+    assert "+ " in screen.read()

@@ -1,0 +1,318 @@
+"""Test sends: one call after the other, within a time, with an outcome for each."""
+
+import time
+
+import pytest
+from requests.exceptions import ConnectTimeout
+from urllib3.exceptions import ConnectTimeoutError
+
+from django_migma.api.errors import (
+    Forbidden,
+    InvalidAddress,
+    InvalidRequest,
+    NoResponse,
+    RateLimited,
+    StoredEmailNotFound,
+    Timeout,
+)
+from django_migma.mailers import mailer
+from django_migma.models import StoredEmail
+from django_migma.sandbox import data
+from django_migma.sandbox.keys import KEYS
+from django_migma.stored import Stored
+from django_migma.testsends import MOST_CALLS, SECONDS, Outcome, TestSend, addresses_in, note_tested, send_tests
+from tests.api.clocks import FakeClock
+
+TEST_SEND = "http://127.0.0.1:9/v1/emails/test/send"
+WELCOME = Stored(name="welcome", email_id=data.WELCOME)
+RECEIPT = Stored(name="receipt", email_id=data.RECEIPT)
+SERIES = Stored(name="series", conversation_id=data.SERIES_CONVERSATION)
+ANSWER = {"messageId": "m1", "emailId": data.WELCOME, "sentTo": "a@example.org"}
+ACCEPTED = (200, {"success": True, "data": ANSWER})
+
+
+def outcomes(*stored, to="ada@example.org", **options):
+    """The outcomes of sending these to one address."""
+    return list(send_tests(mailer().config(), [TestSend(stored=one, to=to) for one in stored], **options))
+
+
+def refusal(status, text, **more):
+    return status, {"success": False, "error": text, **more}
+
+
+@pytest.fixture
+def answers(wire):
+    """Let the endpoint of test sends answer with these in turn."""
+    return lambda *given: wire.answers(*given, url=TEST_SEND)
+
+
+class TestSending:
+    def test_each_goes_out_once_as_it_is_stored(self, migma_sandbox):
+        found = outcomes(WELCOME, RECEIPT)
+        assert [outcome.status for outcome in found] == ["sent", "sent"]
+        assert [message.body for message in migma_sandbox.store.messages()] == [
+            {"to": "ada@example.org", "emailId": data.WELCOME},
+            {"to": "ada@example.org", "emailId": data.RECEIPT},
+        ]
+        assert found[0].result.email_id == data.WELCOME
+        assert found[0].text == "Migma has taken it."
+
+    def test_a_conversation_with_one_email_goes_by_its_own_id(self, migma_sandbox):
+        [outcome] = outcomes(Stored(name="c", conversation_id=data.WELCOME_CONVERSATION))
+        assert outcome.status == "sent"
+        assert migma_sandbox.store.messages()[0].body["conversationId"] == data.WELCOME_CONVERSATION
+
+    def test_the_address_goes_out_in_the_form_that_dns_knows(self, wire, answers):
+        answers(ACCEPTED)
+        assert outcomes(WELCOME, to="Ada <ada@straße.example>")[0].status == "sent"
+        assert wire.body["to"] == "ada@xn--strae-oqa.example"
+
+    def test_it_begins_when_the_first_outcome_is_asked_for(self, wire, answers):
+        answers(ACCEPTED)
+        sending = send_tests(mailer().config(), [TestSend(stored=WELCOME, to="a@example.org")])
+        assert len(wire.mock.calls) == 0
+        assert next(sending).status == "sent"
+
+
+class TestFailures:
+    def test_a_series_says_that_migma_wants_one_email_and_the_next_still_goes_out(self, migma_sandbox):
+        first, second = outcomes(SERIES, WELCOME)
+        assert first.status == "failed"
+        assert first.text == (
+            "Migma found a fault in it: conversationId: this is a series of 2 emails; emailId is required. "
+            "If the conversation is a series, Migma wants the id of one email of the series."
+        )
+        assert second.status == "sent"
+
+    def test_an_id_that_migma_does_not_know(self, migma_sandbox):
+        [outcome] = outcomes(Stored(name="x", email_id="0" * 24))
+        assert outcome.status == "failed"
+        assert outcome.text == (
+            f"Migma does not know this email: Email not found: emailId {'0' * 24}. Check the id, and that it belongs "
+            "to the workspace of the API key; a sync finds new ids."
+        )
+
+    def test_a_faulty_address_is_refused_here_and_the_next_still_goes_out(self, migma_sandbox):
+        sends = [TestSend(stored=WELCOME, to=to) for to in ("nobody", "ada@example.org")]
+        first, second = send_tests(mailer().config(), sends)
+        assert (first.status, second.status) == ("failed", "sent")
+        assert isinstance(first.error, InvalidAddress)
+        assert first.text == (
+            "The address is not one that mail can be sent to. Write one address, such as bob@example.com."
+        )
+
+    @pytest.mark.parametrize("stored", [Stored(name="x"), Stored(name="x", email_id="short")])
+    def test_a_row_without_a_usable_id_is_an_outcome_too(self, wire, stored):
+        [outcome] = outcomes(stored)
+        assert outcome.status == "failed"
+        assert isinstance(outcome.error, StoredEmailNotFound)
+        assert outcome.text == "'x' has no id that Migma could know: give it one of 24 hex digits."
+
+    def test_a_refused_key_is_tried_once_and_the_rest_says_why(self, migma_sandbox, migma):
+        migma(API_KEY=KEYS.revoked)
+        first, second = outcomes(WELCOME, RECEIPT)
+        assert (first.status, second.status) == ("failed", "not_sent")
+        assert first.text == (
+            "Migma does not accept the API key: This API key was revoked. "
+            "Check MIGMA['API_KEY']: mistyped, revoked, or of another environment."
+        )
+        assert second.text == f"Not sent: {first.text}"
+        assert sum(migma_sandbox.store.stats()["requests"].values()) == 1
+
+    def test_a_key_that_may_not_send_is_tried_once(self, migma_sandbox, migma):
+        migma(API_KEY=KEYS.no_send)
+        first, second = outcomes(WELCOME, RECEIPT)
+        assert (first.status, second.status) == ("failed", "not_sent")
+        assert isinstance(second.error, Forbidden)
+        assert first.text == (
+            "The API key may not send: This API key lacks the permission email:send. "
+            "Give the key the permission email:send in Migma's dashboard."
+        )
+
+    def test_without_a_connection_nothing_went_out_and_the_rest_is_not_tried(self, wire, answers):
+        answers(ConnectTimeout(ConnectTimeoutError()))
+        first, second = outcomes(WELCOME, RECEIPT)
+        assert (first.status, second.status) == ("failed", "not_sent")
+        assert first.text == (
+            "Migma did not answer in time (no connection was made, ConnectTimeoutError). "
+            "Check API_URL, DNS, proxy and firewall, and try again."
+        )
+        assert len(wire.mock.calls) == 1
+
+    @pytest.mark.parametrize("fault", ["lost", "500", "half", "html"])
+    def test_what_may_have_arrived_is_in_doubt_and_never_sent_again(self, migma_sandbox, fault):
+        migma_sandbox.faults.script(fault)
+        first, second = outcomes(WELCOME, RECEIPT)
+        assert (first.status, second.status) == ("unknown", "sent")
+        assert first.text.startswith("It may have arrived: look into the inbox before you send it again. ")
+        assert "idempotency" not in first.text
+        assert migma_sandbox.store.stats()["requests"] == {"POST /v1/emails/test/send": 2}
+
+    def test_another_answer_is_told_with_its_status(self, answers):
+        answers(refusal(503, ""))
+        [outcome] = outcomes(WELCOME)
+        assert outcome.status == "failed"
+        assert outcome.text == "Migma answered 503. Try again later."
+
+    def test_migmas_text_is_shown_without_addresses(self, answers):
+        answers(refusal(400, "ada@example.org bounced"))
+        assert outcomes(WELCOME)[0].text == (
+            "Migma found a fault in it: <address> bounced. Check the address and the id, and try again."
+        )
+
+
+class TestTime:
+    def test_a_confirmation_has_fifteen_seconds(self):
+        assert SECONDS == 15
+        assert MOST_CALLS == 50
+
+    def test_what_there_is_no_time_for_is_not_sent(self, wire, answers):
+        answers(ACCEPTED)
+        clock = FakeClock()
+        sending = send_tests(mailer().config(), [TestSend(stored=WELCOME, to="a@example.org")] * 2, clock=clock)
+        assert next(sending).status == "sent"
+        clock.now += SECONDS - 0.9
+        outcome = next(sending)
+        assert (outcome.status, outcome.error) == ("not_sent", None)
+        assert outcome.text == "Not sent: the time for these tests was over. Send the rest again."
+        assert len(wire.mock.calls) == 1
+
+    def test_a_slow_answer_ends_with_the_time_that_is_left(self, migma_sandbox):
+        migma_sandbox.faults.script("busy-10")
+        began = time.monotonic()
+        first, second = outcomes(WELCOME, RECEIPT, seconds=1.2)
+        assert time.monotonic() - began < 3
+        assert (first.status, second.status) == ("unknown", "not_sent")
+
+    def test_a_short_retry_after_holds_the_next_call_up(self, answers):
+        answers((*refusal(429, "Too many"), {"Retry-After": "3"}), ACCEPTED)
+        clock = FakeClock()
+        first, second = outcomes(WELCOME, RECEIPT, clock=clock)
+        assert (first.status, second.status) == ("failed", "sent")
+        assert first.text == (
+            "Migma takes no more calls with this API key for now: Too many. Wait 3 seconds, then try again."
+        )
+        assert sum(clock.slept) == pytest.approx(3)
+
+    def test_a_long_retry_after_is_not_waited_for(self, wire, answers):
+        answers((*refusal(429, "Too many"), {"Retry-After": "60"}))
+        clock = FakeClock()
+        first, second = outcomes(WELCOME, RECEIPT, clock=clock)
+        assert (first.status, second.status) == ("failed", "not_sent")
+        assert second.text == (
+            "Not sent: Migma takes no more calls with this API key for now. Wait 60 seconds, then try again."
+        )
+        assert clock.slept == []
+        assert len(wire.mock.calls) == 1
+
+    def test_without_a_time_a_429_names_a_minute(self, answers):
+        answers(refusal(429, ""))
+        assert outcomes(WELCOME)[0].text == (
+            "Migma takes no more calls with this API key for now. Wait a minute, then try again."
+        )
+
+    def test_our_own_pace_is_named_as_ours(self, answers, migma):
+        migma(RATE_LIMIT="1/h")
+        answers(ACCEPTED)
+        first, second = outcomes(WELCOME, RECEIPT)
+        assert (first.status, second.status) == ("sent", "not_sent")
+        assert second.text.startswith("Not sent: RATE_LIMIT leaves no call free for now. Wait 3")
+
+
+class TestAddressesIn:
+    @pytest.mark.parametrize(
+        ("typed", "found"),
+        [
+            ("", []),
+            (" ,;\r\n , ", []),
+            ("a@example.org", ["a@example.org"]),
+            ("a@example.org, b@example.org;c@example.org\nd@example.org", [f"{x}@example.org" for x in "abcd"]),
+            ("a@example.org,a@EXAMPLE.org", ["a@example.org"]),
+            ('"Doe, Ada" <a@example.org>, Bob <b@example.org>', ["a@example.org", "b@example.org"]),
+            ("ada@straße.example", ["ada@straße.example"]),
+        ],
+    )
+    def test_each_mailbox_once_whatever_separates_them(self, typed, found):
+        assert addresses_in(typed) == found
+
+    @pytest.mark.parametrize("typed", ["nobody", "a b@example.org", 'x"@', "a@b@c", "x" * 2_000 + "@example.org"])
+    def test_the_position_is_named_and_not_the_address(self, typed):
+        with pytest.raises(InvalidAddress) as caught:
+            addresses_in(f"a@example.org,, {typed}, c@example.org")
+        assert str(caught.value) == (
+            "Address 2 is not one that mail can be sent to. Write addresses such as bob@example.com."
+        )
+        assert caught.value.__cause__ is caught.value.__context__ is None
+
+    def test_no_more_than_a_confirmation_can_send_to(self):
+        fifty = ",".join(f"a{number}@example.org" for number in range(MOST_CALLS))
+        assert len(addresses_in(f"{fifty},a0@example.org")) == MOST_CALLS
+        with pytest.raises(InvalidAddress, match=r"^These are more than 50 addresses\.$"):
+            addresses_in(f"{fifty},b@example.org")
+
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            ",".join(f"Name {number} <a{number}@example.org>" for number in range(10_000)),
+            '"' * 1_000_000,
+            '"a\n' * 300_000,
+            "a" * 1_000_000,
+        ],
+    )
+    def test_ten_thousand_addresses_are_refused_at_once(self, typed):
+        began = time.process_time()
+        with pytest.raises(InvalidAddress):
+            addresses_in(typed)
+        assert time.process_time() - began < 1
+
+
+@pytest.mark.django_db
+class TestNoteTested:
+    @pytest.fixture(autouse=True)
+    def rows(self):
+        StoredEmail.objects.create(key="welcome", email_id=data.WELCOME, conversation_id=data.WELCOME_CONVERSATION)
+        StoredEmail.objects.create(key="receipt", email_id=data.RECEIPT)
+        StoredEmail.objects.create(key="layout", conversation_id=data.LAYOUT_CONVERSATION)
+
+    def marked(self):
+        return list(StoredEmail.objects.exclude(last_tested_at=None).order_by("key").values_list("key", flat=True))
+
+    def outcome(self, status="sent", error=None, **stored):
+        return Outcome(send=TestSend(stored=Stored(name="x", **stored), to="a@b.example"), status=status, error=error)
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            ("sent", None),
+            ("unknown", Timeout("late", attempts=1, may_have_been_accepted=True)),
+            ("failed", InvalidRequest("refused", attempts=1, status_code=400)),
+        ],
+    )
+    def test_a_row_whose_test_reached_migma_or_may_have_is_marked(self, status, error):
+        given = [self.outcome(status, error, email_id=data.WELCOME.upper()), self.outcome("not_sent")]
+        assert note_tested(given) == 1
+        assert self.marked() == ["welcome"]
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            ("not_sent", None),
+            ("not_sent", Forbidden("an earlier one", attempts=1, status_code=403)),
+            ("failed", NoResponse("no connection", attempts=1)),
+            ("failed", InvalidAddress("not one")),
+            ("failed", StoredEmailNotFound("no id")),
+            ("failed", RateLimited("not made", attempts=0, status_code=429)),
+        ],
+    )
+    def test_a_row_whose_test_never_reached_migma_keeps_its_time(self, status, error, django_assert_num_queries):
+        with django_assert_num_queries(0):
+            assert note_tested([self.outcome(status, error, email_id=data.WELCOME)]) == 0
+        assert self.marked() == []
+
+    def test_a_row_that_has_a_conversation_only_is_found_by_it(self):
+        assert note_tested([self.outcome(conversation_id=data.LAYOUT_CONVERSATION)]) == 1
+        assert self.marked() == ["layout"]
+
+    def test_migmas_answer_tells_which_email_of_a_conversation_it_was(self, migma_sandbox):
+        assert note_tested(outcomes(Stored(name="c", conversation_id=data.WELCOME_CONVERSATION))) == 1
+        assert self.marked() == ["welcome"]
