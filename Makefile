@@ -11,7 +11,7 @@ BENCH_MADE := $(BENCH_VENV)/.made-with$(subst /,-,-$(PYTHON))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test soak bench lint matrix build clean
+.PHONY: help demo demo-once test pictures soak bench lint matrix build clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -22,10 +22,14 @@ demo: $(VENV)/.demo ## Start the example site and a sandbox, send mail, serve un
 demo-once: $(VENV)/.demo ## The same, and end; fails if any of the mail is missing
 	@$(BIN)/python example_project/demo.py --once
 
-test: $(VENV)/.test ## Run the tests, with branch coverage
+test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser where there is a chromium
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest; status=$$?; \
-	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
+	{ $(BIN)/python -m tests.browser.chromium >/dev/null; exit $$status; }
+
+pictures: $(VENV)/.test ## Take the pictures of the admin in docs/images anew
+	REQUIRE_BROWSER=1 PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/browser/test_demo.py
 
 soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed 7" repeats one
 	$(BIN)/python -m tests.faults.soak $(SOAK)

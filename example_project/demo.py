@@ -1,4 +1,4 @@
-"""The demo: a sandbox, the site, mail sent in five ways, and what the sandbox accepted of it.
+"""The demo: a sandbox, the site, its stored emails, mail sent in five ways, and what the sandbox accepted of it.
 
 ``make demo`` serves until Ctrl-C; ``make demo-once`` ends by itself, with 1 if any of the mail is missing.
 """
@@ -61,6 +61,7 @@ def run(*, once: bool, sender: str) -> int:
         folder = stack.enter_context(TemporaryDirectory())  # two demos may run at once, and nothing stays behind
         set_environment(sandbox, Path(folder) / "demo.sqlite3", sender)
         password = set_up_site()
+        fetch_stored_emails()
         site = stack.enter_context(serving(on_free_port(SITE_PORT, site_server)))
         sends = demo_sends(site, USER_EMAIL)
         for send in sends:
@@ -101,6 +102,13 @@ def set_up_site() -> str:
     get_user_model().objects.create_superuser(USERNAME, USER_EMAIL, password, first_name="Robin")
     connections.close_all()
     return password
+
+
+def fetch_stored_emails() -> None:
+    """Fetch the emails of the sandbox's project, and name those that the shop sends."""
+    call_command("migma_sync")
+    call_command("name_stored_emails")
+    connections.close_all()
 
 
 class SiteServer(ThreadedWSGIServer):
@@ -157,6 +165,7 @@ Sign-up          {site}/sign-up/
 Order            {site}/order/
 Password reset   {site}/accounts/password_reset/   (of {USER_EMAIL}, for one)
 Admin            {site}/admin/   {USERNAME} / {password}
+Stored emails    {site}/admin/django_migma/storedemail/   (look at them, sync, send a test)
 Accepted mail    {sandbox_url}/_sandbox/messages
 
 Ctrl-C ends the demo.""",

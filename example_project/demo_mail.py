@@ -62,11 +62,11 @@ def send_html(readers: Sequence[str], archive: str) -> None:
 
 
 def send_stored(first_names: Mapping[str, str], site: str) -> None:
-    """An email stored at Migma, with variables for everybody and for each."""
+    """An email stored at Migma, by its key, with variables for everybody and for each."""
     MigmaMessage(
         subject="Welcome to Fernhill Coffee",
         to=list(first_names),
-        template_id=settings.WELCOME_EMAIL_ID,
+        template_id="welcome",
         merge_global_data={"shop_url": f"{site}/order/"},
         merge_data={address: {"first_name": name} for address, name in first_names.items()},
     ).send()

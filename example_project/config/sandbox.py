@@ -11,8 +11,6 @@ VALUES = {
     "MIGMA_PROJECT_ID": data.FERNHILL,
     "MIGMA_FROM_NAME": "Fernhill Coffee",
     "MIGMA_LAYOUT_EMAIL_ID": data.LAYOUT,
-    "MIGMA_WELCOME_EMAIL_ID": data.WELCOME,
-    "MIGMA_PASSWORD_RESET_EMAIL_ID": data.PASSWORD_RESET,
-    "MIGMA_RECEIPT_EMAIL_ID": data.RECEIPT,
     "DEFAULT_FROM_EMAIL": "hello@fernhill.example",
 }
+STORED_EMAILS = {"welcome": data.WELCOME, "password-reset": data.PASSWORD_RESET, "receipt": data.RECEIPT}

@@ -24,13 +24,10 @@ if django.VERSION < (6, 0):
 MIGMA = {
     "API_KEY": env("MIGMA_API_KEY"),
     "API_URL": env("MIGMA_API_URL", default=""),  # empty: Migma's own address
-    "PROJECT_ID": env("MIGMA_PROJECT_ID", default=""),
+    "PROJECT_ID": env("MIGMA_PROJECT_ID"),
     "FROM_NAME": env("MIGMA_FROM_NAME"),
     "LAYOUT_EMAIL_ID": env("MIGMA_LAYOUT_EMAIL_ID"),  # carries mail with a body of its own, such as mail about errors
 }
-WELCOME_EMAIL_ID = env("MIGMA_WELCOME_EMAIL_ID")
-PASSWORD_RESET_EMAIL_ID = env("MIGMA_PASSWORD_RESET_EMAIL_ID")
-RECEIPT_EMAIL_ID = env("MIGMA_RECEIPT_EMAIL_ID")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL")
 LOGGING = {
     "version": 1,

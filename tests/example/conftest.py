@@ -57,13 +57,14 @@ def running_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def variables(running_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the site needs to know: where the sandbox is, and a migrated database."""
+    """What the site needs to know: where the sandbox is, and a database that holds its stored emails."""
     found = {
         "MIGMA_API_URL": running_sandbox.api_url,
         "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('example')}/db.sqlite3",
     }
-    migrated = run("manage.py", "migrate", "-v0", **found)
-    assert migrated.returncode == 0, migrated.stderr
+    for command in (("migrate", "-v0"), ("migma_sync",), ("name_stored_emails",)):
+        done = run("manage.py", *command, **found)
+        assert done.returncode == 0, done.stderr
     return found
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+import textwrap
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import requests
+
+from django_migma.sandbox import data
 
 from .conftest import DOCUMENTED, EXAMPLE, PYTHON, environment, run
 
@@ -34,6 +35,8 @@ def test_once_sends_in_five_ways_and_lists_what_the_sandbox_accepted() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^(.+?)  +(\S+@\S+) .+  (layout|stored email) +queued$", done.stdout, re.MULTILINE)
     assert tuple(rows) == MAILS
+    assert f"Project {data.FERNHILL}: 6 created, 0 updated, 0 unchanged, 0 gone.\n" in done.stdout
+    assert "Stored emails with a key: password-reset, receipt, welcome.\n" in done.stdout
     assert "http://" not in done.stdout, "addresses that are dead by now"
     assert "All 8 mails were accepted, each once." in done.stdout
 
@@ -54,23 +57,19 @@ def test_real_migma_is_left_alone() -> None:
     assert "of_ours" not in done.stdout
 
 
-@contextlib.contextmanager
-def taken(port: int) -> Iterator[None]:
-    """Somebody else on a port, us or whoever was there before."""
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):
-            other.bind(("127.0.0.1", port))
-            other.listen()
-        yield
-
-
-def test_taken_ports_are_passed_over() -> None:
-    with taken(8026), taken(8000):
-        done = run("demo.py", "--once")
+def test_a_taken_port_is_passed_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        code = f"""
+            from demo import Sandbox, on_free_port
+            with on_free_port({port}, lambda port: Sandbox(port=port)) as found:
+                print(found.url)
+        """
+        done = run("-c", textwrap.dedent(code))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Port 8026 is taken; trying 8027." in done.stdout
-    assert "Port 8000 is taken; trying 8001." in done.stdout
+    first, *_, last = done.stdout.splitlines()
+    assert first == f"Port {port} is taken; trying {port + 1}."
+    assert int(last.rpartition(":")[2]) > port
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -89,7 +88,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Pat
         assert process.stdout
         output = "".join(takewhile(lambda line: not line.startswith("Ctrl-C ends the demo."), process.stdout))
         addresses = re.findall(r"^(?:[A-Z][\w -]+)?  +(http\S+)", output, re.MULTILINE)
-        assert len(addresses) == len(MAILS) + 6
+        assert len(addresses) == len(MAILS) + 7
         for address in addresses:
             assert requests.get(address, timeout=10).status_code == 200, address
         (site,) = re.findall(r"^The site +(\S+)$", output, re.MULTILINE)

@@ -19,19 +19,17 @@ SETTINGS = (EXAMPLE / "config" / "settings.py").read_text()
 READ = set(re.findall(r'env(?:\.\w+)?\(\s*"(\w+)"', SETTINGS))
 OWN_ACCOUNT = {
     "MIGMA_API_KEY": "sk_live_of_ours",
+    "MIGMA_PROJECT_ID": "1" * 24,
     "MIGMA_FROM_NAME": "Ours",
     "MIGMA_LAYOUT_EMAIL_ID": "0" * 24,
-    "MIGMA_WELCOME_EMAIL_ID": "1" * 24,
-    "MIGMA_PASSWORD_RESET_EMAIL_ID": "2" * 24,
-    "MIGMA_RECEIPT_EMAIL_ID": "3" * 24,
     "DEFAULT_FROM_EMAIL": "hello@example.com",
 }
 SHOW = """
 import json
-from django.conf import settings
 from django_migma.conf import load
 config = load({})
-print(json.dumps([config.api_key, config.api_url, config.from_name, config.layout_email_id, settings.ADMINS]))
+shown = [config.api_key, config.api_url, config.project_id, config.from_name, config.layout_email_id]
+print(json.dumps(shown))
 """
 
 
@@ -51,7 +49,8 @@ def test_the_sandboxs_values_stand_in_for_variables_that_are_read() -> None:
 
 def test_without_a_key_it_talks_to_the_sandbox() -> None:
     shown = json.loads(run("-c", SHOW).stdout)
-    assert shown[:4] == ["sk_test_sandbox_full", "http://127.0.0.1:8026/v1", "Fernhill Coffee", data.LAYOUT]
+    account = [data.FERNHILL, "Fernhill Coffee", data.LAYOUT]
+    assert shown == ["sk_test_sandbox_full", "http://127.0.0.1:8026/v1", *account]
 
 
 def test_the_address_can_be_another_one() -> None:
@@ -61,7 +60,7 @@ def test_the_address_can_be_another_one() -> None:
 
 def test_with_a_key_it_talks_to_migma_and_knows_nothing_of_the_sandbox() -> None:
     shown = json.loads(run("-c", SHOW, **OWN_ACCOUNT).stdout)
-    assert shown[:4] == ["sk_live_of_ours", API_URL, "Ours", "0" * 24]
+    assert shown == ["sk_live_of_ours", API_URL, "1" * 24, "Ours", "0" * 24]
 
 
 @pytest.mark.parametrize("name", sorted(OWN_ACCOUNT.keys() - {"MIGMA_API_KEY"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import requests
 
@@ -149,6 +150,26 @@ def test_the_admin_lists_orders(
     page = browser.get(f"{site}/admin/shop/order/", timeout=10)
     assert "listed@example.com" in page.text
     assert "25.50" in page.text
+
+
+def test_staff_see_the_stored_emails_by_the_keys_that_code_uses(
+    site: str, browser: requests.Session, sandbox: Sandbox, variables: dict[str, str]
+) -> None:
+    options = ("--noinput", "--username=marketer", "--email=marketer@example.com")
+    password = {"DJANGO_SUPERUSER_PASSWORD": "a long enough one"}
+    assert run("manage.py", "createsuperuser", *options, **password, **variables).returncode == 0
+    submit(browser, f"{site}/admin/login/", username="marketer", password="a long enough one")
+    page = browser.get(f"{site}/admin/django_migma/storedemail/", timeout=10)
+    keys = re.findall(r'class="field-key">([^<]+)<', page.text)
+    assert sorted(keys) == ["-", "-", "-", "password-reset", "receipt", "welcome"]
+
+
+def test_stored_emails_are_fetched_before_they_are_named(variables: dict[str, str], tmp_path: Path) -> None:
+    empty = variables | {"DATABASE_URL": f"sqlite:///{tmp_path}/db.sqlite3"}
+    assert run("manage.py", "migrate", "-v0", **empty).returncode == 0
+    done = run("manage.py", "name_stored_emails", **empty)
+    assert done.returncode == 1
+    assert f"The stored email {data.WELCOME} is not here yet. Run manage.py migma_sync first." in done.stderr
 
 
 def test_every_page_of_an_account_is_the_shops_own(site: str, browser: requests.Session, sandbox: Sandbox) -> None:

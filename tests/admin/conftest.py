@@ -1,0 +1,74 @@
+"""Fixtures for the tests of the admin: stored emails, people with permissions, and what a page says."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from django_migma.models import StoredEmail
+
+PROJECT = "665f1c2ab7d3e4f5a6a70001"
+WELCOME = "665f1c2ab7d3e4f5a6b70001"
+RECEIPT = "665f1c2ab7d3e4f5a6b70002"
+CONVERSATION = "665f1c2ab7d3e4f5a6c70001"
+TEST_SEND = "http://127.0.0.1:9/v1/emails/test/send"
+LIST = "http://127.0.0.1:9/v1/projects/emails"
+
+
+def admin_url(view, *args, site="admin"):
+    """The address of a view of the stored emails' admin."""
+    return reverse(f"admin:django_migma_storedemail_{view}", args=args, current_app=site)
+
+
+def messages_of(response):
+    """The messages that a page shows, each with its level."""
+    return [(message.level_tag, str(message)) for message in response.context["messages"]]
+
+
+def error_answer(status, text="Migma's own words", **headers):
+    """An answer with which Migma refuses."""
+    return status, {"success": False, "error": text}, headers
+
+
+@pytest.fixture
+def welcome(db):
+    return StoredEmail.objects.create(
+        key="welcome", email_id=WELCOME, title="Welcome", subject="Hello {{first_name}}", html="<p>{{first_name}}</p>"
+    )
+
+
+@pytest.fixture
+def receipt(db):
+    return StoredEmail.objects.create(email_id=RECEIPT, title="Receipt", project_id=PROJECT)
+
+
+@pytest.fixture
+def person(db):
+    """A signed-in member of staff with these permissions and no others."""
+
+    def make(*permissions, name="ada", **options):
+        user = get_user_model().objects.create_user(name, f"{name}@example.org", is_staff=True)
+        chosen = Permission.objects.filter(codename__in=[f"{found}_storedemail" for found in permissions])
+        assert len(chosen) == len(permissions)
+        user.user_permissions.set(chosen)
+        client = Client(**options)
+        client.force_login(user)
+        client.user = user
+        return client
+
+    return make
+
+
+@pytest.fixture
+def admin_client(db):
+    """Somebody who may do everything. Without a password: hashing one takes longer than most tests."""
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("root", "root@example.org"))
+    return client
+
+
+@pytest.fixture
+def tester(person):
+    """Somebody who may see stored emails and send tests."""
+    return person("view", "send_test")

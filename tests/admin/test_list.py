@@ -1,0 +1,138 @@
+"""The list of stored emails."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+from django.db.models import JSONField, Value
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from django_migma.models import StoredEmail
+
+from .conftest import PROJECT, WELCOME, admin_url
+
+
+def page(client, **query):
+    response = client.get(admin_url("changelist"), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_a_row_shows_what_there_is_to_know(admin_client, welcome):
+    StoredEmail.objects.update(status="gone", thumbnail_url="https://cdn.example/a.png?x=1&y=2")
+    text = page(admin_client)
+    assert '<code title="665f1c2ab7d3e4f5a6b70001">…a6b70001</code> <button type="button"' in text
+    assert 'data-copy="665f1c2ab7d3e4f5a6b70001"' in text
+    assert 'aria-label="Copy the id 665f1c2ab7d3e4f5a6b70001"' in text
+    for column, shown in {"key": "welcome", "variables": "first_name", "status": "no longer at Migma"}.items():
+        assert f'<td class="field-{column}">{shown}</td>' in text
+    assert (
+        '<img class="migma-thumbnail" src="https://cdn.example/a.png?x=1&amp;y=2" alt="Thumbnail of Welcome" '
+        'loading="lazy" referrerpolicy="no-referrer">'
+    ) in text
+
+
+def test_a_day_has_its_time_in_the_title(admin_client, welcome, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+    StoredEmail.objects.update(synced_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
+    text = page(admin_client)
+    assert (
+        '<td class="field-last_sync"><time datetime="2026-03-02T00:30:00+01:00" title="March 2, 2026, 12:30 a.m.">'
+        "March 2, 2026</time></td>"
+    ) in text
+    assert '<td class="field-last_test">-</td>' in text
+
+
+def test_a_site_without_time_zones_has_days_too(admin_client, welcome, settings):
+    settings.USE_TZ = False
+    StoredEmail.objects.update(last_tested_at=datetime(2026, 3, 1, 23, 30))
+    assert 'title="March 1, 2026, 11:30 p.m.">March 1, 2026</time>' in page(admin_client)
+
+
+@pytest.mark.parametrize("damaged", [None, 5, "x", {"a": 1}, [1, ["b"], None], ["\ud83d"]])
+def test_names_that_are_none_leave_the_list_and_the_page_whole(admin_client, welcome, damaged):
+    """Whoever wrote into the table by hand can mend it here."""
+    StoredEmail.objects.update(variable_names=Value(damaged, JSONField()))
+    shown = "?" if damaged == ["\ud83d"] else "-"
+    assert f'<td class="field-variables">{shown}</td>' in page(admin_client)
+    assert admin_client.get(admin_url("change", welcome.pk)).status_code == 200
+    assert admin_client.get(admin_url("preview", welcome.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["", "javascript:alert(1)", "data:image/png;base64,AA", "//cdn.example/a.png"])
+def test_a_thumbnail_comes_by_http_or_not_at_all(admin_client, welcome, address):
+    StoredEmail.objects.update(thumbnail_url=address)
+    text = page(admin_client)
+    assert "migma-thumbnail" not in text
+    assert '<td class="field-thumbnail">-</td>' in text
+
+
+def test_a_row_without_a_title_can_be_clicked_all_the_same(admin_client, db):
+    StoredEmail.objects.create(conversation_id="665f1c2ab7d3e4f5a6c70001")
+    assert '/change/">665f1c2ab7d3e4f5a6c70001</a>' in page(admin_client)
+    assert 'data-copy="665f1c2ab7d3e4f5a6c70001"' in page(admin_client)
+
+
+def test_what_people_typed_is_escaped(admin_client, welcome):
+    StoredEmail.objects.update(title="<script>alert(1)</script>", thumbnail_url='https://x.example/"onload="alert(1)')
+    text = page(admin_client)
+    assert "<script>alert" not in text
+    assert '"onload="' not in text
+
+
+@pytest.mark.parametrize("term", ["elco", "Hello", "welcome", WELCOME, WELCOME.upper()])
+def test_the_search_looks_into_titles_subjects_keys_and_ids(admin_client, welcome, receipt, term):
+    text = page(admin_client, q=term)
+    assert "1 stored email" in text
+    assert ">Welcome</a>" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"has_key": "yes"}, ["Welcome"]),
+        ({"has_key": "no"}, ["Receipt"]),
+        ({"has_key": "perhaps"}, ["Receipt", "Welcome"]),
+        ({"status__exact": "gone"}, ["Receipt"]),
+        ({"project_id": PROJECT}, ["Receipt"]),
+    ],
+)
+def test_the_filters_choose(admin_client, welcome, receipt, query, found):
+    StoredEmail.objects.filter(pk=receipt.pk).update(status="gone")
+    response = admin_client.get(admin_url("changelist"), query)
+    assert [email.title for email in response.context["cl"].result_list] == found
+
+
+def test_fifty_rows_take_as_many_queries_as_one(admin_client, welcome):
+    page(admin_client)  # fills the caches of the process
+    with CaptureQueriesContext(connection) as one:
+        page(admin_client)
+    StoredEmail.objects.bulk_create(
+        StoredEmail(email_id=f"{number:024x}", title=f"Email {number}", html="<p>", synced_at=timezone.now())
+        for number in range(49)
+    )
+    with CaptureQueriesContext(connection) as fifty:
+        assert "50 stored emails" in page(admin_client)
+    assert len(fifty) == len(one)
+    assert not any('"html"' in query["sql"] for query in fifty.captured_queries)
+
+
+def test_only_those_who_may_see_them_do(person, welcome):
+    assert person().get(admin_url("changelist")).status_code == 403
+    assert person("view", name="bob").get(admin_url("changelist")).status_code == 200
+
+
+def test_nothing_in_our_pages_needs_an_exception_from_a_content_policy(admin_client, welcome):
+    """Scripts and styles are files; Django's own pages say the rest."""
+    for url in (
+        admin_url("changelist"),
+        admin_url("change", welcome.pk),
+        f"{admin_url('send_test')}?ids={welcome.pk}",
+    ):
+        text = admin_client.get(url).content.decode()
+        assert 'src="/static/django_migma/admin.js"' in text
+        assert 'href="/static/django_migma/admin.css"' in text
+        assert " style=" not in text
+        assert " onclick=" not in text
+        assert "<style" not in text

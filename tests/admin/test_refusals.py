@@ -1,0 +1,198 @@
+"""Tests that cannot be sent, and Migma's refusals: a message on a page, and nothing half done."""
+
+import secrets
+import time
+
+import pytest
+import requests
+from django.contrib.admin.models import LogEntry
+
+from django_migma.models import StoredEmail
+
+from .conftest import TEST_SEND, admin_url, error_answer, messages_of
+from .test_send_test import TAKEN, ask, choose, confirm, posted
+
+pytestmark = pytest.mark.django_db
+NO_ADDRESS = "Address %d is not one that mail can be sent to. Write addresses such as bob@example.com."
+
+
+def errors(response):
+    assert response.status_code == 200
+    return list(response.context["form"].errors["addresses"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "This field is required."),
+        (" ; , \n", "Give at least one address."),
+        ("ada", f"“ada”: {NO_ADDRESS % 1}"),
+        (
+            "ada@example.org, <b>@@example.org",
+            f"“<b>@@example.org”: {NO_ADDRESS % 2}",
+        ),
+        (
+            "x" * 1_000_000,
+            f"“{'x' * 79}…”: {NO_ADDRESS % 1}",
+        ),
+        ("\n".join(f"a{number}@example.org" for number in range(10_000)), "These are more than 50 addresses."),
+        (
+            "\n".join(f"a{number}@example.org" for number in range(26)),
+            "These would be 52 tests, and at most 50 may be sent at a time. Choose fewer emails or fewer addresses.",
+        ),
+    ],
+    ids=["nothing", "separators", "no address", "second", "long", "ten thousand", "too many calls"],
+)
+def test_addresses_that_will_not_do_are_refused_at_their_field(tester, wire, welcome, receipt, typed, said):
+    page = ask(tester, welcome, receipt)
+    before = time.monotonic()
+    response = confirm(tester, page, typed)
+    assert time.monotonic() - before < 2
+    assert errors(response) == [said]
+    assert "<b>" not in response.content.decode()
+    assert "Nothing was sent. Please correct the error below." in response.content.decode()
+    assert wire.bodies == []
+    assert not StoredEmail.objects.exclude(last_tested_at=None).exists()
+
+
+def test_after_a_correction_the_same_page_sends(tester, wire, welcome):
+    wire.answers(TAKEN, url=TEST_SEND)
+    assert messages_of(confirm(tester, confirm(tester, ask(tester, welcome), "ada")))[0][0] == "success"
+    assert len(wire.bodies) == 1
+
+
+def many(count):
+    """Their titles have nothing in common, which could be compressed."""
+    StoredEmail.objects.bulk_create(
+        StoredEmail(email_id=secrets.token_hex(12), title=secrets.token_hex(40)) for _number in range(count)
+    )
+    return list(StoredEmail.objects.all())
+
+
+TOO_MANY = "These would be 51 tests, and at most 50 may be sent at a time. Choose fewer emails or fewer addresses."
+
+
+def test_more_than_fifty_emails_are_refused_with_their_number(tester, mailer):
+    emails = many(51)
+    chosen = choose(tester, *emails)
+    assert messages_of(chosen) == [("error", TOO_MANY)]
+    assert chosen.redirect_chain == [(admin_url("changelist"), 302)], "no address is made of so many ids"
+    page = tester.get(admin_url("send_test"), {"ids": ",".join(str(email.pk) for email in emails)}, follow=True)
+    assert messages_of(page) == [("error", TOO_MANY)]
+    made_up = {"seen": [f"{email.pk}:0::" for email in emails], "addresses": "ada@example.org"}
+    assert messages_of(tester.post(admin_url("send_test"), made_up, follow=True)) == [("error", TOO_MANY)]
+
+
+def test_fifty_emails_go_to_one_address(tester, wire):
+    wire.answers(TAKEN, url=TEST_SEND)
+    response = confirm(tester, ask(tester, *many(50)))
+    *each, summed_up, _hint = messages_of(response)
+    assert [level for level, _text in each] == ["success"] * 50
+    assert summed_up == ("success", "50 sent. The history of each email has the details.")
+    assert len(wire.bodies) == 50
+
+
+def test_the_sum_of_many_outcomes_survives_in_a_cookie(tester, wire, settings):
+    """The oldest messages go where a cookie has no room for all."""
+    settings.MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+    wire.answers(error_answer(400), *[TAKEN] * 48, error_answer(400), url=TEST_SEND)
+    *each, summed_up, hint = messages_of(confirm(tester, ask(tester, *many(50))))
+    assert len(each) < 50
+    assert summed_up == ("warning", "48 sent, 2 failed. The history of each email has the details.")
+    assert hint[0] == "info"
+
+
+@pytest.mark.parametrize("ids", ["", "999", "0", "x", "-1", "9" * 30, "1;DROP TABLE", "\x00", "²"])
+def test_ids_that_are_none_lead_back_to_the_list(tester, mailer, ids):
+    response = tester.get(admin_url("send_test"), {"ids": ids}, follow=True)
+    assert response.redirect_chain == [(admin_url("changelist"), 302)]
+    assert messages_of(response) == [("error", "None of the chosen emails is here any more. Choose again.")]
+
+
+def test_a_form_without_emails_leads_back_to_the_list(tester, wire):
+    response = tester.post(admin_url("send_test"), {"addresses": "ada@example.org"}, follow=True)
+    assert messages_of(response) == [("error", "None of the chosen emails is here any more. Choose again.")]
+
+
+@pytest.mark.parametrize("seen", ["{pk}:1:{id}:", "{pk}:0::", "{pk}:never", "{pk}", "{pk}:0:{id}:,999:0::"])
+def test_a_form_that_was_made_up_sends_nothing(tester, wire, welcome, seen):
+    page = ask(tester, welcome)
+    made_up = {"seen": seen.format(pk=welcome.pk, id=welcome.email_id).split(",")}
+    response = tester.post(page.context["page_url"], posted(page) | made_up, follow=True)
+    assert [level for level, _text in messages_of(response)] == ["warning"]
+    assert wire.bodies == []
+
+
+def test_when_all_are_gone_one_message_says_so(tester, wire, welcome):
+    page = ask(tester, welcome)
+    welcome.delete()
+    response = confirm(tester, page)
+    assert response.redirect_chain == [(admin_url("changelist"), 302)]
+    assert messages_of(response) == [("error", "None of the chosen emails is here any more. Choose again.")]
+
+
+REFUSALS = {
+    "400": (error_answer(400), "error", "Migma found a fault in it: Migma's own words."),
+    "401": (error_answer(401), "error", "Check MIGMA['API_KEY']"),
+    "403": (error_answer(403), "error", "Give the key the permission email:send in Migma's dashboard."),
+    "404": (error_answer(404), "error", "Migma does not know this email: Migma's own words."),
+    "429": (error_answer(429, **{"Retry-After": "60"}), "error", "Wait 60 seconds, then try again."),
+    "500": (error_answer(500), "warning", "It may have arrived: look into the inbox before you send it again."),
+    "502": ((502, "<h1>Bad Gateway</h1>"), "warning", "It may have arrived"),
+    "a proxy's page": ((200, "<h1>Sign in</h1>"), "warning", "It may have arrived"),
+    "down": (requests.ConnectionError("refused"), "warning", "It may have arrived"),
+    "slow": (requests.ReadTimeout("late"), "warning", "It may have arrived"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_each_refusal_is_a_message_and_an_entry(tester, wire, welcome, case):
+    answer, level, said = REFUSALS[case]
+    wire.answers(answer, url=TEST_SEND)
+    [(shown_level, text)] = messages_of(confirm(tester, ask(tester, welcome)))
+    assert shown_level == level
+    assert text.startswith("Test of “Welcome” to ada@example.org: ")
+    assert said in text
+    assert said in LogEntry.objects.get().get_change_message()
+
+
+def test_what_no_time_was_left_for_is_told(tester, wire, welcome, receipt):
+    """A key that is refused once would be refused again."""
+    wire.answers(error_answer(401), url=TEST_SEND)
+    response = confirm(tester, ask(tester, welcome, receipt))
+    assert len(wire.bodies) == 1
+    assert [level for level, _text in messages_of(response)] == ["error", "warning", "warning"]
+    assert "Not sent: " in messages_of(response)[1][1]
+    assert messages_of(response)[2][1] == "1 failed, 1 not sent. The history of each email has the details."
+
+
+@pytest.mark.parametrize("word", ["500", "reset", "hangup", "half", "html", "redirect", "429-after-60"])
+def test_a_fault_on_the_way_is_a_message_within_the_time(tester, migma_sandbox, welcome, word):
+    migma_sandbox.faults.script(word)
+    before = time.monotonic()
+    response = confirm(tester, ask(tester, welcome))
+    assert time.monotonic() - before < 5
+    assert response.status_code == 200
+    assert len(messages_of(response)) == 1
+
+
+def test_a_silent_migma_costs_no_more_than_its_timeout(tester, migma_sandbox, migma, welcome):
+    migma(TIMEOUT=0.2)
+    migma_sandbox.faults.script("silent")
+    before = time.monotonic()
+    [(level, text)] = messages_of(confirm(tester, ask(tester, welcome)))
+    assert time.monotonic() - before < 5
+    assert level == "warning"
+    assert "Migma did not answer in time" in text
+
+
+def test_a_faulty_setting_is_named_on_the_page_and_nothing_can_be_sent(tester, wire, migma, welcome):
+    page = ask(tester, welcome)
+    migma(API_KEY=None)
+    for response in (ask(tester, welcome), confirm(tester, page)):
+        text = response.content.decode()
+        assert "Nothing can be sent: MAILERS" in text or "Nothing can be sent: MIGMA" in text
+        assert "is not set, and nothing can be sent without a key" in text
+        assert 'value="Send"' not in text
+    assert wire.bodies == []
+    assert not StoredEmail.objects.exclude(last_tested_at=None).exists()

@@ -1,0 +1,93 @@
+"""A site's own admin of stored emails: another site, another base class, rules per email."""
+
+import importlib
+from types import SimpleNamespace
+
+import pytest
+from django import forms
+from django.contrib import admin
+from django.test import override_settings
+from django.urls import path
+
+import django_migma.admin
+from django_migma.admin import StoredEmailAdmin, StoredEmailAdminMixin
+from django_migma.models import StoredEmail
+
+from .conftest import TEST_SEND, admin_url, messages_of
+from .test_send_test import TAKEN, ask, posted
+
+backstage = admin.AdminSite(name="backstage")
+
+
+class ThemesModelAdmin(admin.ModelAdmin):
+    """What a theme brings: a base class with media of its own."""
+
+    class Media:
+        js = ("theme.js",)
+
+
+@admin.register(StoredEmail, site=backstage)
+class ThemedAdmin(StoredEmailAdminMixin, ThemesModelAdmin):
+    """Keys that begin with ``secret`` are for nobody."""
+
+    class Media:
+        css = {"all": ("own.css",)}  # noqa: RUF012 - Django's own form
+
+    def has_view_or_change_permission(self, request, obj=None):
+        return not (obj and str(obj.key).startswith("secret"))
+
+
+urlpatterns = [path("admin/", admin.site.urls), path("backstage/", backstage.urls)]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+
+def here(view, *args):
+    return admin_url(view, *args, site="backstage")
+
+
+def test_the_mixin_keeps_the_media_of_everybody():
+    media = str(ThemedAdmin(StoredEmail, backstage).media)
+    for name in ("theme.js", "own.css", "django_migma/admin.js", "django_migma/admin.css"):
+        assert name in media
+
+
+def test_all_addresses_are_those_of_the_site_they_are_on(admin_client, welcome, wire):
+    wire.answers(TAKEN, url=TEST_SEND)
+    listed = admin_client.get(here("changelist")).content.decode()
+    assert 'action="/backstage/django_migma/storedemail/sync/"' in listed
+    text = admin_client.get(here("change", welcome.pk)).content.decode()
+    assert f'href="/backstage/django_migma/storedemail/send-test/?ids={welcome.pk}"' in text
+    assert f'src="/backstage/django_migma/storedemail/{welcome.pk}/preview/"' in text
+    page = admin_client.get(here("send_test"), {"ids": welcome.pk})
+    address = f"/backstage/django_migma/storedemail/send-test/?ids={welcome.pk}"
+    assert f'action="{address}"' in page.content.decode()
+    assert '<a href="/backstage/">Home</a>' in page.content.decode()
+    assert "/admin/django_migma" not in listed + text + page.content.decode()
+    sent = admin_client.post(address, posted(page), follow=True)
+    assert sent.redirect_chain == [(f"/backstage/django_migma/storedemail/{welcome.pk}/change/", 302)]
+    assert messages_of(sent)[0][0] == "success"
+
+
+def test_rules_per_email_hold_in_our_views(admin_client, welcome, receipt, mailer):
+    StoredEmail.objects.filter(pk=welcome.pk).update(key="secret-welcome")
+    assert admin_client.get(here("preview", welcome.pk)).status_code == 403
+    ids = f"{welcome.pk},{receipt.pk}"
+    assert admin_client.get(here("send_test"), {"ids": ids}).status_code == 403
+    assert admin_client.get(here("send_test"), {"ids": receipt.pk}).status_code == 200
+    assert ask(admin_client, welcome).status_code == 200, "on the other site"
+
+
+def test_a_sites_own_registration_is_left_alone(monkeypatch):
+    own = SimpleNamespace(is_registered=lambda model: True)
+    monkeypatch.setattr(admin, "site", own)
+    importlib.reload(django_migma.admin)
+    monkeypatch.undo()
+    assert type(admin.site.get_model_admin(StoredEmail)) is StoredEmailAdmin
+
+
+def test_the_app_works_without_an_admin_of_its_own_media(rf):
+    """No ``Media`` anywhere: ours alone beside Django's."""
+    media = StoredEmailAdmin(StoredEmail, backstage).media
+    assert isinstance(media, forms.Media)
+    with override_settings(STATIC_URL="/cdn/"):
+        assert "/cdn/django_migma/admin.js" in str(media)

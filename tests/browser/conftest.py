@@ -1,0 +1,105 @@
+"""A browser, a site to visit with it, and people who sign in."""
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from playwright.sync_api import expect, sync_playwright
+
+from django_migma.testing import sandbox as running_sandbox
+
+from .chromium import path_or_skip
+from .live import database_on_disk, live_site
+
+WINDOW = {"width": 1280, "height": 800}
+PATIENCE = 10_000  # milliseconds until something that should be on the page counts as missing
+PASSWORD = "a long enough one"
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="package")
+def chromium():
+    """A running browser."""
+    executable = path_or_skip()
+    with pytest.MonkeyPatch.context() as patch:
+        # Playwright's event loop runs in this thread, in which Django then wants no query.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        with sync_playwright() as playwright, playwright.chromium.launch(executable_path=executable) as browser:
+            yield browser
+
+
+@pytest.fixture(scope="package")
+def site(chromium, django_db_setup, django_db_blocker, tmp_path_factory):
+    """The address of the test project's site."""
+    path = tmp_path_factory.mktemp("site") / "db.sqlite3"
+    with django_db_blocker.unblock(), database_on_disk(path), live_site() as address:
+        yield address
+
+
+@pytest.fixture
+def sandbox(site, transactional_db):
+    """A sandbox that the site mails into. No sender but its own account's is known, and no id."""
+    with running_sandbox(any_id=False) as running:
+        yield running
+
+
+@pytest.fixture
+def new_page(chromium):
+    """Open pages of browsers that know nothing of each other, with Playwright's options for a context."""
+    contexts, errors = [], []
+
+    def make(address, **options):
+        context = chromium.new_context(base_url=address, viewport=WINDOW, **options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.on("weberror", lambda error: errors.append(error))  # noqa: PLW0108 - it wants a function of its own
+        return context.new_page()
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not [str(error.error) for error in errors], "a script on a page failed"
+
+
+@pytest.fixture
+def visit(new_page, site, transactional_db):
+    """Open a page of the site, signed in as this user."""
+
+    def make(user, **options):
+        page = new_page(site, **options)
+        client = Client()
+        client.force_login(user)
+        page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}])
+        return page
+
+    return make
+
+
+@pytest.fixture
+def admin(transactional_db):
+    """A user who may do everything."""
+    return User.objects.create_superuser("ada", "ada@example.org", PASSWORD)
+
+
+@pytest.fixture
+def colleague(transactional_db):
+    """Make a user of the admin with these permissions."""
+
+    def make(*codenames):
+        user = User.objects.create_user("bo", "bo@example.org", PASSWORD, is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def stored_email(transactional_db):
+    """Make a stored email of this HTML."""
+
+    def make(html, **fields):
+        from django_migma.models import StoredEmail
+
+        return StoredEmail.objects.create(email_id="f" * 24, title="Made here", html=html, **fields)
+
+    return make

@@ -1,0 +1,56 @@
+"""axe-core finds no fault with our pages, in the light theme and in the dark one."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from .visiting import LIST, press, sync
+
+OPTIONS = {"resultTypes": ["violations"], "iframes": False}
+"""Of the frames only the outside is ours: what is in them is the email."""
+OF_DJANGO = {"link-in-text-block": ('<a href="/admin/">Home</a>', '<a href="/admin/django_migma/">Migma</a>')}
+"""Rules that Django's own part of a page breaks, and where: its breadcrumbs have no underlines before 6.0."""
+
+
+def violations(page):
+    """A line for each element that breaks a rule, but those of Django."""
+    found = Axe().run(page, options=OPTIONS).response["violations"]
+    return [
+        f"{rule['id']}: {node['html']} {node['failureSummary']}"
+        for rule in found
+        for node in rule["nodes"]
+        if node["html"] not in OF_DJANGO.get(rule["id"], ())
+    ]
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request, visit, admin, sandbox):
+    """The list, with stored emails in it."""
+    page = visit(admin, color_scheme=request.param)
+    sync(page)
+    expect(page.get_by_role("link", name="Welcome")).to_be_visible()
+    return page
+
+
+def test_list_preview_and_confirmation_have_no_fault(page):
+    """With messages, buttons, frames and texts; the confirmation as it is first shown, and with an error."""
+    assert violations(page) == []
+    page.get_by_role("link", name="Welcome").click()
+    expect(page.get_by_role("heading", name="Preview")).to_be_visible()
+    assert violations(page) == []
+    press(page.get_by_role("link", name="Send a test…"))
+    expect(page.get_by_role("heading", name="Where it goes")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("textbox", name="To:").fill("nobody")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("Nothing was sent.")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_a_fault_would_be_found(visit, admin):
+    """The test above can fail."""
+    page = visit(admin)
+    page.goto(LIST)
+    page.evaluate("document.querySelector('#content').append(document.createElement('img'))")
+    [found] = violations(page)
+    assert found.startswith("image-alt: <img>")

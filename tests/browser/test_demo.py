@@ -1,0 +1,80 @@
+"""What ``make demo`` offers, followed to the end. ``make pictures`` keeps what is seen on the way in docs/images."""
+
+import os
+import re
+import signal
+import subprocess
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from tests.example.conftest import EXAMPLE, PYTHON, environment
+
+from .visiting import message, press, rows
+
+
+@pytest.fixture
+def demo(chromium):
+    """A running demo: what it has printed."""
+    with subprocess.Popen(
+        [*PYTHON, "demo.py"], cwd=EXAMPLE, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        yield "".join(takewhile(lambda line: not line.startswith("Ctrl-C ends the demo."), process.stdout))
+        process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Take a picture of a page, into the folder that ``PICTURES`` names or into one that is forgotten."""
+    folder = Path(os.environ.get("PICTURES") or tmp_path)
+
+    def take(page, name):
+        page.mouse.move(0, 0)
+        path = folder / f"{name}.png"
+        page.screenshot(path=path, animations="disabled")
+        assert path.stat().st_size < 200_000, "too large for a document"
+
+    return take
+
+
+def test_the_walk_through_the_admin(demo, new_page, picture):
+    """Sign in with what the demo has printed, sync, look, send a test, and see it in the sandbox."""
+    [(address, user, password)] = re.findall(r"^Admin +(\S+) +(\S+) / (\S+)$", demo, re.MULTILINE)
+    [stored_emails] = re.findall(r"^Stored emails +(http\S+)", demo, re.MULTILINE)
+    [mail] = re.findall(r"^Accepted mail +(\S+)$", demo, re.MULTILINE)
+    page = new_page(address)
+    page.goto(stored_emails)
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Toggle navigation").click()  # its room is better used by ours
+    page.get_by_role("button", name="Sync with Migma").click()
+    expect(message(page, "Synced: 0 new, 0 changed, 6 unchanged")).to_be_visible()
+    keys = ["-", "-", "-", "receipt", "password-reset", "welcome"]
+    expect(rows(page).locator(".field-key")).to_have_text(keys)
+    picture(page, "stored-emails-list")
+
+    page.get_by_role("link", name="Welcome").click()
+    page.get_by_role("textbox", name="Default variables:").fill('{"first_name": "Robin"}')
+    press(page.get_by_role("button", name="Save and continue editing"))
+    expect(message(page, "was changed successfully")).to_be_visible()
+    page.goto(page.url)
+    for title in ("Preview at desktop width", "Preview at phone width"):
+        frame = page.frame_locator(f"iframe[title='{title}']")
+        expect(frame.locator("body")).to_contain_text("Hello Robin")
+    page.get_by_role("region", name="Preview", exact=True).evaluate("region => region.scrollIntoView()")
+    picture(page, "stored-email-preview")
+
+    press(page.get_by_role("link", name="Send a test…"))
+    expect(page.get_by_role("heading", name="Where it goes")).to_be_visible()
+    picture(page, "send-test")
+    page.get_by_role("button", name="Send").click()
+    expect(message(page, "Test of “Welcome” to demo@example.com: The sandbox has taken it.")).to_be_visible()
+    newest = requests.get(mail, timeout=10).json()["messages"][-1]
+    assert (newest["endpoint"], newest["body"]["to"]) == ("POST /v1/emails/test/send", "demo@example.com")
+    page.goto(newest["html_url"])
+    expect(page.get_by_text("Welcome").first).to_be_visible()

@@ -1,0 +1,149 @@
+"""From an empty database to a test in one's own inbox, as staff do it."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from django_migma.models import StoredEmail
+from django_migma.sandbox import data
+
+from .conftest import PASSWORD
+from .visiting import LIST, message, press, rows, sync
+
+SEND = re.compile("Send a test…", re.IGNORECASE)
+
+
+def accepted(sandbox):
+    """Who got which stored email, as the sandbox knows it."""
+    return [(message.body["to"], message.body["emailId"]) for message in sandbox.store.messages()]
+
+
+def test_from_an_empty_database_to_a_test_in_ones_own_inbox(new_page, site, sandbox, admin):
+    """Sign in, sync, look, send a test to oneself, see what became of it here and in the sandbox."""
+    page = new_page(site)
+    page.goto(LIST)
+    page.get_by_label("Username").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("0 stored emails")).to_be_visible()
+
+    page.get_by_role("button", name="Sync with Migma").click()
+    expect(message(page, "Synced: 6 new, 0 changed, 0 unchanged")).to_be_visible()
+    expect(rows(page)).to_have_count(6)
+    row = rows(page).filter(has_text="Welcome to Fernhill, {{first_name}}")
+    expect(row.get_by_role("button", name=f"Copy the id {data.WELCOME}")).to_be_visible()
+    expect(row).to_contain_text("first_name, shop_url")
+    expect(row).to_contain_text("ready")
+
+    row.get_by_role("link", name="Welcome").click()
+    preview = page.get_by_role("region", name="Preview", exact=True)
+    expect(preview.locator("dd")).to_have_text(["Welcome to Fernhill, [first name]", "Your first bag is waiting"])
+    expect(preview.get_by_role("region", name="Plain text")).to_contain_text("[first name]")
+    widths = [frame.bounding_box()["width"] for frame in preview.locator("iframe").all()]
+    assert widths == [704, 375]
+    for title in ("Preview at desktop width", "Preview at phone width"):
+        expect(page.frame_locator(f"iframe[title='{title}']").locator("body")).to_contain_text("[first name]")
+
+    press(page.get_by_role("link", name=SEND))
+    expect(page.get_by_text("Sandbox: on this machine; nobody gets real mail.")).to_be_visible()
+    expect(page.get_by_text(sandbox.api_url)).to_be_visible()
+    expect(page.get_by_role("textbox", name="To:")).to_have_value("ada@example.org")
+    page.get_by_role("button", name="Send").click()
+    expect(message(page, "Test of “Welcome” to ada@example.org: The sandbox has taken it.")).to_be_visible()
+    assert accepted(sandbox) == [("ada@example.org", data.WELCOME)]
+
+    page.get_by_role("link", name="See what the sandbox has taken.").click()
+    expect(page).to_have_url(f"{sandbox.url}/_sandbox/messages")
+    expect(page.locator("body")).to_contain_text("ada@example.org")
+    page.go_back()
+    press(page.get_by_role("link", name="History"))
+    expect(page.get_by_text("Test to ada@example.org: The sandbox has taken it.")).to_be_visible()
+
+
+def test_several_emails_go_to_several_people(visit, sandbox, admin):
+    """The action of the list sends each chosen email to each address, and a line tells of each."""
+    page = visit(admin)
+    sync(page)
+    for title in ("Welcome", "Order receipt"):
+        rows(page).filter(has=page.get_by_role("link", name=title)).get_by_role("checkbox").check()
+    page.locator("select[name=action]").select_option(label="Send a test…")
+    page.locator("button[name=index]").click()
+    page.get_by_role("textbox", name="To:").fill("ada@example.org, bo@example.org")
+    page.get_by_role("button", name="Send").click()
+    expect(message(page, "The sandbox has taken it.")).to_have_count(4)
+    assert sorted(accepted(sandbox)) == [
+        (to, email) for to in ("ada@example.org", "bo@example.org") for email in (data.WELCOME, data.RECEIPT)
+    ]
+
+
+def test_a_key_given_here_outlives_the_next_sync(visit, sandbox, admin):
+    """The name that code uses is given in the admin, once."""
+    page = visit(admin)
+    sync(page)
+    page.get_by_role("link", name="Welcome").click()
+    page.get_by_label("Key").fill("welcome")
+    press(page.get_by_role("button", name="Save", exact=True))
+    expect(message(page, "was changed successfully")).to_be_visible()
+    sync(page)
+    expect(message(page, "Synced: 0 new, 0 changed, 6 unchanged")).to_be_visible()
+    expect(rows(page).locator(".field-key").filter(has_text="welcome")).to_have_count(1)
+
+
+def test_a_double_click_sends_once(visit, sandbox, admin):
+    """So do a reload of what comes after, and the same form in another tab."""
+    page = visit(admin)
+    sync(page)
+    page.get_by_role("link", name="Welcome").click()
+    press(page.get_by_role("link", name=SEND))
+    expect(page.get_by_role("heading", name="Where it goes")).to_be_visible()
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    page.get_by_role("button", name="Send").dblclick()
+    expect(message(page, "The sandbox has taken it.")).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("region", name="Preview", exact=True)).to_be_visible()
+    tab.get_by_role("button", name="Send").click()
+    expect(message(tab, "Nothing was sent: a test of these emails was sent")).to_be_visible()
+    assert accepted(sandbox) == [("ada@example.org", data.WELCOME)]
+
+
+def test_an_id_can_be_copied(visit, sandbox, admin):
+    """The button beside an id puts it into the clipboard."""
+    page = visit(admin, permissions=["clipboard-read", "clipboard-write"])
+    sync(page)
+    page.get_by_role("button", name=f"Copy the id {data.RECEIPT}").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == data.RECEIPT
+
+
+def test_who_may_not_is_not_offered_it_and_gets_403(visit, stored_email, colleague, sandbox):
+    """Without the permissions there is neither button nor action, and their addresses are closed."""
+    email = stored_email("<p>Hello</p>")
+    page = visit(colleague("view_storedemail"))
+    page.goto(LIST)
+    expect(page.get_by_role("link", name="Made here")).to_be_visible()
+    expect(page.get_by_role("button", name="Sync with Migma")).to_have_count(0)
+    expect(page.get_by_text(SEND)).to_have_count(0)
+    page.get_by_role("link", name="Made here").click()
+    expect(page.get_by_role("region", name="Preview", exact=True)).to_be_visible()
+    expect(page.get_by_text(SEND)).to_have_count(0)
+    for address in (f"{LIST}send-test/?ids={email.pk}", f"{LIST}sync/"):
+        assert page.goto(address).status == 403
+    assert not sandbox.store.stats()["requests"]
+
+
+@pytest.mark.usefixtures("mailer")
+def test_with_the_api_down_the_page_says_so(visit, stored_email, admin):
+    """Nothing listens at the address of the settings: a message on the page, and what to do."""
+    stored_email("<p>Hello</p>")
+    page = visit(admin)
+    sync(page)
+    expect(message(page, "The sync came to a stop.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("link", name="Made here")).to_be_visible()
+    page.get_by_role("link", name="Made here").click()
+    press(page.get_by_role("link", name=SEND))
+    page.get_by_role("button", name="Send").click()
+    told = message(page, "Test of “Made here” to ada@example.org:")
+    expect(told).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.", timeout=20_000)
+    assert StoredEmail.objects.get().title == "Made here"

@@ -1,0 +1,153 @@
+"""What comes from elsewhere can do nothing in the preview."""
+
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from mimetypes import guess_type
+from threading import Thread
+
+import pytest
+from playwright.sync_api import expect
+
+from .visiting import LIST, press
+
+TITLES = ("Preview at desktop width", "Preview at phone width")
+HOSTILE = """<!doctype html>
+<html><head>
+<meta http-equiv="refresh" content="0; url={elsewhere}/refresh">
+<link rel="stylesheet" href="{elsewhere}/style.css">
+<style>@import "{elsewhere}/import.css"; body {{ background: url({elsewhere}/background.png) }}</style>
+<script>top.document.title = "taken"; document.title = "run"; fetch("{elsewhere}/fetch")</script>
+<script src="{elsewhere}/script.js"></script>
+</head><body onload="top.document.title = 'taken'">
+<p>Dear reader</p>
+<img src="{elsewhere}/picture.png" onerror="top.document.title = 'taken'">
+<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" onload="top.document.title = 'taken'">
+<svg onload="top.document.title = 'taken'"></svg>
+<iframe src="{elsewhere}/frame"></iframe>
+<object data="{elsewhere}/object"></object>
+<video src="{elsewhere}/film.mp4" autoplay></video>
+<a href="javascript:top.document.title = 'taken'">Click here</a>
+<a href="{elsewhere}/link">Read on</a>
+<a href="{elsewhere}/top" target="_top">Leave</a>
+<form action="{elsewhere}/form" method="post"><button>Win</button></form>
+</body></html>"""
+OWN_TITLE = "Made here | Change stored email | Django site admin"
+PICTURES = {"picture.png", "background.png", "style.css", "import.css"}
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another server. What it is asked for shows what got out: the browser reports what it holds back alike."""
+
+    def do_GET(self):
+        """Answer with nothing, as the type that the name promises."""
+        self.server.asked.add(self.path.strip("/"))
+        self.send_response(200)
+        self.send_header("Content-Type", guess_type(self.path)[0] or "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET  # noqa: N815 - the name that the base class asks for
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+@pytest.fixture
+def elsewhere():
+    """The other server, and what it was asked for."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        server.asked = set()
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def page(visit, admin, stored_email, elsewhere):
+    """The page of an email that tries everything, when all of it has been tried."""
+    stored_email(HOSTILE.format(elsewhere=f"http://127.0.0.1:{elsewhere.server_port}"))
+    page = visit(admin)
+    page.goto(LIST)
+    page.get_by_role("link", name="Made here").click()
+    read(page)
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+def read(page):
+    """Scroll to both frames, and wait until their text is there."""
+    for title in TITLES:
+        page.get_by_title(title).scroll_into_view_if_needed()
+        expect(page.frame_locator(f"iframe[title='{title}']").get_by_text("Dear reader")).to_be_visible()
+
+
+def test_nothing_runs_and_nothing_is_fetched(page, elsewhere):
+    """No script runs and no other server is asked, whatever the HTML tries."""
+    expect(page).to_have_title(OWN_TITLE)
+    assert elsewhere.asked == set()
+
+
+def test_clicks_lead_nowhere(page, elsewhere):
+    """Links, scripts in links and forms of the email do nothing, so that its page stays where it is."""
+    address = page.url
+    frame = page.frame_locator(f"iframe[title='{TITLES[0]}']")
+    for text in ("Click here", "Read on", "Leave", "Win"):
+        press(frame.get_by_text(text, exact=True))
+    page.wait_for_load_state("networkidle")
+    read(page)
+    expect(page).to_have_title(OWN_TITLE)
+    assert (page.url, page.context.pages) == (address, [page])
+    assert elsewhere.asked == set()
+
+
+def test_remote_images_come_when_they_are_allowed_and_scripts_never(page, elsewhere):
+    """One click lets pictures and styles in, and nothing else; another click shuts them out again."""
+    with ExitStack() as stack:
+        for name in PICTURES:
+            stack.enter_context(page.expect_response(f"**/{name}"))
+        press(page.get_by_role("link", name="Show remote images"))
+    expect(page.get_by_role("link", name="Hide remote images")).to_be_visible()
+    read(page)
+    expect(page).to_have_title(OWN_TITLE)
+    assert elsewhere.asked == PICTURES
+    press(page.get_by_role("link", name="Hide remote images"))
+    expect(page.get_by_role("link", name="Show remote images")).to_be_visible()
+
+
+def test_the_frame_is_as_harmless_by_itself(page, elsewhere):
+    """Opened in a tab of its own, the HTML is tied by the headers of its answer."""
+    page.goto(page.get_by_title(TITLES[0]).get_attribute("src"))
+    expect(page.get_by_text("Dear reader")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    expect(page).to_have_title("")
+    assert elsewhere.asked == set()
+
+
+def test_variables_show_their_defaults(visit, admin, stored_email):
+    """A sample stands where a mail has a variable: the default, as text, or the name in brackets."""
+    stored_email(
+        "<p>Dear reader {{name}} of {{town}}</p>",
+        subject="For {{name}}",
+        default_variables={"name": "<b>Ada</b>"},
+    )
+    page = visit(admin)
+    page.goto(LIST)
+    page.get_by_role("link", name="Made here").click()
+    read(page)
+    expect(page.get_by_text("For <b>Ada</b>")).to_be_visible()
+    for title in TITLES:
+        body = page.frame_locator(f"iframe[title='{title}']").locator("body")
+        expect(body).to_have_text("Dear reader <b>Ada</b> of [town]")
+    expect(page.get_by_role("region", name="Plain text")).to_have_text("Dear reader <b>Ada</b> of [town]")
+
+
+def test_without_html_there_is_a_way_to_it(visit, admin, stored_email):
+    """An email that was typed in has no preview yet, and the page says how to get it."""
+    stored_email("")
+    page = visit(admin)
+    page.goto(LIST)
+    page.get_by_role("link", name="Made here").click()
+    expect(page.get_by_text("Press “Sync with Migma” on the list, or run manage.py migma_sync")).to_be_visible()
+    expect(page.locator("iframe")).to_have_count(0)
