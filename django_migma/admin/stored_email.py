@@ -28,12 +28,20 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 _FROM_MIGMA = ("title", "subject", "preheader", "thumbnail", "project_id", "status")
+_NOT_OURS = {
+    *("id", "title", "subject", "preheader", "html", "thumbnail_url", "project_id", "status", "synced_at"),
+    *("variable_names", "body_variable_names", "test_claim", "last_tested_at", "created_at"),
+}
+"""Columns that the sync or a test writes."""
 _DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
 
 
 class StoredEmailAdminMixin(Columns, Access):
     """All behaviour, for any theme's ModelAdmin: ``class MyAdmin(StoredEmailAdminMixin, ModelAdmin)``."""
 
+    # By name: Django would look for them by the app's label, and a theme's base class may name others.
+    change_form_template = "admin/django_migma/storedemail/change_form.html"
+    change_list_template = "admin/django_migma/storedemail/change_list.html"
     form = StoredEmailForm
     actions = ("send_test",)
     list_display = (
@@ -129,13 +137,12 @@ class StoredEmailAdminMixin(Columns, Access):
     def save_model(
         self, request: HttpRequest, obj: StoredEmail, form: forms.ModelForm[StoredEmail], change: bool
     ) -> None:
-        """Of one that is there, what the form has changed: a test or a sync may have changed the rest meanwhile."""
-        if not change:
+        """Of one that is there, what belongs to this site: a test or a sync may have changed the rest meanwhile."""
+        if change:
+            others = {*_NOT_OURS, *(IDS if obj.synced_at else ())}
+            obj.save(update_fields={field.name for field in self.opts.concrete_fields} - others)
+        else:
             super().save_model(request, obj, form, change)
-            return
-        columns = {field.name for field in self.opts.concrete_fields}
-        if changed := columns.intersection(form.changed_data):
-            obj.save(update_fields=[*changed, "updated_at"])
 
     @admin.action(description=_("Send a test…"), permissions=["send_test"])
     def send_test(self, request: HttpRequest, queryset: QuerySet[StoredEmail]) -> HttpResponse | None:

@@ -104,4 +104,4 @@ def _real_test(chosen: Mailer, probe: Probe, send_to: str) -> Iterator[Item]:
         if outcome.status == "sent":
             yield items.ok(name, f"{outcome.text} Id: {outcome.message_id}")
         else:
-            yield items.error(name, outcome.text, "See the item above, or Migma's text.")
+            yield items.error(name, outcome.text)

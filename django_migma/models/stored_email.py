@@ -131,8 +131,10 @@ class StoredEmail(models.Model):
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
         """Save, with the variables that the texts use now."""
         self._find_variables()
-        if update_fields is not None and _TEXTS.intersection(update_fields):
-            update_fields = {*update_fields, "variable_names", "body_variable_names"}
+        if update_fields is not None:
+            update_fields = set(update_fields)
+            if update_fields & _TEXTS:
+                update_fields |= {"variable_names", "body_variable_names"}
         super().save(*args, update_fields=update_fields, **options)
 
     def clean(self) -> None:

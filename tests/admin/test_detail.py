@@ -136,15 +136,6 @@ def test_saving_the_form_changes_nothing_else(admin_client, welcome):
     assert welcome.updated_at > before
 
 
-def test_saving_what_is_as_it_was_writes_nothing(admin_client, welcome):
-    before = welcome.updated_at
-    fields = {"key": "welcome", "email_id": WELCOME}
-    hidden = {"initial-optional_variables": "[]", "initial-default_variables": "{}"}
-    assert admin_client.post(admin_url("change", welcome.pk), ADD | fields | hidden).status_code == 302
-    welcome.refresh_from_db()
-    assert welcome.updated_at == before
-
-
 def test_the_key_stands_above_the_preview(admin_client, welcome):
     text = admin_client.get(admin_url("change", welcome.pk)).content.decode()
     places = [text.index(found) for found in ('id="id_key"', "migma-preview", 'id="id_optional', 'id="id_from_name"')]

@@ -20,7 +20,10 @@ backstage = admin.AdminSite(name="backstage")
 
 
 class ThemesModelAdmin(admin.ModelAdmin):
-    """What a theme brings: a base class with media of its own."""
+    """What a theme brings: a base class with media and templates of its own."""
+
+    change_form_template = "admin/change_form.html"
+    change_list_template = "admin/change_list.html"
 
     class Media:
         js = ("theme.js",)
@@ -32,6 +35,10 @@ class ThemedAdmin(StoredEmailAdminMixin, ThemesModelAdmin):
 
     class Media:
         css = {"all": ("own.css",)}  # noqa: RUF012 - Django's own form
+
+    def save_model(self, request, obj, form, change):
+        obj.from_name = f"Set by {request.user.get_username()}"
+        super().save_model(request, obj, form, change)
 
     def has_view_or_change_permission(self, request, obj=None):
         return not (obj and str(obj.key).startswith("secret"))
@@ -49,6 +56,13 @@ def test_the_mixin_keeps_the_media_of_everybody():
     media = str(ThemedAdmin(StoredEmail, backstage).media)
     for name in ("theme.js", "own.css", "django_migma/admin.js", "django_migma/admin.css"):
         assert name in media
+
+
+def test_what_a_sites_own_admin_sets_is_saved(admin_client, welcome):
+    fields = {"key": "hi", "email_id": welcome.email_id, "optional_variables": "[]", "default_variables": "{}"}
+    assert admin_client.post(here("change", welcome.pk), fields).status_code == 302
+    welcome.refresh_from_db()
+    assert (welcome.key, welcome.from_name) == ("hi", "Set by root")
 
 
 def test_all_addresses_are_those_of_the_site_they_are_on(admin_client, welcome, wire):

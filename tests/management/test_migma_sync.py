@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ import textwrap
 import django
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import override_settings
 
 from django_migma.models import StoredEmail
@@ -51,6 +53,18 @@ class Run:
 @pytest.fixture
 def account(wire):
     return Account(wire.mock)
+
+
+def test_without_a_table_it_says_what_to_do(migma_sandbox):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_migma_storedemail RENAME TO elsewhere")
+    run = Run()
+    assert run.status == 1
+    assert re.fullmatch(
+        r"The table of stored emails cannot be used \((Operational|Programming)Error\)\. Check the database, and run "
+        r"manage\.py migrate\. Nothing was changed\.",
+        run.error,
+    )
 
 
 class TestSandbox:

@@ -106,11 +106,11 @@ def test_variables_are_found_in_subject_preheader_and_html():
 def test_variables_are_found_again_whenever_a_text_is_saved():
     row = StoredEmail.objects.create(email_id=WELCOME, subject="{{old}}")
     row.subject = "{{new}}"
-    row.save(update_fields=["subject"])
+    row.save(update_fields=(name for name in ["subject"]))
     row.refresh_from_db()
     assert row.variable_names == ["new"]
     row.title = "Renamed"
-    row.save(update_fields=["title"])
+    row.save(update_fields=(name for name in ["title"]))
     row.refresh_from_db()
     assert (row.title, row.variable_names) == ("Renamed", ["new"])
 

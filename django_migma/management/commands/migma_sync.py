@@ -12,6 +12,7 @@ from django_migma.exceptions import ConfigurationError, MigmaError
 from django_migma.mailers import mailer
 from django_migma.management.terminal import say_to
 from django_migma.sync import Summary, explained, projects, sync_project
+from django_migma.testsends import UNREADABLE
 
 _WIDTH = 30
 _DOING = {"created": "Create", "updated": "Update", "gone": "Mark as gone"}
@@ -39,6 +40,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except MigmaError as error:
             raise CommandError(f"{explained(error)} {bar.so_far}") from None
+        except UNREADABLE as error:
+            text = f"The table of stored emails cannot be used ({type(error).__name__})."
+            raise CommandError(f"{text} Check the database, and run manage.py migrate. {bar.so_far}") from None
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. {bar.so_far}", returncode=130) from None
         finally:
