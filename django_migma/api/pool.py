@@ -57,9 +57,7 @@ def pool_for(url: str) -> Pool:
     if found := _pools.get(origin):  # without the lock, which every thread would take several times per request
         return found
     with _lock:
-        if origin not in _pools:
-            _pools[origin] = Pool(origin)
-        return _pools[origin]
+        return _pools.get(origin) or _pools.setdefault(origin, Pool(origin))
 
 
 @lru_cache(maxsize=64)

@@ -92,6 +92,18 @@ def test_what_could_not_be_used_is_refused(field, value, text):
     assert invalid(**{field: value}) == {field: text}
 
 
+def test_what_can_be_used_is_accepted():
+    row = StoredEmail(
+        email_id=WELCOME,
+        from_email="The crew <crew@example.com>",
+        optional_variables=["first_name"],
+        default_variables={"first_name": "there", "total": 1.5, "items": [None]},
+    )
+    row.full_clean()
+    row.save()
+    assert row.as_stored().optional_variables == {"first_name"}
+
+
 def test_variables_are_found_in_subject_preheader_and_html():
     row = StoredEmail.objects.create(
         email_id=WELCOME,
