@@ -17,7 +17,7 @@ from .api.errors import StoredEmailNotFound, UnsupportedFeature
 from .api.words import is_object_id
 from .features import refuse
 from .message import attribute
-from .stored import Find, Stored
+from .stored import NOTHING, Find, Stored
 from .variables import plain
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ LAYOUT_VARIABLES = ("subject", "body_html", "body_text")
 class Content:
     """The fields of a request that say what is sent, and the subject that goes with it.
 
-    ``stored`` is the stored email where one was named.
+    ``stored`` is the stored email where one was named that is known here.
     """
 
-    stored: Stored | None = None
+    stored: Stored = NOTHING
     subject: str
     email_id: str | None = None
     conversation_id: str | None = None

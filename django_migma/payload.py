@@ -14,7 +14,7 @@ from .api.errors import MissingVariables
 from .api.types import SendRequest
 from .features import refuse
 from .message import attribute
-from .stored import Find, Stored, find_nothing
+from .stored import NOTHING, Find, find_nothing
 from .variables import names_in, plain
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def build(message: EmailMessage, config: Config, find: Find = find_nothing) -> l
     _refuse_what_migma_cannot_carry(message, config)
     merges = attribute(message, "merge_data") is not None or attribute(message, "merge_global_data") is not None
     chosen = content.choose(message, _subject(message), config, find, merges=merges)
-    stored = chosen.stored or Stored(name="")
+    stored = chosen.stored
     to_one = _to_one(message, config, chosen)
     own = dict(chosen.variables or {})
     defaults = _variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
@@ -109,7 +109,8 @@ def build(message: EmailMessage, config: Config, find: Find = find_nothing) -> l
 
 def _needed(chosen: content.Content) -> frozenset[str]:
     """The variables that a stored email which is known here uses, with the subject that goes out."""
-    if (stored := chosen.stored) is None:
+    stored = chosen.stored
+    if stored is NOTHING:
         return frozenset()
     return stored.body_variables.union(names_in(chosen.subject)) - stored.optional_variables
 
@@ -128,8 +129,7 @@ def _refuse_missing(calls: list[Call], name: str) -> None:
 
 def _to_one(message: EmailMessage, config: Config, chosen: content.Content) -> partial[SendRequest]:
     """What the requests to all recipients share."""
-    stored = chosen.stored or Stored(name="")
-    from_email, from_name = envelope.sender(message, config, stored)
+    from_email, from_name = envelope.sender(message, config, chosen.stored)
     return partial(
         SendRequest,
         from_email=from_email,
@@ -140,7 +140,7 @@ def _to_one(message: EmailMessage, config: Config, chosen: content.Content) -> p
         conversation_id=chosen.conversation_id,
         template=chosen.template,
         project_id=chosen.project_id,
-        provider_type=stored.provider_type or config.provider_type,
+        provider_type=chosen.stored.provider_type or config.provider_type,
         transactional=config.transactional,
         extra=_extra(message),
     )

@@ -27,6 +27,9 @@ class Stored(NamedTuple):
     optional_variables: frozenset[str] = frozenset()
 
 
+NOTHING = Stored(name="")
+"""For mail that names no stored email which is known here."""
+
 Find = Callable[[Any], Stored]
 """From a ``template_id`` that is no raw id to the stored email, or `StoredEmailNotFound` or TypeError."""
 

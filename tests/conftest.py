@@ -5,6 +5,7 @@ import json
 import django
 import pytest
 import responses
+from django.db import connection as database
 from django.test import override_settings
 
 from django_migma.api.pool import close_pools
@@ -98,3 +99,15 @@ def connection():
         return EmailBackend(alias="default", **options) if django.VERSION >= (6, 1) else EmailBackend(**options)
 
     return make
+
+
+@pytest.fixture
+def no_table(transactional_db):
+    """A database that nobody has migrated."""
+    from django_migma.models import StoredEmail
+
+    with database.schema_editor() as editor:
+        editor.delete_model(StoredEmail)
+    yield
+    with database.schema_editor() as editor:
+        editor.create_model(StoredEmail)

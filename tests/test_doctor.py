@@ -7,7 +7,6 @@ import time
 import django
 import pytest
 from django.core import checks
-from django.db import connection
 from django.test import override_settings
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import ConnectTimeoutError
@@ -50,16 +49,6 @@ def app(tmp_path, settings, monkeypatch):
     yield make
     for name in made:
         del sys.modules[name]  # the next test's app of that name is another one
-
-
-@pytest.fixture
-def no_table(transactional_db):
-    """A database that nobody has migrated."""
-    with connection.schema_editor() as editor:
-        editor.delete_model(StoredEmail)
-    yield
-    with connection.schema_editor() as editor:
-        editor.create_model(StoredEmail)
 
 
 class Account:

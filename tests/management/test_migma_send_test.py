@@ -7,7 +7,6 @@ import re
 import django
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import override_settings
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import ConnectTimeoutError
@@ -97,16 +96,6 @@ def test_a_key_without_a_table_says_what_to_do(run, no_table):
         r"Check the database, and run manage\.py migrate\. Or give Migma's id instead of a key: 24 hex digits\.",
         str(caught.value),
     )
-
-
-@pytest.fixture
-def no_table(transactional_db):
-    """A database that nobody has migrated."""
-    with connection.schema_editor() as editor:
-        editor.delete_model(StoredEmail)
-    yield
-    with connection.schema_editor() as editor:
-        editor.create_model(StoredEmail)
 
 
 def test_every_email_goes_to_every_address_and_each_once(run, welcome, migma_sandbox):

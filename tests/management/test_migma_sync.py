@@ -10,7 +10,6 @@ import textwrap
 import django
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import override_settings
 
 from django_migma.models import StoredEmail
@@ -55,9 +54,7 @@ def account(wire):
     return Account(wire.mock)
 
 
-def test_without_a_table_it_says_what_to_do(migma_sandbox):
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE django_migma_storedemail RENAME TO elsewhere")
+def test_without_a_table_it_says_what_to_do(migma_sandbox, no_table):
     run = Run()
     assert run.status == 1
     assert re.fullmatch(
