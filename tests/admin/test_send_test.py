@@ -48,10 +48,13 @@ def test_the_page_says_where_what_and_to_whom(tester, taken, welcome, receipt):
     assert "ada@example.org</textarea>" in text
     assert "<caption>2 emails</caption>" in text
     assert f"<code>{WELCOME}</code>" in text
+    assert "2 calls are made for each address, one for each email." in text
     assert "At most 50 calls are made at a time." in text
     assert "So for these emails: at most 25 addresses." in text
     assert "Variables are not filled in: the reader may see {{first_name}}." in text
-    assert "So for this email: at most 50 addresses." in ask(tester, welcome).content.decode()
+    alone = ask(tester, welcome).content.decode()
+    assert "1 call is made for each address." in alone
+    assert "So for this email: at most 50 addresses." in alone
     assert taken.bodies == []
 
 
