@@ -10,9 +10,9 @@ from typing import Any
 from anymail.backends.resend import EmailBackend as AnymailResendBackend
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
+from django_migma.backends.batch import Job
 
 from django_migma import testing
-from django_migma.backends.batch import Job
 
 
 class MigmaBackend(testing.EmailBackend):

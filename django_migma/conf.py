@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from .addresses import parse
 from .api.credentials import API_URL, Secret, api_key_error, api_url_error
 from .api.errors import InvalidAddress
-from .api.rates import parse_rate
+from .api.rate_limits import parse_rate
 from .api.types import PROVIDER_TYPES, is_object_id
 from .exceptions import configuration_error
 

@@ -21,7 +21,7 @@ from .api.errors import (
     NotFound,
     RateLimited,
 )
-from .api.texts import shown
+from .api.responses import redact
 
 _REASONS: dict[type[MigmaError], Promise] = {
     InvalidRequest: _("Migma found a fault in it"),
@@ -67,7 +67,7 @@ def _reason(error: MigmaError) -> str:
         return gettext("RATE_LIMIT leaves no call free for now.")
     known = _REASONS.get(type(error))
     text = str(known) if known else gettext("Migma answered %(status)d") % {"status": error.status_code}
-    detail = shown(error.detail).rstrip(".")
+    detail = redact(error.detail).rstrip(".")
     return f"{text}: {detail}." if detail else f"{text}."
 
 

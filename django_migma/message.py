@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils.functional import Promise
 
+from .addresses import parse
+from .api.errors import InvalidAddress
 from .api.types import ACCEPTED_STATUSES
 
 if TYPE_CHECKING:
@@ -46,28 +47,19 @@ class RecipientStatus:
         return self.status == "unknown"
 
 
-class Stage(Enum):
-    """How far a mail has come: never sent, calls under way, not accepted for everybody, accepted for everybody."""
-
-    NEW = "new"
-    OPEN = "open"
-    PARTIAL = "partial"
-    COMPLETE = "complete"
-
-
 class MessageStatus:
     """What became of a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`.
 
-    ``missing_variables`` are names that the stored email is known to use and that somebody's call did not bring;
-    ``stored_email`` is its key or id, where it is known here.
+    ``missing_variables`` are names that the stored email is known to use and that the call of some recipient lacked;
+    ``stored_email`` is its key or id, where it is known here. ``is_complete``: accepted for every recipient.
     """
 
     def __init__(self) -> None:
         self.recipients: dict[str, RecipientStatus] = {}
         self.missing_variables: frozenset[str] = frozenset()
         self.stored_email = ""
+        self.is_complete = False
         self._nonce = ""
-        self._stage = Stage.NEW
 
     def __repr__(self) -> str:
         words = ", ".join(sorted(self.status)) or "not sent"
@@ -91,27 +83,22 @@ class MessageStatus:
         """Sets this mail apart from all others, for the idempotency keys. Made when the mail is first sent."""
         return self._nonce
 
-    def begin_again(self, addresses: Iterable[str]) -> MessageStatus:
+    def for_next_send(self, addresses: Iterable[str], *, is_new: bool = False) -> MessageStatus:
         """The status of another send, to these addresses.
 
-        Where this one failed in part, the mail stays the same: it keeps its nonce, who has been accepted is not
-        called again, and who may have been stays in doubt until a call says more. Otherwise it is a new mail. So it
-        is while this one is still under way, as the same object may stand twice in a list. The status is a new object
-        each time, since copies of a message share the old one.
+        Where this one was not accepted for everybody, the mail stays the same: it keeps its nonce, who has been
+        accepted is not called again, and who may have been stays in doubt until a call says more. Otherwise, or with
+        ``is_new``, it is a new mail. The status is a new object each time, since copies of a message share the old.
         """
         status = MessageStatus()
-        status._nonce, status._stage = uuid.uuid4().hex, Stage.PARTIAL
-        tried = any(old.status != "not_attempted" for old in self.recipients.values())
-        if self._stage is Stage.PARTIAL and tried:
+        status._nonce = uuid.uuid4().hex
+        was_tried = any(old.status != "not_attempted" for old in self.recipients.values())
+        if was_tried and not self.is_complete and not is_new:
             status._nonce = self._nonce
             known = {_mailbox(address): old for address, old in self.recipients.items()}
             found = {address: known[_mailbox(address)] for address in addresses if _mailbox(address) in known}
             status.recipients = {address: old for address, old in found.items() if old.accepted or old.in_doubt}
         return status
-
-    def enter(self, stage: Stage) -> None:
-        """Note how far the mail has come."""
-        self._stage = stage
 
 
 def _mailbox(address: str) -> str:
@@ -126,9 +113,33 @@ def status_of(message: EmailMessage) -> MessageStatus:
     return status if isinstance(status, MessageStatus) else attach(message, MessageStatus())
 
 
-def start_status(message: EmailMessage, addresses: Iterable[str]) -> MessageStatus:
-    """Attach the status for another send to these addresses, see `MessageStatus.begin_again`."""
-    return attach(message, status_of(message).begin_again(addresses))
+def start_status(message: EmailMessage, addresses: Iterable[str], *, is_new: bool = False) -> MessageStatus:
+    """Attach the status for another send to these addresses, see `MessageStatus.for_next_send`."""
+    return attach(message, status_of(message).for_next_send(addresses, is_new=is_new))
+
+
+def mark_not_attempted(message: EmailMessage, error: Exception | None = None) -> MessageStatus:
+    """Note that nothing was tried, and why, for every recipient that has not been accepted before."""
+    addresses = _recipients(message)
+    status = start_status(message, addresses)
+    for address in addresses:
+        status.recipients.setdefault(address, RecipientStatus(status="not_attempted", error=error))
+    return status
+
+
+def _recipients(message: EmailMessage) -> list[str]:
+    """The recipients as far as they can be read: the message may be broken in any way."""
+    try:
+        return [_addr_spec(value) for value in message.recipients()]
+    except Exception:  # noqa: BLE001 - this runs while another error is on its way, which must not be hidden
+        return []
+
+
+def _addr_spec(value: object) -> str:
+    try:
+        return parse(value, "address").addr_spec
+    except InvalidAddress:
+        return str(value)
 
 
 def attach(message: EmailMessage, status: MessageStatus) -> MessageStatus:

@@ -83,6 +83,7 @@ def build(message: EmailMessage, config: Config, find: Resolver = resolve_withou
     if not to:
         return []
     _refuse_what_migma_cannot_carry(message, config)
+    _own_key(message)
     merges = (
         get_attribute(message, "merge_data") is not None or get_attribute(message, "merge_global_data") is not None
     )
@@ -221,9 +222,15 @@ def idempotency_key(message: EmailMessage, call: Call, nonce: str) -> str:
 
     An unchanged message that is sent again after a failure has the same key, a changed one another.
     """
-    own = get_attribute(message, "idempotency_key")
-    if own is not None and not isinstance(own, str):
-        raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
+    own = _own_key(message)
     address = call.request.recipient_email or ""
     parts = [own.encode(), address.encode()] if own else [nonce.encode(), address.encode(), call.request.body]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _own_key(message: EmailMessage) -> str:
+    """The key that the caller gave, or an empty string. Raises TypeError."""
+    own = get_attribute(message, "idempotency_key") or ""
+    if not isinstance(own, str):
+        raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
+    return own

@@ -19,18 +19,17 @@ from django.core import mail
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
+from .api.connections import close_pools
 from .api.credentials import Secret
-from .api.pool import close_pools
 from .api.types import SendRequest, SendResult
 from .backends import direct
 from .backends.base import MigmaBackend
-from .backends.batch import Job
 from .conf import Config, load_config
 from .sandbox.server import Sandbox
 from .sandbox.switches import Switches
 
 if TYPE_CHECKING:
-    pass
+    from .backends.dispatcher import OutgoingMessage
 
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
@@ -100,10 +99,10 @@ def _is_ours(mailer: dict[str, Any]) -> bool:
     return isinstance(found, type) and issubclass(found, MigmaBackend)
 
 
-class _Acceptance:
+class _AcceptingClient:
     """Stands in for the client: takes every request."""
 
-    proven = True
+    has_succeeded = True
 
     def send(self, request: SendRequest, *, idempotency_key: str, **_: Any) -> SendResult:
         """Accept."""
@@ -117,18 +116,18 @@ class EmailBackend(direct.EmailBackend):
     ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order.
     """
 
-    def set_up(self) -> tuple[Config, Any]:
+    def open_client(self) -> tuple[Config, Any]:
         """The settings, with any key, and a client that accepts everything."""
         return load_config(
             {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}, self.alias
-        ), _Acceptance()
+        ), _AcceptingClient()
 
-    def settled(self, job: Job) -> None:
+    def message_finished(self, outgoing: OutgoingMessage) -> None:
         """Put a message into the outbox unless it was refused."""
         if not hasattr(mail, "outbox"):
             mail.outbox = []
-        if job.tasks:
-            kept: Any = copy.deepcopy(job.message)
+        if outgoing.calls:
+            kept: Any = copy.deepcopy(outgoing.message)
             kept.sent_using = self.alias
-            kept.migma_payloads = [task.request.to_json() for task in job.tasks]
+            kept.migma_payloads = [call.payload.request.to_json() for call in outgoing.calls]
             mail.outbox.append(kept)

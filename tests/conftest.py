@@ -8,7 +8,7 @@ import responses
 from django.db import connection as database
 from django.test import override_settings
 
-from django_migma.api.pool import close_pools
+from django_migma.api.connections import close_pools
 
 BACKEND = "django_migma.backends.EmailBackend"
 SENDING = "http://127.0.0.1:9/v1/sending"

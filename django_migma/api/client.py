@@ -10,8 +10,7 @@ from urllib.parse import quote
 from .clock import Clock
 from .credentials import API_URL, Secret, api_key_error, api_url_error
 from .errors import InvalidResponse
-from .patience import Allowance
-from .rates import parse_rate
+from .rate_limits import parse_rate
 from .resources import (
     BatchStatus,
     Domain,
@@ -25,12 +24,13 @@ from .resources import (
     as_dicts,
     as_int,
 )
-from .types import SendRequest, SendResult, TestSendRequest, TestSendResult, encoded
+from .retries import Retry
+from .types import SendRequest, SendResult, TestSendRequest, TestSendResult, encode
 
 if TYPE_CHECKING:
     from .transport import Transport
 
-LONGEST_IDEMPOTENCY_KEY = 100
+MAX_IDEMPOTENCY_KEY = 100
 """Characters, from the README of Migma's SDK. What happens above is not said, so it is refused here."""
 
 
@@ -61,70 +61,74 @@ class MigmaClient:
             raise ValueError(f"The API key {problem}.")
         if problem := api_url_error(api_url, allow_http=allow_http):
             raise ValueError(f"The API address {problem}.")
-        from .transport import Limits, Transport  # noqa: PLC0415 - lazy: it imports requests, some 30 ms
+        rate = parse_rate(rate_limit) if rate_limit else None
+        from .transport import Transport  # noqa: PLC0415 - lazy: it imports requests, some 30 ms
 
         pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        rate = parse_rate(rate_limit) if rate_limit else None
-        limits = Limits(timeout=pair, max_retries=max_retries, retry_deadline=retry_deadline, rate=rate)
         self._transport: Transport = Transport(
-            api_key=api_key, api_url=api_url, limits=limits, clock=clock or Clock()
+            api_key=api_key,
+            api_url=api_url,
+            retry=Retry(timeout=pair, total=max_retries, deadline=retry_deadline),
+            rate=rate,
+            clock=clock or Clock(),
         )
 
     @property
-    def proven(self) -> bool:
+    def has_succeeded(self) -> bool:
         """Whether Migma has accepted a mail with this key and address in this process."""
-        return self._transport.pace.proven
+        return self._transport.limiter.has_succeeded
 
     def send(
         self,
         request: SendRequest,
         *,
         idempotency_key: str = "",
-        repeated: bool = False,
-        allowance: Allowance | None = None,
+        is_resend: bool = False,
+        wait_for_rate: bool = True,
     ) -> SendResult:
-        """Send one stored email to one person, or to a segment or tag. Permission ``email:send``.
+        """Send one stored email to one address, or to a segment or tag. Permission ``email:send``.
 
-        The key makes repeats safe for 24 hours; one is made where none is given. ValueError above 100 characters.
-        ``repeated`` says that an earlier send with this key may have been accepted: an error that settles nothing
-        about it then says so, and a 409 is tried again, since that send may still be running. ``allowance``: seconds
-        that several sends together may wait for rate limits, beyond their deadlines.
+        ``idempotency_key`` makes repeats safe for 24 hours; one is made where none is given. Raises ValueError above
+        100 characters. ``is_resend``: an earlier send with this key may have been accepted; an error that proves
+        nothing about it then says so, and a 409 is retried, since that send may still be running. Without
+        ``wait_for_rate``, a rate limit raises `RateLimited` at once.
         """
         key = idempotency_key or uuid.uuid4().hex
-        carried = key.isascii() and key.isprintable() and key == key.strip()
-        if len(key) > LONGEST_IDEMPOTENCY_KEY or not carried:
+        is_printable = key.isascii() and key.isprintable() and key == key.strip()
+        if len(key) > MAX_IDEMPOTENCY_KEY or not is_printable:
             raise ValueError("An idempotency key has at most 100 printable ASCII characters.")
-        reply, attempts = self._transport.call(
+        response = self._transport.request(
             "POST",
             "/sending",
             body=request.body,
             idempotency_key=key,
-            repeated=repeated,
-            allowance=allowance,
+            is_resend=is_resend,
+            wait_for_rate=wait_for_rate,
         )
-        self._transport.pace.proven = True
-        if not _is_readable(reply.data):
+        self._transport.limiter.has_succeeded = True
+        attempts = response.attempts
+        if not _is_send_result(response.data):
             raise InvalidResponse(
                 "Migma reported success, but in a form that is not known",
                 may_have_been_accepted=True,
                 idempotency_key=key,
                 attempts=attempts,
             )
-        return SendResult.read(reply.data, attempts=attempts, replayed=reply.replayed, idempotency_key=key)
+        return SendResult.from_json(response.data, attempts=attempts, replayed=response.replayed, idempotency_key=key)
 
     def send_test(self, request: TestSendRequest) -> TestSendResult:
         """Send a stored email as a test. Permission ``email:send``. Never repeated: no key is documented for it."""
-        reply, _ = self._transport.call("POST", "/emails/test/send", body=encoded(request.to_json()))
-        return TestSendResult.read(reply.data)
+        response = self._transport.request("POST", "/emails/test/send", body=encode(request.to_json()))
+        return TestSendResult.from_json(response.data)
 
     def batch_status(self, batch_id: str) -> BatchStatus:
-        """How far a send to a segment or tag has come. Permission ``email:read``."""
-        return BatchStatus.read(self._get(f"/sending/batches/{_segment(batch_id)}"))
+        """The state of a send to a segment or tag. Permission ``email:read``."""
+        return BatchStatus.from_json(self._get(f"/sending/batches/{_segment(batch_id)}"))
 
     def list_projects(self, *, limit: int = 20, offset: int = 0) -> Page[Project]:
         """The brands of the workspace."""
         data = as_dict(self._get("/projects", {"limit": limit, "offset": offset}))
-        return _page(data, tuple(Project.read(item) for item in as_dicts(data.get("projects"))))
+        return _page(data, tuple(Project.from_json(item) for item in as_dicts(data.get("projects"))))
 
     def list_emails(
         self, project_id: str, *, limit: int = 20, page: int = 1, status: str = "", search: str = ""
@@ -141,15 +145,15 @@ class MigmaClient:
             "search": search,
         }
         data = as_dict(self._get("/projects/emails", {name: value for name, value in query.items() if value != ""}))
-        return _page(data, tuple(EmailSummary.read(item) for item in as_dicts(data.get("emails"))))
+        return _page(data, tuple(EmailSummary.from_json(item) for item in as_dicts(data.get("emails"))))
 
     def generation_status(self, conversation_id: str) -> GenerationStatus:
         """The emails of a conversation, with their ids and HTML once finished. Permission ``email:read``."""
-        return GenerationStatus.read(self._get(f"/projects/emails/{_segment(conversation_id)}/status"))
+        return GenerationStatus.from_json(self._get(f"/projects/emails/{_segment(conversation_id)}/status"))
 
     def get_email(self, email_id: str) -> Email:
         """One stored email with its HTML. Permission ``email:read``."""
-        return Email.read(self._get(f"/emails/{_segment(email_id)}"))
+        return Email.from_json(self._get(f"/emails/{_segment(email_id)}"))
 
     def list_domains(self, *, managed: bool = False) -> tuple[Domain, ...]:
         """The workspace's own sending domains, or those that Migma manages. Permission ``domain:read``.
@@ -157,14 +161,13 @@ class MigmaClient:
         Whether the first list holds the second is not documented: ask for both.
         """
         data = self._get("/domains/managed" if managed else "/domains")
-        return tuple(Domain.read(item) for item in as_dicts(data))
+        return tuple(Domain.from_json(item) for item in as_dicts(data))
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
-        reply, _ = self._transport.call("GET", path, query=query)
-        return reply.data
+        return self._transport.request("GET", path, query=query).data
 
 
-def _is_readable(data: Any) -> bool:
+def _is_send_result(data: Any) -> bool:
     """Whether this says how a send went: every field may be missing, but a status is a word."""
     return data is None or (isinstance(data, dict) and isinstance(data.get("status"), str | None))
 

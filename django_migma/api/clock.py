@@ -1,8 +1,7 @@
-"""The time, as an object: tests hand in one that does not wait."""
+"""The time, as an object that tests can replace."""
 
 from __future__ import annotations
 
-import threading
 import time
 
 
@@ -18,9 +17,4 @@ class Clock:
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
         time.sleep(seconds)
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait until the event or for so long; True where the event came."""
-        return event.wait(seconds)

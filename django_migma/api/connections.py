@@ -1,157 +1,228 @@
-"""Connections that keep to a time and to their own answers, below requests and urllib3 and by their public hooks."""
+"""Connections: one pool per process and API host, shared by all clients and threads, dropped after a fork."""
 
 from __future__ import annotations
 
-import io
-import math
-import time
-from http.client import HTTPException, HTTPResponse
-from ssl import SSLEOFError, SSLZeroReturnError
+import os
+import ssl
+import threading
+from functools import lru_cache
+from http.client import HTTPException
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import exceptions as urllib3_errors
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.ssl_ import create_urllib3_context
 
-_ONE_RECORD = 16 * 1024
-"""Bytes: what is longer is more than one packet and one TLS record anyway."""
+from .errors import NoResponse, Timeout
+from .rate_limits import RateLimiter
+from .responses import Failure
+
+NETWORK_ERRORS = (
+    requests.RequestException,
+    urllib3_errors.HTTPError,  # while the body is read
+    HTTPException,
+    OSError,
+    ValueError,  # the standard library stumbles over some headers with these two
+    LookupError,
+)
+"""What sending a request and reading a response may raise."""
+_POOL_SIZE = 128
+"""Idle connections kept. More may be open at a time; urllib3 then closes the surplus when it comes back."""
+_BEFORE_SENDING = (
+    urllib3_errors.NewConnectionError,
+    urllib3_errors.ConnectTimeoutError,
+    urllib3_errors.LocationParseError,
+)
+_WRAPPERS = (requests.RequestException, urllib3_errors.HTTPError)
+_PROXY_ERRORS = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidProxyURL,
+    urllib3_errors.ProxySchemeUnknown,
+)
+_TLS_PROBLEMS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "TLS CA certificate bundle")
 
 
-class _Clocked(io.RawIOBase):
-    """A socket's stream that ends with an error when the socket's timeout is over.
+class _TLSConnection(HTTPSConnection):
+    """Is not reused when a surplus of the last response lies in it, decrypted, where the socket does not show it.
 
-    The timeout alone bounds each read, and whatever drips in steadily defeats it: a header, a trailer, one interim
-    answer after the other. True time, as the socket's own.
+    The next request would read that surplus as its own response.
     """
-
-    def __init__(self, stream: io.RawIOBase, sock: Any) -> None:
-        self._stream = stream
-        self._socket = sock
-        self._end = time.monotonic() + (sock.gettimeout() or math.inf)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("The answer was not whole in time")
-        self._socket.settimeout(left if left < math.inf else None)
-        return self._stream.readinto(buffer)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-
-class _Answer(HTTPResponse):
-    """An answer that has to be whole within the socket's read timeout."""
-
-    fp: Any
-
-    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_Clocked(self.fp.detach(), sock))
-
-    def begin(self) -> None:
-        """Read the head, and leave out what nobody here uses but every layer would parse, with faults of its own.
-
-        The standard library stumbles over some headers that only malice writes (``boundary*=idna''x``), its cookies
-        over a year of 5,000 digits, requests before 2.34 over a ``charset`` without a value. And urllib3 logs what it
-        cannot read, which may be an echo of our key.
-        """
-        try:
-            super().begin()
-        except (ValueError, LookupError) as error:
-            problem = type(error).__name__
-        else:
-            kind = self.headers.get("Content-Type", "").partition(";")[0].strip()
-            for name in ("Set-Cookie", "Set-Cookie2", "Content-Type"):
-                del self.headers[name]
-            self.headers["Content-Type"] = kind
-            self.headers.defects.clear()
-            self.headers.set_payload("")
-            return
-        raise HTTPException(f"Headers that cannot be read ({problem})")
-
-
-class _BehindProxy:
-    """Knows that it has reached its proxy also after the answer was lost.
-
-    `http.client` closes the connection then, and urllib3 forgets; it would say that the proxy could not be reached,
-    and we that no connection was made, although Migma may have the mail.
-    """
-
-    _asked = False
-
-    def connect(self) -> None:
-        self._asked = False
-        super().connect()  # type: ignore[misc]
-
-    def getresponse(self) -> Any:
-        self._asked = True
-        return super().getresponse()  # type: ignore[misc]
-
-    @property
-    def has_connected_to_proxy(self) -> bool:
-        return self._asked or super().has_connected_to_proxy  # type: ignore[misc]
-
-
-class Shaken:
-    """Keeps the handshake and the answers of TLS apart from what is around them."""
-
-    sock: Any
-
-    def connect(self) -> None:
-        """Where the handshake fails, nothing was sent: urllib3 makes of it what it makes of a lost answer."""
-        try:
-            super().connect()  # type: ignore[misc]
-        except TimeoutError:
-            problem: type[HTTPError] = ConnectTimeoutError
-        except (ConnectionError, SSLEOFError, SSLZeroReturnError):
-            problem = NewConnectionError
-        else:
-            return
-        raise problem(self, "The TLS handshake failed")
 
     @property
     def is_connected(self) -> bool:
-        """Also without surplus of the last answer, which may lie decrypted where looking at the socket shows nothing.
-
-        The next request would read it as its own answer.
-        """
         pending = getattr(self.sock, "pending", None)
-        return super().is_connected and not (pending and pending())  # type: ignore[misc]
+        return super().is_connected and not (pending and pending())
 
 
-class InOnePiece:
-    """Sends a small request's head and body together: two writes are two packets and wake the server twice."""
-
-    response_class: Any = _Answer
-    _held: list[bytes] | None = None
-
-    def request(self, *args: Any, **options: Any) -> None:
-        held: list[bytes] = []
-        self._held = held
-        try:
-            super().request(*args, **options)  # type: ignore[misc]
-        finally:
-            self._held = None
-            options.clear()  # the headers hold the key, which must not stay in a variable here while the body leaves
-        if sum(map(len, held)) <= _ONE_RECORD:
-            held[:] = [b"".join(held)]
-        while held:
-            self.send(held.pop(0))
-
-    def send(self, data: Any) -> None:
-        if self._held is None:
-            super().send(data)  # type: ignore[misc]
-        else:
-            self._held.append(data)
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
 
 
-class Plain(InOnePiece, _BehindProxy, HTTPConnection):
-    """Without TLS."""
+_POOL_CLASSES = {"http": HTTPConnectionPool, "https": _TLSPool}
 
 
-class Encrypted(InOnePiece, Shaken, _BehindProxy, HTTPSConnection):
-    """With TLS."""
+class RawResponse:
+    """What is read of a `requests.Response`, which takes longer to make than to read: no cookies, no history."""
+
+    def __init__(self, request: Any, raw: Any) -> None:
+        self.request = request  # for the responses library, which reads its method
+        self.raw = raw
+        self.status_code: int = raw.status
+        self.headers = raw.headers
+
+    def close(self) -> None:
+        """Return the connection to the pool if the response was read to its end, else close it."""
+        self.raw.close()
+        self.raw.release_conn()
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter for one host, directly or through a proxy.
+
+    What requests works out for each request is worked out once: which pool, and an SSL context with the certificates
+    in it. To load the system's takes ten times as long as the request that a new connection is for.
+    """
+
+    def __init__(self, *, verify: bool | str, **options: Any) -> None:
+        super().__init__(**options)
+        self._verify = verify
+        self._connections: Any = None
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOL_CLASSES
+
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        if self._connections is None:
+            connections: Any = super().get_connection_with_tls_context(*args, **options)
+            if connections.scheme == "https":
+                connections.conn_kw["ssl_context"] = _ssl_context(self._verify)
+            self._connections = connections
+        return self._connections
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Does nothing: the context verifies."""
+
+    def build_response(self, req: Any, resp: Any) -> RawResponse:  # type: ignore[override]
+        return RawResponse(req, resp)
+
+
+def _ssl_context(verify: bool | str) -> ssl.SSLContext:
+    """A context that requires a certificate of these authorities: a bundle, a folder, or (True) those of requests."""
+    path = Path(DEFAULT_CA_BUNDLE_PATH if verify is True else str(verify))
+    if not path.exists():
+        raise OSError(f"There is no TLS CA certificate bundle at {path}")
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_verify_locations(cafile=None if path.is_dir() else path, capath=path if path.is_dir() else None)
+    return context
+
+
+class Pool:
+    """Kept-alive connections to one host, with what the environment said when the pool was made.
+
+    The adapter is used below the level of `requests.Session`: a session follows redirects, keeps cookies, lets
+    ``.netrc`` override the key and looks all that up for each request.
+    """
+
+    def __init__(self, origin: str) -> None:
+        with requests.Session() as session:
+            found = session.merge_environment_settings(origin, {}, True, None, None)
+        self._proxies = found["proxies"]
+        # pool_block=True would ignore our timeouts while waiting for a connection.
+        self._adapter = _Adapter(verify=found["verify"] or True, pool_maxsize=_POOL_SIZE, pool_block=False)
+        self._limiters: dict[str, RateLimiter] = {}
+
+    def send(self, request: requests.PreparedRequest, timeout: tuple[float, float]) -> RawResponse:
+        """Send one request and return as soon as the headers are here; the body is not read."""
+        response: Any = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies)
+        raw_response: RawResponse = response
+        return raw_response
+
+    def limiter(self, api_key: str) -> RateLimiter:
+        """The limits of one API key on this host."""
+        return self._limiters.get(api_key) or self._limiters.setdefault(api_key, RateLimiter())
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._adapter.close()
+
+
+_pools: dict[str, Pool] = {}
+_lock = threading.Lock()
+
+
+def pool_for(url: str) -> Pool:
+    """The pool of the host in this URL, made at first use."""
+    origin = _origin(url)
+    if found := _pools.get(origin):  # without the lock, which every thread would take for each request
+        return found
+    with _lock:
+        return _pools.get(origin) or _pools.setdefault(origin, Pool(origin))
+
+
+@lru_cache(maxsize=64)
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def close_pools() -> None:
+    """Close and forget every pool. The next request opens a new one."""
+    with _lock:
+        pools = list(_pools.values())
+        _pools.clear()
+    for pool in pools:
+        pool.close()
+
+
+def _forget_pools() -> None:
+    """In a forked child: a socket shared with the parent would mix up responses, a held lock would never open."""
+    global _lock  # noqa: PLW0603 - the lock must be new as well
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+os.register_at_fork(after_in_child=_forget_pools)
+
+
+def network_error(error: Exception) -> Failure:
+    """The failure that an error of the network means. Only its kind is kept: the error holds the request."""
+    cause = _cause(error)
+    problem = _setup_problem(cause)
+    is_sent = not problem and not _is_before_sending(cause)
+    is_late = isinstance(error, requests.Timeout | urllib3_errors.TimeoutError)
+    what = "Migma did not answer in time" if is_late else "The connection to Migma failed"
+    why = f"{'' if is_sent else 'no connection was made, '}{problem or type(cause).__name__}"
+    error_class = Timeout if is_late else NoResponse
+    return Failure(error_class(f"{what} ({why})"), accepted=True if is_sent else None, is_retried=not problem)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The network's own error inside the wrappers of requests and urllib3."""
+    inner = getattr(error, "reason", None) or next(reversed(error.args), None)
+    is_wrapper = isinstance(error, _WRAPPERS) and not isinstance(error, (*_BEFORE_SENDING, urllib3_errors.ProxyError))
+    return _cause(inner) if is_wrapper and isinstance(inner, BaseException) else error
+
+
+def _is_before_sending(cause: BaseException) -> bool:
+    """Whether there was no connection yet. urllib3 also blames the proxy for a reply that was lost behind it."""
+    if not isinstance(cause, urllib3_errors.ProxyError):
+        return isinstance(cause, _BEFORE_SENDING)
+    original = cause.original_error
+    return isinstance(original, _BEFORE_SENDING) or "Tunnel connection failed" in str(original)
+
+
+def _setup_problem(cause: BaseException) -> str:
+    """The text of a fault in set-up, before any byte is sent, that a person has to mend; empty if it is none."""
+    if isinstance(cause, _PROXY_ERRORS):
+        return f"{type(cause).__name__}: see the proxies of the environment"
+    if not isinstance(cause, ssl.SSLError) and type(cause) is not OSError:
+        return ""  # what a server wrote can stand in the text of other errors
+    text = str(cause)
+    return text if any(problem in text for problem in _TLS_PROBLEMS) else ""

@@ -45,7 +45,7 @@ class Secret(str):
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, ("",)
 
-    def header(self) -> Secret:
+    def as_bearer(self) -> Secret:
         """The value of the ``Authorization`` header, masked too."""
         return Secret("Bearer " + self)
 

@@ -25,7 +25,6 @@ copied. No error keeps a request, a response or a header, since those hold the A
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 
@@ -39,8 +38,6 @@ class MigmaError(Exception):
     """
 
     hint = ""
-    unreached_since = -math.inf
-    """Since when the request had not reached Migma, in monotonic seconds of its process; for the backend."""
 
     def __init__(
         self,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
+_NOT_STORABLE = re.compile("[\ud800-\udfff\0]")
+"""What UTF-8 cannot write, and what PostgreSQL does not store."""
 
 
 def as_str(value: object) -> str:
     """A string as it is, a number as its digits, anything else as empty."""
     if isinstance(value, str):
-        return value
+        return _NOT_STORABLE.sub("\ufffd", value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
@@ -48,7 +51,7 @@ class Resource:
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, data: object, **more: Any) -> Self:
+    def from_json(cls, data: object, **more: Any) -> Self:
         """Read leniently from a JSON value, which should be an object."""
         raw = as_dict(data)
         wired: Any = _wired  # mypy takes no class for hashable here
@@ -139,7 +142,7 @@ class Email(Resource):
 
 
 def _emails(result: object) -> tuple[Email, ...]:
-    return tuple(Email.read(item) for item in as_dicts(as_dict(result).get("emails")))
+    return tuple(Email.from_json(item) for item in as_dicts(as_dict(result).get("emails")))
 
 
 @dataclass(frozen=True, kw_only=True)

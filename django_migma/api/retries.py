@@ -1,6 +1,7 @@
-"""When to try again and how long to wait. Pure functions: no clock, no network.
+"""What is retried, and how long to wait before it. No clock, no network.
 
-Design: full jitter, since synchronised clients that back off by the same amounts arrive together again.
+Not ``urllib3.Retry``: it cannot say whether an attempt may have been accepted, sleeps without a deadline and hides
+how many attempts were made.
 """
 
 from __future__ import annotations
@@ -9,23 +10,43 @@ import math
 import random
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
-BASE_WAIT = 0.5
+BACKOFF_FACTOR = 0.5
 """Seconds: the longest wait after the first attempt. It doubles with each further one."""
-LONGEST_WAIT = 8.0
+BACKOFF_MAX = 8.0
 """Seconds: no wait of our own choosing is longer."""
+MIN_RETRY_AFTER = 1.0
+"""Seconds: a shorter ``Retry-After``, such as 0 or a date that has passed, does not replace the back-off."""
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
-UNTOUCHED_STATUSES = frozenset({429, 503})
-"""Statuses that say the request was turned away at the door."""
+_NOT_PROCESSED = frozenset({429, 503})
+"""The server turned the request away before it looked at it."""
 
 
-def backoff(attempt: int) -> float:
-    """Seconds to wait after the given attempt (from 1) where the server named no time."""
-    ceiling = min(LONGEST_WAIT, BASE_WAIT * 2 ** min(attempt - 1, 30))
-    return random.uniform(0, ceiling)  # noqa: S311 - spreads load, guards nothing
+class Retry(NamedTuple):
+    """How long one request may go on.
+
+    ``timeout``: seconds to connect and to read, per attempt. ``deadline``: seconds for all attempts of one request,
+    waits included. ``total``: further attempts after the first.
+    """
+
+    timeout: tuple[float, float] = (3.05, 10)
+    total: int = 4
+    deadline: float = 20
 
 
-def retry_after(value: str | None, now: float) -> float | None:
+def backoff(attempt: int, retry_after: float | None = None) -> float:
+    """Seconds to wait after the given attempt (from 1): what the server asked for, else exponential with full jitter.
+
+    Jitter, because clients that back off by the same amounts arrive together again.
+    """
+    ceiling = min(BACKOFF_MAX, BACKOFF_FACTOR * 2 ** min(attempt - 1, 30))
+    wait = random.uniform(0, ceiling)  # noqa: S311 - spreads load, guards nothing
+    asked = retry_after or 0.0
+    return asked if asked >= MIN_RETRY_AFTER else max(asked, wait)
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
     """Seconds that a ``Retry-After`` header asks for, given as seconds or as an HTTP date; None if unreadable.
 
     ``now`` is the wall clock in seconds since 1970. Migma's SDK reads whole seconds only; a proxy in front may
@@ -36,11 +57,11 @@ def retry_after(value: str | None, now: float) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        return _until(value, now)
+        return _seconds_until(value, now)
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _until(date: str, now: float) -> float | None:
+def _seconds_until(date: str, now: float) -> float | None:
     try:
         moment = parsedate_to_datetime(date)
         return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
@@ -48,27 +69,17 @@ def _until(date: str, now: float) -> float | None:
         return None
 
 
-def status_is_retried(status_code: int, *, first: bool) -> bool:
-    """Whether an error status may pass by itself.
-
-    A 409 to the first attempt is a real conflict; to a later one it may be our own first request, still running.
-    """
-    return status_code in RETRIED_STATUSES or (status_code == 409 and not first)
-
-
 def acceptance(status_code: int, code: str) -> bool | None:
     """What an error status, with Migma's machine word, says about whether the mail was accepted.
 
     False: a broken rule (400, 404, 422, and ``success: false``); the body was the same in every attempt, so none was
-    accepted. None: a closed door (401, 403, 429, 503 and the like) turns this attempt away but settles nothing about
+    accepted. None: a closed door (401, 403, 429, 503 and the like) turns this attempt away but proves nothing about
     an earlier one; so does a 409 with a word, such as IDEMPOTENCY_CONFLICT. True: any other 5xx; Migma may have
-    accepted before it failed. And a 409 without a word: what Migma answers while another request with the key is
-    still running is not documented, and that request may well succeed.
+    accepted before it failed. Also a 409 without a word: what Migma answers while another request with the key is
+    still running is not documented, and that request may succeed.
     """
     if status_code < 400 or status_code in {400, 404, 422}:
         return False
     if status_code == 409:
         return None if code else True
-    if status_code >= 500 and status_code not in UNTOUCHED_STATUSES:
-        return True
-    return None
+    return True if status_code >= 500 and status_code not in _NOT_PROCESSED else None

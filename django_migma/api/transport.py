@@ -6,73 +6,51 @@ Importing this module imports ``requests`` (some 30 ms), so `MigmaClient` does i
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import requests
+from urllib3.exceptions import DecodeError, ReadTimeoutError
 
 from django_migma import __version__
 
-from . import failures, outcomes, retries
-from .adapter import Received
 from .clock import Clock
+from .connections import NETWORK_ERRORS, RawResponse, network_error, pool_for
 from .credentials import Secret
-from .effort import Effort
-from .errors import RateLimited, Timeout
-from .outcomes import Failure, Reply
-from .pace import Pace
-from .patience import Allowance, Patience
-from .pool import Pool, pool_for
-from .rates import Rate, Window
+from .errors import Conflict, MigmaError, RateLimited, Timeout
+from .rate_limits import Rate, RateLimiter
+from .responses import MAX_BODY, Failure, Response, decode, invalid_response
+from .retries import Retry, backoff
 
 USER_AGENT = f"django-migma/{__version__} requests/{requests.__version__}"
 _CHUNK = 64 * 1024
-_ROOM = 1.0
-"""Seconds that are left for an attempt, at least, when a wait before it is over."""
-_NOTICEABLE = 0.01
-_BEHIND = 0.03
-_SHORTEST_PAUSE = 1.0
-"""Seconds: a ``Retry-After`` below it, such as 0 or a date that has passed, is no wait to rely on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """``timeout``: seconds to connect and for the whole answer, per attempt. ``retry_deadline``: seconds for all
-    attempts of one request, waits included. ``max_retries``: further attempts. ``rate``: our own pace, if any."""
-
-    timeout: tuple[float, float] = (3.05, 10)
-    max_retries: int = 4
-    retry_deadline: float = 20
-    rate: Rate | None = None
+_MIN_ATTEMPT = 1.0
+"""Seconds that a wait leaves for the attempt after it: one without time for a response turns a failure into doubt."""
 
 
 class Transport:
     """Makes requests with one API key against one API address."""
 
-    def __init__(self, *, api_key: Secret, api_url: str, limits: Limits, clock: Clock) -> None:
+    def __init__(self, *, api_key: Secret, api_url: str, retry: Retry, rate: Rate | None, clock: Clock) -> None:
         self._headers = {
-            "Authorization": api_key.header(),
+            "Authorization": api_key.as_bearer(),
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
         }
         self._api_key = api_key
         self._api_url = api_url.rstrip("/")
-        self._limits = limits
+        self._retry = retry
+        self._rate = rate
         self._clock = clock
 
     @property
-    def pool(self) -> Pool:
-        """Asked for at each request, since a fork drops the pools."""
-        return pool_for(self._api_url)
+    def limiter(self) -> RateLimiter:
+        """The limits that all threads of this key and host share. Looked up each time: a fork drops the pools."""
+        return pool_for(self._api_url).limiter(self._api_key)
 
-    @property
-    def pace(self) -> Pace:
-        """The pace that all threads of this key and host share."""
-        return self.pool.pace(self._api_key)
-
-    def call(
+    def request(
         self,
         method: str,
         path: str,
@@ -80,31 +58,39 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         body: bytes | None = None,
         idempotency_key: str = "",
-        repeated: bool = False,
-        allowance: Allowance | None = None,
-    ) -> tuple[Reply, int]:
-        """Make a request, repeat it while that is safe and may help, and return the reply and the attempts it took.
+        is_resend: bool = False,
+        wait_for_rate: bool = True,
+    ) -> Response:
+        """Make a request, and again while that is safe and may help. Raises a `MigmaError`.
 
-        Safe is a GET, and whatever carries an idempotency key: every attempt carries the same one. ``repeated`` says
-        that the key was used before, in vain as far as we know. ``allowance`` is what the call that this request
-        belongs to may wait for rate limits. Raises a `MigmaError`; `SerializationError` before anything is sent.
+        Safe is a GET, and whatever carries an idempotency key: every attempt carries the same one. ``is_resend``: an
+        earlier request with this key may have been accepted. Without ``wait_for_rate``, a rate limit raises
+        `RateLimited` at once, for a caller who waits for many requests together.
         """
         request = self._prepare(method, path, query, body, idempotency_key)
-        repeatable = method == "GET" or bool(idempotency_key)
-        room = min(self._limits.timeout[1], _ROOM)
-        patience = Patience(self._clock, self._limits.retry_deadline, allowance, room)
-        effort = Effort(doubtful=repeated)
+        is_safe = method == "GET" or bool(idempotency_key)
+        deadline = self._clock.monotonic() + self._retry.deadline
+        attempts, doubt = 0, is_resend
+        failure: Failure | None = None
         while True:
-            patience.begin_attempt()
-            outcome = self._attempt(request, patience, first=not (effort.begun or repeated))
-            if isinstance(outcome, Reply):
-                return outcome, effort.succeed()
-            excused = outcome.made > 0 and outcome.error is RateLimited and patience.excuse()
-            failure = effort.fail(outcome, excused=excused)
-            if outcome.made and not failures.is_unreached(outcome):
-                patience.note_reached()
-            if not (repeatable and self._goes_on(effort, failure, patience)):
-                raise failures.raised(failure, effort, idempotency_key, unreached_since=patience.unreached_since)
+            if blocked := self._wait_for_turn(deadline, wait_for_rate=wait_for_rate):
+                failure = failure or blocked  # what Migma answered before says more
+                break
+            outcome = self._send_once(request, deadline)
+            attempts += 1
+            if isinstance(outcome, Response):
+                return outcome._replace(attempts=attempts)
+            failure = outcome
+            # A 409 to the first attempt is a real conflict; later, our own first request may still be running.
+            is_retried = failure.is_retried or (isinstance(failure.error, Conflict) and (attempts > 1 or is_resend))
+            doubt = failure.accepted is True or (doubt and failure.accepted is None)
+            if not (is_safe and is_retried and attempts <= self._retry.total):
+                break
+            if isinstance(failure.error, RateLimited) and not wait_for_rate:
+                break
+            if not self._wait(backoff(attempts, failure.retry_after), deadline):
+                break
+        raise _completed(failure.error, attempts, idempotency_key, doubt)
 
     def _prepare(
         self,
@@ -114,9 +100,9 @@ class Transport:
         body: bytes | None,
         idempotency_key: str,
     ) -> requests.PreparedRequest:
-        """Without what `requests.Request.prepare` works out anew each time: cookies, hooks, an auth, an encoding.
+        """Without what `requests.Request.prepare` works out each time: cookies, hooks, an auth, an encoding.
 
-        The headers are a plain dict, which urllib3 reads faster: nobody here looks one up in another case.
+        The headers are a plain dict, which urllib3 reads faster: nothing here looks one up in another case.
         """
         request = requests.PreparedRequest()
         request.method = method
@@ -133,109 +119,92 @@ class Transport:
         request.headers = headers
         return request
 
-    def _goes_on(self, effort: Effort, failure: Failure, patience: Patience) -> bool:
-        """Wait before the next attempt; False where there should be none."""
-        if effort.over or not failure.retried:
-            return False
-        if effort.at_once:
-            return True
-        if effort.attempts - effort.excused > self._limits.max_retries:
-            return False
-        pause = failure.pause or 0.0
-        if pause >= _SHORTEST_PAUSE:
-            return True  # `_sits_out` waits, or says that there is no time
-        wait = patience.wait_for_rate if failure.error is RateLimited else patience.wait
-        return wait(max(pause, retries.backoff(effort.attempts)))
-
-    def _attempt(self, request: requests.PreparedRequest, patience: Patience, *, first: bool) -> Reply | Failure:
-        """One attempt, when this key may go: after a pause that Migma asked for, when our own rate allows it, in one
-        of the places in flight. Nobody waits inside of one for anything but the answer."""
-        pace = self.pace
-        window = pace.window(self._limits.rate) if self._limits.rate else None
-        while True:
-            if blocked := self._sits_out(pace, patience) or (window and self._waits_its_turn(window, patience)):
-                return blocked
-            asked = self._clock.monotonic()
-            with pace.place(patience.for_a_place()) as begun:
-                now = self._clock.monotonic()
-                if now - asked > _NOTICEABLE:  # who waits for a place waits for a rate limit
-                    if patience.ended:
-                        return failures.not_waited("The number of requests in flight is limited", 0, ended=True)
-                    patience.excuse()
-                if pace.pause(now) or (window and not window.take(now)):
-                    continue  # asked for, or gone, while this thread waited
-                outcome = self._exchange(request, patience, first=first)
-                self._learn(pace, outcome, begun)
-                return outcome
-
-    def _sits_out(self, pace: Pace, patience: Patience) -> Failure | None:
-        """Wait until Migma's pause is over; a failure where it is longer than may be waited."""
-        while pause := pace.pause(self._clock.monotonic()):
-            if not patience.wait_for_rate(pause):
-                what = f"Migma asked this API key to wait {math.ceil(pause)} s more"
-                return failures.not_waited(what, pause, ended=patience.ended, status_code=429)
+    def _wait_for_turn(self, deadline: float, *, wait_for_rate: bool) -> Failure | None:
+        """Wait until this key may send; a failure where that takes too long."""
+        limiter = self.limiter
+        while wait := limiter.acquire(self._clock.monotonic(), self._rate):
+            if not (wait_for_rate and self._wait(wait, deadline)):
+                return _rate_limited(wait, by_migma=limiter.paused_for(self._clock.monotonic()) > 0)
+        if self._clock.monotonic() >= deadline:
+            return Failure(Timeout("RETRY_DEADLINE ran out before Migma could be asked"), accepted=None)
         return None
 
-    def _waits_its_turn(self, window: Window, patience: Patience) -> Failure | None:
-        """Wait until our own rate lets somebody go; a failure where that is too far away.
+    def _wait(self, seconds: float, deadline: float) -> bool:
+        """Sleep; False, at once, where too little time would be left for another attempt."""
+        room = min(_MIN_ATTEMPT, self._retry.timeout[1], self._retry.deadline / 2)
+        if seconds >= deadline - self._clock.monotonic() - room:
+            return False
+        self._clock.sleep(seconds)
+        return True
 
-        Who has an allowance comes a little later than those who have a deadline only.
-        """
-        while wait := window.wait(self._clock.monotonic()):
-            behind = _BEHIND if patience.has_allowance() else 0.0
-            if not patience.wait_for_rate(wait + behind):
-                what = f"RATE_LIMIT leaves no request free for {math.ceil(wait)} s more"
-                return failures.not_waited(what, wait, ended=patience.ended)
-        return None
-
-    def _learn(self, pace: Pace, outcome: Reply | Failure, begun: int) -> None:
-        """Let the other threads of this key know, before the place is free again."""
-        if isinstance(outcome, Reply):
-            pace.speed_up()
-            return
-        if outcome.error is RateLimited:
-            pace.slow_down(begun)
-        if outcome.pause is not None:
-            now = self._clock.monotonic()
-            pace.resume_at(now + outcome.pause, now)
-
-    def _exchange(self, request: requests.PreparedRequest, patience: Patience, *, first: bool) -> Reply | Failure:
-        """Send the request once and read the answer. The one place where bytes leave and arrive."""
-        left = patience.left()
-        if left <= 0:
-            return Failure(error=Timeout, what="RETRY_DEADLINE ran out before Migma could be asked", made=0)
-        connect, read = self._limits.timeout
+    def _send_once(self, request: requests.PreparedRequest, deadline: float) -> Response | Failure:
+        """Send the request once and read the response. The one place where bytes leave and arrive."""
+        left = max(0.001, deadline - self._clock.monotonic())
+        connect, read = (min(seconds, left) for seconds in self._retry.timeout)
         response = None
         try:
-            response = self.pool.send(request, (min(connect, left), min(read, left)))
-            return self._read(response, first=first)
-        except failures.NETWORK_ERRORS as error:
-            return failures.of_network(error, answered=response is not None)
+            response = pool_for(self._api_url).send(request, (connect, read))
+            return self._read(response, read)
+        except NETWORK_ERRORS as error:
+            return network_error(error)
         finally:
             if response is not None:
                 response.close()
 
-    def _read(self, response: Received, *, first: bool) -> Reply | Failure:
-        status = response.status_code
+    def _read(self, response: RawResponse, timeout: float) -> Response | Failure:
+        status, now = response.status_code, self._clock.time()
         if status < 200 or 300 <= status < 400:
-            # Not worth reading; and the connection cannot be trusted after an interim answer, so it is closed.
-            return outcomes.unreadable(status, "a redirect or an interim answer, and neither is followed")
+            # Not worth reading; and after an interim response the connection cannot be trusted, so it is closed.
+            return invalid_response(status, "a redirect or an interim response, and neither is followed")
         try:
-            body = self._body(response)
-        except failures.NETWORK_ERRORS as error:
-            body = failures.of_network(error, answered=True)
-        if isinstance(body, Failure):
+            body = _body(response, timeout)
+        except NETWORK_ERRORS as error:
+            if status < 400 and isinstance(error, DecodeError):
+                return invalid_response(status, "its Content-Encoding cannot be read")
             if status < 400:
-                return body
+                return network_error(error)
             body = b""  # the status alone is a clear answer
-        now = self._clock.time()
-        return outcomes.read(status, response.headers, body, secret=self._api_key, first=first, now=now)
+        if len(body) > MAX_BODY and status < 400:
+            return invalid_response(status, "more than 10 MiB")
+        outcome = decode(status, response.headers, body[:MAX_BODY], secret=self._api_key, now=now)
+        if isinstance(outcome, Failure) and isinstance(outcome.error, RateLimited) and outcome.retry_after:
+            self.limiter.pause(outcome.retry_after, self._clock.monotonic())
+        return outcome
 
-    def _body(self, response: Received) -> bytes | Failure:
-        """The whole body, under a cap: the connection has seen to the time."""
-        body = bytearray()
-        while chunk := response.raw.read1(_CHUNK, decode_content=False):
-            body += chunk
-            if len(body) > outcomes.LARGEST_BODY:
-                return outcomes.unreadable(response.status_code, "more than 10 MiB")
-        return outcomes.unpacked(response.status_code, response.headers, bytes(body))
+
+def _body(response: RawResponse, timeout: float) -> bytes:
+    """The body, or its start where it is too large. The time for it is the socket's, so not the clock's of a test.
+
+    The socket's own timeout bounds each read alone, and a body that drips defeats it.
+    """
+    body = bytearray()
+    end = time.monotonic() + timeout
+    while len(body) <= MAX_BODY and (chunk := response.raw.read1(_CHUNK, decode_content=True)):
+        body += chunk
+        if time.monotonic() > end:
+            raise ReadTimeoutError(None, None, "The response was not whole in time")  # type: ignore[arg-type]
+    return bytes(body)
+
+
+def _rate_limited(seconds: float, *, by_migma: bool) -> Failure:
+    """The failure of a request that was not made, since a rate limit asks for a longer wait than there is time."""
+    whole = math.ceil(seconds)
+    what = (
+        f"Migma asked this API key to wait {whole} s more"
+        if by_migma
+        else f"RATE_LIMIT leaves no request free for {whole} s more"
+    )
+    error = RateLimited(
+        f"{what}: beyond RETRY_DEADLINE and, in a call with several messages, RATE_LIMIT_WAIT",
+        status_code=429 if by_migma else 0,
+        retry_after=seconds,
+    )
+    return Failure(error, accepted=None)
+
+
+def _completed(error: MigmaError, attempts: int, idempotency_key: str, doubt: bool) -> MigmaError:
+    """The error of the last attempt, with what is known of all of them."""
+    error.attempts = attempts
+    error.idempotency_key = idempotency_key
+    error.may_have_been_accepted = doubt
+    return error

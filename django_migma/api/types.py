@@ -92,8 +92,8 @@ class SendRequest:
 
     @cached_property
     def body(self) -> bytes:
-        """The body as it goes out; made once, since the idempotency key depends on it. See `encoded`."""
-        return encoded(self.to_json())
+        """The body as it goes out; made once, since the idempotency key depends on it. See `encode`."""
+        return encode(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The body, in Migma's names and without what is None."""
@@ -124,7 +124,7 @@ _WIRE_NAMES = {
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
+def encode(body: Mapping[str, Any]) -> bytes:
     """A body as JSON in UTF-8. Raises `SerializationError` for what JSON or UTF-8 cannot express."""
     problem = ""
     try:

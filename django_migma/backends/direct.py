@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING
 
 from django.apps import apps
 
 from django_migma import signals
 from django_migma.api.clock import Clock
-from django_migma.signals import send_robust
+from django_migma.message import mark_not_attempted
 
 from .base import MigmaBackend, make_client
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
-    from .batch import Batch, Job
-    from .dispatcher import Dispatcher
+    from .dispatcher import OutgoingMessage
 
 
 class EmailBackend(MigmaBackend):
@@ -40,34 +39,36 @@ class EmailBackend(MigmaBackend):
         """
         if not email_messages:
             return 0
-        from .batch import Batch, mark_not_attempted  # noqa: PLC0415 - lazy: these two are most of a start-up
-        from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy
+        from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy: it is most of a start-up
 
-        alone = isinstance(email_messages, Sized) and len(email_messages) == 1
+        is_list = isinstance(email_messages, Sized)
         # A copy of a list, since receivers may change it.
-        messages = iter(tuple(email_messages) if isinstance(email_messages, Sized) else email_messages)
-        batch = Batch(type(self), self.alias, self.settled, self.clock)
+        messages = iter(tuple(email_messages) if is_list else email_messages)
+        is_single = isinstance(email_messages, Sized) and len(email_messages) == 1
+        dispatcher = None
         try:
-            config, client = self.set_up()
-            with Dispatcher(client, config, batch, stored_emails(), alone=alone) as dispatcher:
-                _feed(dispatcher, batch, messages)
+            config, client = self.open_client()
+            dispatcher = Dispatcher(self, client, config, stored_email_resolver(), is_single=is_single)
+            dispatcher.send(messages)
         finally:
-            if isinstance(email_messages, Sized):  # what is left of it; a generator is not consumed further
-                mark_not_attempted(messages)
-            send_robust(signals.batch_finished, type(self), messages_sent=batch.sent_count, alias=self.alias)
-        return batch.result(fail_silently=config.fail_silently)
+            if is_list:  # what is left of it; a generator is not consumed further
+                for message in messages:
+                    mark_not_attempted(message)
+            sent_count = dispatcher.sent_count if dispatcher else 0
+            signals.send_robust(signals.batch_finished, type(self), messages_sent=sent_count, alias=self.alias)
+        return dispatcher.result()
 
-    def set_up(self) -> tuple[Config, MigmaClient]:
+    def open_client(self) -> tuple[Config, MigmaClient]:
         """The settings in force and the client for one call. Raises `ConfigurationError`."""
         config = self.config()
         return config, make_client(config, clock=self.clock)
 
-    def settled(self, job: Job) -> None:
+    def message_finished(self, outgoing: OutgoingMessage) -> None:
         """Called for each message whose calls are over, before ``post_send``. For subclasses."""
 
 
-def stored_emails() -> Resolver:
-    """What knows stored emails by their keys, during one call; nothing does without the app."""
+def stored_email_resolver() -> Resolver:
+    """What finds stored emails by their keys, during one call; without the app, there are no keys."""
     if not (apps.apps_ready and apps.is_installed("django_migma")):
         from django_migma.content import resolve_without_app  # noqa: PLC0415 - lazy, as all that only a send needs
 
@@ -75,10 +76,3 @@ def stored_emails() -> Resolver:
     from django_migma.models.stored_email import StoredEmailResolver  # noqa: PLC0415 - models need the app
 
     return StoredEmailResolver()
-
-
-def _feed(dispatcher: Dispatcher, batch: Batch, messages: Iterator[EmailMessage]) -> None:
-    for message in messages:
-        dispatcher.add(message)
-        if batch.stopped:
-            return

@@ -1,26 +1,45 @@
-"""From messages to calls in flight and back to statuses: the flow of one ``send_messages`` call.
+"""One ``send_messages()`` call: messages to calls in flight, and back to statuses and signals.
 
 Payloads are built and signals sent in the caller's thread, in order; only HTTP runs in worker threads. What is in
 flight is bounded, so a generator of a million messages takes constant memory.
+
+A recipient's status says ``unknown`` from the moment before its request may leave, and the thread that made the
+request replaces it when the result is here. So an interrupt at any moment, or a second one, cannot make it lie.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import math
+import time
 from collections import deque
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from django_migma import signals
-from django_migma.api.errors import MigmaError, MissingVariables
-from django_migma.api.patience import Allowance
-from django_migma.message import RecipientStatus, Stage, start_status, status_of
-from django_migma.payload import build, idempotency_key
+from django_migma.api.errors import (
+    AuthenticationError,
+    Forbidden,
+    InvalidResponse,
+    MigmaError,
+    MissingVariables,
+    NoResponse,
+    RateLimited,
+    SendFailed,
+)
+from django_migma.api.responses import redact
+from django_migma.api.retries import backoff
+from django_migma.api.types import ACCEPTED_STATUSES
+from django_migma.message import MessageStatus, RecipientStatus, mark_not_attempted, start_status, status_of
+from django_migma.payload import Call as RecipientPayload
+from django_migma.payload import build as build_payloads
+from django_migma.payload import idempotency_key
 
-from .batch import Batch, Job, Task, mark
 from .workers import Workers
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from django.core.mail import EmailMessage
 
     from django_migma.api import MigmaClient
@@ -28,186 +47,363 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
+    from .direct import EmailBackend
+
 GRACE = 2.0
 """Seconds that an interrupt gives to the calls in flight."""
-_JOBS_PER_PLACE = 32
+MAX_FAILURES = 1000
+"""Failures that are kept for `SendFailed`."""
+_POLL = 0.01
+"""Seconds between looks at the calls in flight, after an exception."""
+_MESSAGES_PER_CALL = 32
+"""Messages that wait to be finished in order, for each call in flight."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Call:
+    """One request to make, for one recipient of a message.
+
+    ``waits_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise it goes back
+    into the queue. ``in_flight``: from before it is given to a thread until it is over. ``attempts`` counts requests,
+    ``rate_limited`` how often the call went back. ``started_at`` is monotonic time. ``error``: why it failed.
+    """
+
+    outgoing: OutgoingMessage
+    payload: RecipientPayload
+    waits_for_rate: bool
+    in_flight: bool = False
+    attempts: int = 0
+    rate_limited: int = 0
+    started_at: float = 0.0
+    error: BaseException | None = None
+
+    @property
+    def status(self) -> RecipientStatus:
+        return self.outgoing.status.recipients[self.payload.address]
+
+    @status.setter
+    def status(self, status: RecipientStatus) -> None:
+        self.outgoing.status.recipients[self.payload.address] = status
+
+
+@dataclass(kw_only=True, eq=False)
+class OutgoingMessage:
+    """A message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none."""
+
+    message: EmailMessage
+    status: MessageStatus
+    calls: list[Call] = field(default_factory=list)
+    open: int = 0
+    refusal: Exception | None = None
 
 
 class Dispatcher:
-    """Takes messages, keeps up to ``MAX_CONCURRENCY`` calls in flight, settles the messages in order.
+    """State and result of one ``send_messages()`` call."""
 
-    As a context manager it finishes what it has taken, also when the caller's own code raised; after an interrupt it
-    waits for `GRACE` only.
-    """
-
-    def __init__(self, client: MigmaClient, config: Config, batch: Batch, find: Resolver, *, alone: bool) -> None:
+    def __init__(
+        self, backend: EmailBackend, client: MigmaClient, config: Config, resolve: Resolver, *, is_single: bool
+    ) -> None:
+        self.sent_count = 0
+        self._backend = backend
+        self._sender = type(backend)
         self._client = client
         self._config = config
-        self._find = find
-        self._batch = batch
-        self._alone = alone
-        self._allowance = Allowance(0 if alone else config.rate_limit_wait)
-        self._tried = client.proven
-        self._jobs: deque[Job] = deque()
-        self._workers = Workers(self._make, config.max_concurrency)
+        self._resolve = resolve
+        self._clock = backend.clock
+        self._is_single = is_single
 
-    def __enter__(self) -> Self:
-        return self
+        self._messages: deque[OutgoingMessage] = deque()
+        self._queue: deque[Call] = deque()
+        self._workers = Workers(self._run_quietly, config.max_concurrency)
+        self._has_tried = client.has_succeeded
+        self._has_accepted = False
+        self._stopped = False
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+        self._max_calls = 2 * config.max_concurrency if config.max_concurrency > 1 else 1
+        self._call_limit = self._max_calls
+        self._not_before = -math.inf
+        self._patience = config.rate_limit_wait
+        self._reached_at, self._unreached_since = -math.inf, math.inf
+
+        self._failed_count = 0
+        self._failures: list[tuple[EmailMessage, BaseException]] = []
+        self._mistake: BaseException | None = None
+
+    def send(self, messages: Iterable[EmailMessage]) -> None:
+        """Send the messages; stop reading them where every further call would meet the same error.
+
+        Raises what the iterable, a receiver of ``pre_send`` or an interrupt raises. What was begun by then is given
+        time to end: all that it may take after an exception, `GRACE` seconds after an interrupt.
+        """
         try:
-            if kind is None:
-                self._finish()
-            elif issubclass(kind, Exception):
-                self._allowance.end()
-                self._wind_up(self._config.retry_deadline + max(self._config.timeout))
-            else:
-                self._abandon()
+            for message in messages:
+                self._add(message)
+                if self._stopped:
+                    break
+            while self._queue or self._workers.busy:
+                self._advance()
+            self._finish_messages()
+        except Exception:
+            self._wind_up(self._config.retry_deadline + max(self._config.timeout))
+            raise
         except BaseException:
-            self._abandon()
+            for call in self._workers.cancel_pending():
+                call.in_flight = False
+            self._wind_up(GRACE)
             raise
         finally:
             self._workers.close()
 
-    def add(self, message: EmailMessage) -> None:
-        """Send a message, or queue its calls. Raises what a receiver of ``pre_send`` raises."""
+    def result(self) -> int:
+        """The number of messages sent, or the error that the caller should see.
+
+        ``fail_silently`` swallows `MigmaError` only: a line break in a subject or a wrong type is the site's mistake,
+        and Django's SMTP backend raises it then too.
+        """
+        if self._config.fail_silently and self._mistake:
+            raise self._mistake
+        if self._config.fail_silently or not self._failed_count:
+            return self.sent_count
+        failures = self._failures
+        first = failures[0][1]
+        if self._failed_count == 1:
+            raise first
+        # The text of an error that is not ours may hold anything.
+        first_text = str(first) if isinstance(first, MigmaError) else type(first).__name__
+        raise SendFailed(
+            f"{self._failed_count} failures in one call, and {self.sent_count} messages sent. First: {first_text} "
+            "See failures for the others; each message's migma_status tells which recipients to send to again.",
+            sent_count=self.sent_count,
+            failed_count=self._failed_count,
+            failures=failures,
+            may_have_been_accepted=any(
+                getattr(error, "may_have_been_accepted", False) for _, error in self._failures
+            ),
+        ) from first
+
+    def _add(self, message: EmailMessage) -> None:
+        """Prepare a message and start its calls."""
         try:
-            signals.pre_send.send(self._batch.sender, message=message, alias=self._batch.alias)
+            signals.pre_send.send(self._sender, message=message, alias=self._backend.alias)
         except signals.CancelSend:
             status_of(message)
             return
         except BaseException:
-            mark(message, None)
+            mark_not_attempted(message)
             raise
-        job = self._job(message)
-        if not job.status.recipients and not job.refusal:
+        outgoing = self._prepare(message)
+        if not outgoing.status.recipients and not outgoing.refusal:
             return
-        self._jobs.append(job)
-        for task in job.tasks:
-            self._submit(task, alone=self._alone and len(job.tasks) == 1)
-        self._settle()
-        while self._is_crowded() and self._workers.busy:  # refused messages wait in line too
-            self._collect(self._workers.next_finished())
-            self._settle()
+        self._messages.append(outgoing)
+        self._queue.extend(outgoing.calls)
+        while self._queue and not self._stopped:
+            self._advance()
+        self._finish_messages()
+        while self._workers.busy and len(self._messages) > _MESSAGES_PER_CALL * self._config.max_concurrency:
+            self._advance()
 
-    def _is_crowded(self) -> bool:
-        """Whether too many messages wait to be settled behind one whose calls are not over."""
-        return len(self._jobs) > _JOBS_PER_PLACE * self._config.max_concurrency
-
-    def _job(self, message: EmailMessage) -> Job:
+    def _prepare(self, message: EmailMessage) -> OutgoingMessage:
         """The calls that a message still needs; none where it is refused.
 
         Whatever goes wrong concerns this message alone, be it a refusal of ours or a fault in the site's template or
         message class: the others go on, and the error is raised as it is in the end.
         """
         try:
-            calls = build(message, self._config, self._find)
-            status = start_status(message, [call.address for call in calls])
-            keys = [idempotency_key(message, call, status.nonce) for call in calls]
+            payloads = build_payloads(message, self._config, self._resolve)
         except Exception as error:  # noqa: BLE001
-            status = mark(message, error)
+            status = mark_not_attempted(message, error)
             status.missing_variables = frozenset(error.names) if isinstance(error, MissingVariables) else frozenset()
-            return Job(message=message, status=status, refusal=error)
-        for call in calls:
-            status.missing_variables |= call.missing_variables
-            status.stored_email = call.stored_email
-        job = Job(message=message, status=status)
+            return OutgoingMessage(message=message, status=status, refusal=error)
+        # The same object may stand twice in a list: that is two mails.
+        is_under_way = any(other.status is status_of(message) for other in self._messages)
+        status = start_status(message, [payload.address for payload in payloads], is_new=is_under_way)
+        outgoing = OutgoingMessage(message=message, status=status)
         earlier, status.recipients = status.recipients, {}
-        for call, key in zip(calls, keys, strict=True):
-            known = earlier.get(call.address)
-            repeated = known is not None and known.in_doubt and known.idempotency_key == key
-            if known is None or not (known.accepted or repeated):
-                known = RecipientStatus(status="not_attempted", idempotency_key=key)
-            status.recipients[call.address] = known
+        for payload in payloads:
+            status.missing_variables |= payload.missing_variables
+            status.stored_email = payload.stored_email
+            known = earlier.get(payload.address) or RecipientStatus(status="not_attempted")
+            status.recipients[payload.address] = known
             if not known.accepted:
-                task = Task(job=job, address=call.address, request=call.request, key=key, repeated=repeated)
-                job.tasks.append(task)
-        job.open = len(job.tasks)
-        status.enter(Stage.OPEN)
-        return job
+                outgoing.calls.append(Call(outgoing=outgoing, payload=payload, waits_for_rate=self._is_single))
+        outgoing.open = len(outgoing.calls)
+        return outgoing
 
-    def _submit(self, task: Task, *, alone: bool) -> None:
-        """Make a call, in this thread where it is the only one or where the key is yet to prove itself.
+    def _advance(self) -> None:
+        """Start the next call if it may start; else wait for a result, or until the rate limit allows more."""
+        pause = self._not_before - self._clock.monotonic() if self._queue else 0.0
+        if self._queue and pause <= 0 and self._workers.busy < self._call_limit:
+            self._start(self._queue.popleft())
+        elif self._workers.busy:
+            if call := self._workers.next_done(pause if pause > 0 else None):
+                self._collect(call)
+                self._finish_messages()
+        else:
+            self._clock.sleep(pause)
+
+    def _start(self, call: Call) -> None:
+        """Make a call in a thread; in this one if it is the only call, or the first with this key.
 
         The first call of a process goes alone, so that a wrong key is refused once and not sixteen times.
         """
-        while self._workers.is_full() or self._is_crowded():
-            self._collect(self._workers.next_finished())
-            self._settle()
-        if self._batch.stopped:
-            task.job.open -= 1
-        elif alone or not self._tried or not self._workers.start(task):
-            self._make_here(task)
-        self._tried = True
+        call.in_flight = True
+        is_only = self._is_single and len(call.outgoing.calls) == 1
+        if is_only or not self._has_tried or not self._workers.submit(call):
+            try:
+                self._run(call)
+            finally:
+                self._collect(call)
+                self._finish_messages()
+        self._has_tried = True
 
-    def _make_here(self, task: Task) -> None:
-        """Make the call in this thread. What is none of our errors comes from outside, such as a task's time limit:
-        it leaves the call in doubt and goes on to the caller."""
+    def _run_quietly(self, call: Call) -> None:
+        """Make a call in a worker thread. What it raises stands in ``call.error``, for the caller's thread."""
+        with contextlib.suppress(BaseException):
+            self._run(call)
+
+    def _run(self, call: Call) -> None:
+        """Make a call and record what it came to. Raises what is no `MigmaError`, such as a task's time limit."""
+        call.error, call.started_at = None, self._clock.monotonic()
         try:
-            task.outcome = self._send(task)
+            request = copy.copy(call.payload.request)  # its encoded body lives as long as this call
+            payload = replace(call.payload, request=request)
+            key = idempotency_key(call.outgoing.message, payload, call.outgoing.status.nonce)
+            is_resend = call.status.in_doubt and call.status.idempotency_key == key
+            call.status = RecipientStatus(status="unknown", idempotency_key=key, attempts=call.attempts)
+            result = self._client.send(
+                request, idempotency_key=key, is_resend=is_resend, wait_for_rate=call.waits_for_rate
+            )
+            call.attempts += result.attempts
+            status = _status_of_result(result, key, call.attempts)
+            call.status, call.error = status, status.error
         except MigmaError as error:
-            task.outcome = error
-        except Exception as error:
-            task.outcome = error
+            call.attempts += error.attempts
+            call.status, call.error = _status_of_error(error, call), error
+        except BaseException as error:
+            call.error = error
+            call.status = replace(call.status, error=error)
             raise
         finally:
-            self._collect(task)
+            call.in_flight = False
 
-    def _make(self, task: Task) -> None:
-        """Make the call. Runs in a worker thread; nothing is written but the task."""
-        try:
-            task.outcome = self._send(task)
-        except BaseException as error:  # noqa: BLE001 - a thread must not die with it; it is raised in the caller's
-            task.outcome = error
+    def _collect(self, call: Call) -> None:
+        """Take in a call that is over, or put it back into the queue."""
+        if isinstance(call.error, RateLimited) and not self._stopped:
+            self._call_limit = 1
+            if self._put_back(call, call.error):
+                return
+        call.outgoing.open -= 1
+        if call.status.accepted:
+            self._has_accepted = True
+            self._call_limit = min(self._call_limit + 1, self._max_calls)
+        if self._is_useless_to_go_on(call):
+            self._stop()
 
-    def _send(self, task: Task) -> SendResult:
-        return self._client.send(
-            task.request, idempotency_key=task.key, repeated=task.repeated, allowance=self._allowance
+    def _put_back(self, call: Call, error: RateLimited) -> bool:
+        """Let a limited call wait in the queue, within ``RATE_LIMIT_WAIT`` in all."""
+        if call.waits_for_rate:
+            return False
+        call.rate_limited += 1
+        now = self._clock.monotonic()
+        wait = backoff(call.rate_limited, error.retry_after) if error.attempts else error.retry_after or 0.0
+        until = max(self._not_before, now + wait)
+        extra = until - max(self._not_before, now)
+        if extra <= self._patience:
+            self._patience -= extra
+            self._not_before = until
+        else:
+            call.waits_for_rate = True  # the patience is used up, so it may wait as long as a single mail
+        self._queue.appendleft(call)
+        return True
+
+    def _is_useless_to_go_on(self, call: Call) -> bool:
+        """Whether every further call would meet the same error."""
+        is_forbidden = isinstance(call.error, Forbidden) and not self._has_accepted
+        return isinstance(call.error, AuthenticationError) or is_forbidden or self._is_outage(call)
+
+    def _is_outage(self, call: Call) -> bool:
+        """Whether no call has reached Migma since one that began a whole deadline ago."""
+        now, error, deadline = self._clock.monotonic(), call.error, self._config.retry_deadline
+        if isinstance(error, MigmaError) and not error.attempts:
+            return False  # no request was made
+        if not isinstance(error, NoResponse) or error.may_have_been_accepted:
+            self._reached_at, self._unreached_since = now, math.inf
+            return False
+        self._unreached_since = min(self._unreached_since, max(call.started_at, self._reached_at))
+        # A request gives up a little before its deadline, where the last wait would leave no time for an attempt.
+        return now - self._unreached_since >= deadline - min(1.0, deadline / 2)
+
+    def _stop(self) -> None:
+        """Start no more calls. Those that were not started stay ``not_attempted``."""
+        self._stopped = True
+        for call in (*self._queue, *self._workers.cancel_pending()):
+            call.in_flight = False
+            call.outgoing.open -= 1
+        self._queue.clear()
+
+    def _finish_messages(self) -> None:
+        """Finish, in order, the messages whose calls are all over."""
+        while self._messages and not self._messages[0].open:
+            self._finish(self._messages.popleft())
+
+    def _finish(self, outgoing: OutgoingMessage) -> None:
+        """Count the failures of a message and send ``post_send``."""
+        recipients = outgoing.status.recipients.values()
+        outgoing.status.is_complete = not outgoing.refusal and all(recipient.accepted for recipient in recipients)
+        self._backend.message_finished(outgoing)
+        self.sent_count += any(recipient.accepted for recipient in recipients)
+        for error in (outgoing.refusal, *(call.error for call in outgoing.calls)):
+            if error is not None:
+                self._add_failure(outgoing.message, error)
+        alias = self._backend.alias
+        signals.send_robust(
+            signals.post_send, self._sender, message=outgoing.message, status=outgoing.status, alias=alias
         )
 
-    def _collect(self, task: Task) -> None:
-        task.job.open -= 1
-        recipient = task.job.record(task)
-        self._batch.note(recipient, self._config.retry_deadline)
-        if self._batch.stopped:
-            self._withdraw()
+    def _add_failure(self, message: EmailMessage, error: BaseException) -> None:
+        self._failed_count += 1
+        if len(self._failures) < MAX_FAILURES:
+            self._failures.append((message, error))
+        if not isinstance(error, MigmaError):
+            self._mistake = self._mistake or error
 
-    def _withdraw(self) -> None:
-        """Take back the calls that no thread has begun. They stay ``not_attempted``."""
-        for task in self._workers.withdraw():
-            task.job.open -= 1
+    def _wind_up(self, seconds: float) -> None:
+        """Give the calls in flight some seconds to end, then finish every message as it is.
 
-    def _settle(self) -> None:
-        """Settle, in order, the messages whose calls are all over."""
-        while self._jobs and not self._jobs[0].open:
-            self._batch.settle(self._jobs.popleft())
-
-    def _finish(self) -> None:
-        self._settle()
-        while self._workers.busy:
-            self._collect(self._workers.next_finished())
-            self._settle()
-
-    def _abandon(self) -> None:
-        """Give up after an interrupt, with a moment for the calls that have begun."""
-        self._allowance.end()
-        self._withdraw()
-        self._wind_up(GRACE)
-
-    def _wind_up(self, patience: float) -> None:
-        """Take in what ends within ``patience`` seconds, and leave true statuses for the rest.
-
-        After an exception the wait is bounded by the longest time that a call can take: a task queue's time limit may
-        be raised in the middle of our own bookkeeping, and a task that was lost there must not be waited for.
+        By the calls' own word: after an exception out of nowhere, such as a task's time limit, the counters of this
+        object may be wrong. The statuses are true at any moment.
         """
-        for task in self._workers.finished_within(patience):
-            self._collect(task)
-        for job in self._jobs:
-            begun = self._workers.unfinished(job.tasks)
-            for task in job.tasks:
-                if task.outcome is not None or task in begun:
-                    job.record(task)
-            job.open = 0
-        self._settle()
+        deadline = time.monotonic() + seconds
+        calls = [call for outgoing in self._messages for call in outgoing.calls]
+        while any(call.in_flight for call in calls) and time.monotonic() < deadline:
+            time.sleep(_POLL)
+        while self._messages:
+            self._finish(self._messages.popleft())
+
+
+def _status_of_result(result: SendResult, key: str, attempts: int) -> RecipientStatus:
+    word, error = result.status or "queued", None
+    if word not in ACCEPTED_STATUSES:
+        error = InvalidResponse(
+            f"Migma reported success with the status {redact(word)!r}, which is not known to mean accepted",
+            hint="Look the mail up in Migma's logs, or send again: the idempotency key is the same.",
+            may_have_been_accepted=True,
+            idempotency_key=key,
+            attempts=attempts,
+        )
+    return RecipientStatus(
+        status="unknown" if error else word,
+        message_id=result.id,
+        send_id=result.send_id,
+        provider=result.provider,
+        idempotency_key=key,
+        attempts=attempts,
+        replayed=result.replayed,
+        error=error,
+    )
+
+
+def _status_of_error(error: MigmaError, call: Call) -> RecipientStatus:
+    word = "unknown" if error.may_have_been_accepted else "failed" if call.attempts else "not_attempted"
+    key = call.status.idempotency_key or error.idempotency_key
+    return RecipientStatus(status=word, idempotency_key=key, attempts=call.attempts, error=error)

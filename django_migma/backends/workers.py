@@ -1,4 +1,4 @@
-"""Daemon threads for the calls of one ``send_messages`` call. They end with it.
+"""Daemon threads for the calls of one ``send_messages()``. They end with it.
 
 Not `concurrent.futures`: its threads keep an interpreter alive until the network has answered, up to a minute.
 """
@@ -8,39 +8,30 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Workers(Generic[T]):
-    """Runs ``make`` for each task, in up to ``limit`` threads, and hands the tasks back as they finish."""
+    """Runs ``run`` for each task, in up to ``limit`` threads, and returns the tasks as they are done."""
 
-    def __init__(self, make: Callable[[T], None], limit: int) -> None:
-        self._make = make
+    def __init__(self, run: Callable[[T], None], limit: int) -> None:
+        self._run = run
         self._limit = limit
         self._threads = 0
-        self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()  # tasks, and None to end a thread
-        self._finished: queue.SimpleQueue[T] = queue.SimpleQueue()
-        self._under_way: set[T] = set()
+        self._pending: queue.SimpleQueue[Any] = queue.SimpleQueue()  # tasks, and None to end a thread
+        self._done: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self.busy = 0
+        """Tasks that were submitted and not returned yet."""
 
-    @property
-    def busy(self) -> int:
-        """Tasks that were started and not handed back yet."""
-        return len(self._under_way)
-
-    def is_full(self) -> bool:
-        """Whether there is a task in each thread and one more waiting for each."""
-        return self.busy >= 2 * self._limit
-
-    def start(self, task: T) -> bool:
+    def submit(self, task: T) -> bool:
         """Give a task to a thread. False where there can be none: the caller should run it then."""
         if self._limit == 1 or not (self._threads > self.busy or self._has_thread()):
             return False
-        self._under_way.add(task)
-        self._waiting.put(task)
+        self.busy += 1
+        self._pending.put(task)
         return True
 
     def _has_thread(self) -> bool:
@@ -55,41 +46,29 @@ class Workers(Generic[T]):
         return True
 
     def _work(self) -> None:
-        while (task := self._waiting.get()) is not None:
-            self._make(task)
-            self._finished.put(task)
+        while (task := self._pending.get()) is not None:
+            self._run(task)
+            self._done.put(task)
 
-    def next_finished(self) -> T:
-        """Wait for the next task that is over."""
-        task = self._finished.get()
-        self._under_way.discard(task)
+    def next_done(self, timeout: float | None = None) -> T | None:
+        """Wait for the next task that is done; None where that takes longer than ``timeout`` seconds."""
+        try:
+            task = self._done.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        self.busy -= 1
         return task
 
-    def finished_within(self, seconds: float) -> Iterator[T]:
-        """The tasks that end within a time."""
-        deadline = time.monotonic() + seconds
-        while self._threads and self.busy:
-            try:
-                task = self._finished.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                return
-            self._under_way.discard(task)
-            yield task
-
-    def unfinished(self, tasks: list[T]) -> list[T]:
-        """Those of the tasks that were begun and not handed back."""
-        return [task for task in tasks if task in self._under_way]
-
-    def withdraw(self) -> list[T]:
+    def cancel_pending(self) -> list[T]:
         """Take back the tasks that no thread has begun."""
-        withdrawn: list[T] = []
+        cancelled: list[T] = []
         with contextlib.suppress(queue.Empty):
             while True:
-                withdrawn.append(self._waiting.get_nowait())
-        self._under_way.difference_update(withdrawn)
-        return withdrawn
+                cancelled.append(self._pending.get_nowait())
+        self.busy -= len(cancelled)
+        return cancelled
 
     def close(self) -> None:
-        """Let the threads end: at once where they wait, else after their call."""
+        """Let the threads end: at once where they wait, else after their task."""
         for _ in range(self._threads):
-            self._waiting.put(None)
+            self._pending.put(None)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import responses
 
-from django_migma.api.pool import close_pools
+from django_migma.api.connections import close_pools
 from tests.api.clocks import FakeClock
 from tests.api.servers import Answer, Server
 

@@ -241,7 +241,7 @@ def test_list_projects(wire, options, query):
     data = {"projects": [{"_id": "p1"}, None, {"_id": "p2"}], "pagination": {"total": 7, "hasMore": True}}
     wire.get(f"{URL}/projects", json=ok(data), match=strict_query(query))
     page = client().list_projects(**options)
-    assert page.items == (Project.read({"_id": "p1"}), Project.read({"_id": "p2"}))
+    assert page.items == (Project.from_json({"_id": "p1"}), Project.from_json({"_id": "p2"}))
     assert (page.total, page.has_more, page.raw) == (7, True, data)
 
 
@@ -260,7 +260,7 @@ def test_list_emails(wire, options, query):
     data = {"emails": [{"conversationId": "c1"}], "pagination": {"total": 1, "hasMore": False}}
     wire.get(f"{URL}/projects/emails", json=ok(data), match=strict_query(query))
     page = client().list_emails("p1", **options)
-    assert page.items == (EmailSummary.read({"conversationId": "c1"}),)
+    assert page.items == (EmailSummary.from_json({"conversationId": "c1"}),)
     assert (page.total, page.has_more) == (1, False)
 
 
@@ -304,7 +304,7 @@ def test_get_email(wire):
 def test_list_domains(wire, options, path):
     """A bare array; what is no domain is passed over."""
     wire.get(f"{URL}{path}", json=ok([{"domain": "a.example"}, 3]))
-    assert client().list_domains(**options) == (Domain.read({"domain": "a.example"}),)
+    assert client().list_domains(**options) == (Domain.from_json({"domain": "a.example"}),)
 
 
 BY_ID = {
@@ -368,7 +368,7 @@ def test_http_where_it_is_allowed(wire):
     assert client("http://sandbox:8026/v1", allow_http=True).get_email("e1").email_id == "e1"
 
 
-def test_a_key_is_proven_by_an_accepted_mail(wire):
+def test_a_key_has_succeeded_once_a_mail_was_accepted(wire):
     """Not by a refusal and not by a look-up; and for all clients of this key and host, but for no other."""
     wire.post(SENDING, json=refusal(), status=400)
     wire.get(f"{URL}/emails/e1", json=ok({}))
@@ -377,8 +377,8 @@ def test_a_key_is_proven_by_an_accepted_mail(wire):
     with pytest.raises(InvalidRequest, match="Migma answered 400: no"):
         first.send(send_request())
     first.get_email("e1")
-    assert (first.proven, second.proven) == (False, False)
+    assert (first.has_succeeded, second.has_succeeded) == (False, False)
     first.send(send_request())
-    assert (first.proven, second.proven) == (True, True)
-    assert not client(key="another").proven
-    assert not client("https://other.migma.test/v1").proven
+    assert (first.has_succeeded, second.has_succeeded) == (True, True)
+    assert not client(key="another").has_succeeded
+    assert not client("https://other.migma.test/v1").has_succeeded

@@ -48,8 +48,8 @@ def test_a_secret_is_the_real_thing_for_machines():
     assert "Bearer " + secret == "Bearer sk_live_1234"
     assert secret.encode() == b"sk_live_1234"
     assert len(secret) == 12
-    assert secret.header() == "Bearer sk_live_1234"
-    assert isinstance(secret.header(), Secret)
+    assert secret.as_bearer() == "Bearer sk_live_1234"
+    assert isinstance(secret.as_bearer(), Secret)
 
 
 def test_a_secret_is_empty_unless_told():

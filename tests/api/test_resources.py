@@ -189,7 +189,7 @@ ANSWERS = [
             "created_at": "2026-05-01",
             "updated_at": "2026-05-02",
             "result": {"emails": [{"emailId": "e1"}, "no email", {"emailId": "e2"}]},
-            "emails": (Email.read({"emailId": "e1"}), Email.read({"emailId": "e2"})),
+            "emails": (Email.from_json({"emailId": "e1"}), Email.from_json({"emailId": "e2"})),
         },
     ),
     (
@@ -226,7 +226,7 @@ def wire_fields(kind):
 @pytest.mark.parametrize(("kind", "wire", "expected"), ANSWERS)
 def test_every_documented_field_is_read(kind, wire, expected):
     assert {item.name for item in wire_fields(kind)} == expected.keys()
-    answer = kind.read(wire)
+    answer = kind.from_json(wire)
     assert found(answer, expected) == expected
     assert answer.raw == wire
 
@@ -235,7 +235,7 @@ def test_every_documented_field_is_read(kind, wire, expected):
 @pytest.mark.parametrize("data", [{}, None, [], "text", 7, [{"id": "m1"}]])
 def test_an_answer_without_fields_reads_as_empty(kind, data):
     """Nothing that Migma leaves out is an error."""
-    answer = kind.read(data)
+    answer = kind.from_json(data)
     assert not any(getattr(answer, item.name) for item in wire_fields(kind))
     assert answer == kind()
     assert answer.raw == {}
@@ -244,7 +244,7 @@ def test_an_answer_without_fields_reads_as_empty(kind, data):
 @pytest.mark.parametrize(("kind", "wire", "expected"), ANSWERS)
 def test_a_field_of_another_type_reads_as_empty_and_stays_in_raw(kind, wire, expected):
     odd = dict.fromkeys(wire, 1.5)
-    answer = kind.read(odd)
+    answer = kind.from_json(odd)
     assert not any(found(answer, expected).values())
     assert answer.raw == odd
 
@@ -252,7 +252,7 @@ def test_a_field_of_another_type_reads_as_empty_and_stays_in_raw(kind, wire, exp
 @pytest.mark.parametrize(("kind", "wire", "expected"), ANSWERS)
 def test_unknown_fields_stay_in_raw(kind, wire, expected):
     """What Migma adds later can be used before we know it."""
-    answer = kind.read(wire | {"brandNew": [1]})
+    answer = kind.from_json(wire | {"brandNew": [1]})
     assert answer.raw["brandNew"] == [1]
     assert found(answer, expected) == expected
 
@@ -260,7 +260,7 @@ def test_unknown_fields_stay_in_raw(kind, wire, expected):
 @pytest.mark.parametrize("kind", KINDS)
 def test_raw_is_not_shown(kind):
     """The repr of an answer stays readable."""
-    assert "brandNew" not in repr(kind.read({"brandNew": 1}))
+    assert "brandNew" not in repr(kind.from_json({"brandNew": 1}))
 
 
 @pytest.mark.parametrize(
@@ -276,4 +276,4 @@ def test_raw_is_not_shown(kind):
     ],
 )
 def test_a_domain_is_usable_when_any_mark_says_so(wire, usable):
-    assert Domain.read(wire).usable is usable
+    assert Domain.from_json(wire).usable is usable

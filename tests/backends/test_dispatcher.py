@@ -1,6 +1,5 @@
 """Sends in flight: many at a time, in bounded numbers, from threads that end; and what an interrupt leaves behind."""
 
-import inspect
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -223,38 +222,6 @@ def test_what_ends_a_thread_is_raised_in_the_callers(proven, connection):
     assert statuses(messages) == ["unknown", "unknown"]
 
 
-class TimeLimit(Exception):
-    """Like Celery's SoftTimeLimitExceeded: raised wherever the main thread is."""
-
-
-def test_a_task_that_a_time_limit_lost_is_not_waited_for(proven, connection, migma):
-    """Raised between taking an answer out of the queue and noting it, it leaves a task that never comes back."""
-    migma(RETRY_DEADLINE=0.1, TIMEOUT=0.1)
-    taken = []
-
-    def lose(sender, **kwargs):
-        # The one place in the caller's thread where a test can act between two answers.
-        frame = inspect.currentframe()
-        while not isinstance(frame.f_locals.get("self"), dispatcher.Dispatcher):
-            frame = frame.f_back
-        workers = frame.f_locals["self"]._workers
-        if workers.busy > 1:
-            taken.append(workers._finished.get(timeout=5))
-            raise TimeLimit
-
-    proven(lambda request: OK)
-    messages = [mail(number) for number in range(6)]
-    signals.pre_send.connect(lose)
-    try:
-        with pytest.raises(TimeLimit):
-            connection().send_messages(messages)
-    finally:
-        signals.pre_send.disconnect(lose)
-    assert len(taken) == 1
-    assert taken[0].job.message.migma_status.status == {"queued"}
-    assert statuses(messages)[-1] == "not_attempted"
-
-
 class TestInterrupts:
     @pytest.fixture
     def stuck(self, proven, monkeypatch):
@@ -366,9 +333,9 @@ class TestProcesses:
         """A script that ends with calls in flight ends at once, not when the server answers."""
         result = run(
             """
-            from django_migma.api.pool import pool_for
             from django_migma.api import MigmaClient
-            MigmaClient(settings.MIGMA["API_KEY"], api_url=settings.MIGMA["API_URL"])._transport.pace.proven = True
+            client = MigmaClient(settings.MIGMA["API_KEY"], api_url=settings.MIGMA["API_URL"])
+            client._transport.limiter.has_succeeded = True
             def leave():
                 time.sleep(0.3)
                 import os, signal

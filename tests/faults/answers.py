@@ -19,7 +19,7 @@ from typing import Any
 from unittest import mock
 
 from django_migma.api import MigmaError, SendResult
-from django_migma.api.pool import close_pools
+from django_migma.api.connections import close_pools
 from tests.api.examples import client, send_request
 from tests.api.servers import Answer, Exchange, Server, whole
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_migma.api.pool import close_pools
+from django_migma.api.connections import close_pools
 from tests.api.clocks import FakeClock
 from tests.faults.sending import mail, misbehaving, recipients, send, untruths
 

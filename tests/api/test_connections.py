@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from django_migma.api import NoResponse
-from django_migma.api.pool import close_pools, pool_for
+from django_migma.api.connections import close_pools, pool_for
 from tests.api import servers
 from tests.api.examples import ACCEPTED, KEY, client, send_request
 from tests.api.servers import whole
@@ -186,8 +186,8 @@ def test_a_ca_bundle_that_is_missing_is_told_by_name(serve, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_a_handshake_that_fails_means_that_nothing_was_sent(silent):
-    """A server that takes the connection and does not speak TLS: to urllib3, that is a lost answer."""
+def test_a_handshake_that_fails_is_a_lost_connection(silent):
+    """A server that takes the connection and does not speak TLS: to urllib3, that is a lost response."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def close_the_first():
@@ -196,7 +196,7 @@ def test_a_handshake_that_fails_means_that_nothing_was_sent(silent):
         thread = threading.Thread(target=(lambda: None) if silent else close_the_first)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
-        with pytest.raises(NoResponse, match="no connection was made") as caught:
+        with pytest.raises(NoResponse) as caught:
             client(url, timeout=(0.2, 5), max_retries=0).send(send_request())
         thread.join()
-    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 1)
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (True, 1)
