@@ -3,8 +3,8 @@
 Payloads are built and signals sent in the caller's thread, in order; only HTTP runs in worker threads. What is in
 flight is bounded, so a generator of a million messages takes constant memory.
 
-A recipient's status says ``unknown`` from the moment before its request may leave, and the thread that made the
-request replaces it when the result is here. So an interrupt at any moment, or a second one, cannot make it lie.
+A recipient's status says ``unknown``, with its key, from before its call is handed to a thread, and that thread
+replaces it when the result is here. So an interrupt at any moment, or a second one, cannot make it lie.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
     from django_migma.api import MigmaClient
-    from django_migma.api.types import SendResult
+    from django_migma.api.types import SendRequest, SendResult
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
@@ -64,18 +64,23 @@ class Call:
     """One request to make, for one recipient of a message.
 
     ``waits_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise it goes back
-    into the queue. ``in_flight``: from before it is given to a thread until it is over. ``attempts`` counts requests,
-    ``rate_limited`` how often the call went back. ``started_at`` is monotonic time. ``error``: why it failed.
+    into the queue. ``is_resend``: an earlier request with this key may have been accepted. ``attempts`` counts
+    requests, ``rate_limited`` how often the call went back. ``started_at`` is monotonic time. ``error``: why it
+    failed.
     """
 
     outgoing: OutgoingMessage
     payload: RecipientPayload
+    request: SendRequest
     waits_for_rate: bool
+    key: str = ""
+    is_resend: bool = False
     in_flight: bool = False
     attempts: int = 0
     rate_limited: int = 0
     started_at: float = 0.0
     error: BaseException | None = None
+    _earlier: RecipientStatus | None = None
 
     @property
     def status(self) -> RecipientStatus:
@@ -84,6 +89,26 @@ class Call:
     @status.setter
     def status(self, status: RecipientStatus) -> None:
         self.outgoing.status.recipients[self.payload.address] = status
+
+    def begin(self, now: float) -> None:
+        """Make the key, and note that the mail may be accepted from now on."""
+        self.request = copy.copy(self.payload.request)  # it keeps its encoded body, for as long as this call
+        payload = replace(self.payload, request=self.request)
+        self.key = idempotency_key(self.outgoing.message, payload, self.outgoing.status.nonce)
+        self._earlier = self.status
+        self.is_resend = self._earlier.in_doubt and self._earlier.idempotency_key == self.key
+        self.error, self.started_at, self.in_flight = None, now, True
+        self.status = RecipientStatus(status="unknown", idempotency_key=self.key, attempts=self.attempts)
+
+    def cancel(self) -> None:
+        """Undo `begin`: no thread has made the request."""
+        if self._earlier is not None:
+            self.status = self._earlier
+        self.end()
+
+    def end(self) -> None:
+        """Let go of what only a call in flight needs."""
+        self.request, self.in_flight = self.payload.request, False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -147,8 +172,7 @@ class Dispatcher:
             self._wind_up(self._config.retry_deadline + max(self._config.timeout))
             raise
         except BaseException:
-            for call in self._workers.cancel_pending():
-                call.in_flight = False
+            self._cancel_pending()
             self._wind_up(GRACE)
             raise
         finally:
@@ -225,7 +249,13 @@ class Dispatcher:
             known = earlier.get(payload.address) or RecipientStatus(status="not_attempted")
             status.recipients[payload.address] = known
             if not known.accepted:
-                outgoing.calls.append(Call(outgoing=outgoing, payload=payload, waits_for_rate=self._is_single))
+                call = Call(
+                    outgoing=outgoing,
+                    payload=payload,
+                    request=payload.request,
+                    waits_for_rate=self._is_single,
+                )
+                outgoing.calls.append(call)
         outgoing.open = len(outgoing.calls)
         return outgoing
 
@@ -246,7 +276,7 @@ class Dispatcher:
 
         The first call of a process goes alone, so that a wrong key is refused once and not sixteen times.
         """
-        call.in_flight = True
+        call.begin(self._clock.monotonic())
         is_only = self._is_single and len(call.outgoing.calls) == 1
         if is_only or not self._has_tried or not self._workers.submit(call):
             try:
@@ -263,28 +293,24 @@ class Dispatcher:
 
     def _run(self, call: Call) -> None:
         """Make a call and record what it came to. Raises what is no `MigmaError`, such as a task's time limit."""
-        call.error, call.started_at = None, self._clock.monotonic()
         try:
-            request = copy.copy(call.payload.request)  # its encoded body lives as long as this call
-            payload = replace(call.payload, request=request)
-            key = idempotency_key(call.outgoing.message, payload, call.outgoing.status.nonce)
-            is_resend = call.status.in_doubt and call.status.idempotency_key == key
-            call.status = RecipientStatus(status="unknown", idempotency_key=key, attempts=call.attempts)
             result = self._client.send(
-                request, idempotency_key=key, is_resend=is_resend, wait_for_rate=call.waits_for_rate
+                call.request,
+                idempotency_key=call.key,
+                is_resend=call.is_resend,
+                wait_for_rate=call.waits_for_rate,
             )
             call.attempts += result.attempts
-            status = _status_of_result(result, key, call.attempts)
+            status = _status_of_result(result, call)
             call.status, call.error = status, status.error
         except MigmaError as error:
             call.attempts += error.attempts
             call.status, call.error = _status_of_error(error, call), error
         except BaseException as error:
-            call.error = error
-            call.status = replace(call.status, error=error)
+            call.status, call.error = replace(call.status, error=error), error
             raise
         finally:
-            call.in_flight = False
+            call.end()
 
     def _collect(self, call: Call) -> None:
         """Take in a call that is over, or put it back into the queue."""
@@ -336,10 +362,16 @@ class Dispatcher:
     def _stop(self) -> None:
         """Start no more calls. Those that were not started stay ``not_attempted``."""
         self._stopped = True
-        for call in (*self._queue, *self._workers.cancel_pending()):
-            call.in_flight = False
+        self._cancel_pending()
+        for call in self._queue:
             call.outgoing.open -= 1
         self._queue.clear()
+
+    def _cancel_pending(self) -> None:
+        """Take back the calls that no thread has begun."""
+        for call in self._workers.cancel_pending():
+            call.cancel()
+            call.outgoing.open -= 1
 
     def _finish_messages(self) -> None:
         """Finish, in order, the messages whose calls are all over."""
@@ -381,23 +413,23 @@ class Dispatcher:
             self._finish(self._messages.popleft())
 
 
-def _status_of_result(result: SendResult, key: str, attempts: int) -> RecipientStatus:
+def _status_of_result(result: SendResult, call: Call) -> RecipientStatus:
     word, error = result.status or "queued", None
     if word not in ACCEPTED_STATUSES:
         error = InvalidResponse(
             f"Migma reported success with the status {redact(word)!r}, which is not known to mean accepted",
             hint="Look the mail up in Migma's logs, or send again: the idempotency key is the same.",
             may_have_been_accepted=True,
-            idempotency_key=key,
-            attempts=attempts,
+            idempotency_key=call.key,
+            attempts=call.attempts,
         )
     return RecipientStatus(
         status="unknown" if error else word,
         message_id=result.id,
         send_id=result.send_id,
         provider=result.provider,
-        idempotency_key=key,
-        attempts=attempts,
+        idempotency_key=call.key,
+        attempts=call.attempts,
         replayed=result.replayed,
         error=error,
     )
@@ -405,5 +437,4 @@ def _status_of_result(result: SendResult, key: str, attempts: int) -> RecipientS
 
 def _status_of_error(error: MigmaError, call: Call) -> RecipientStatus:
     word = "unknown" if error.may_have_been_accepted else "failed" if call.attempts else "not_attempted"
-    key = call.status.idempotency_key or error.idempotency_key
-    return RecipientStatus(status=word, idempotency_key=key, attempts=call.attempts, error=error)
+    return RecipientStatus(status=word, idempotency_key=call.key, attempts=call.attempts, error=error)

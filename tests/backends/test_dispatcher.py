@@ -1,14 +1,16 @@
 """Sends in flight: many at a time, in bounded numbers, from threads that end; and what an interrupt leaves behind."""
 
-import json
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
+import django
 import pytest
 from django.core.mail import send_mail
 
 from django_migma import signals
-from django_migma.backends import dispatcher
+from django_migma.api import SendResult
+from django_migma.backends import EmailBackend
 from django_migma.exceptions import SendFailed
 from django_migma.message import MigmaMessage
 from tests.conftest import SENDING
@@ -222,90 +224,6 @@ def test_what_ends_a_thread_is_raised_in_the_callers(proven, connection):
     assert statuses(messages) == ["unknown", "unknown"]
 
 
-class TestInterrupts:
-    @pytest.fixture
-    def stuck(self, proven, monkeypatch):
-        """The third call gets no answer until the test is over; an interrupt waits for it a tenth of a second.
-
-        The value waits until so many calls have begun, the third among them.
-        """
-        monkeypatch.setattr(dispatcher, "GRACE", 0.1)
-        release, begun, changed = threading.Event(), set(), threading.Condition()
-
-        def answer(request):
-            with changed:
-                begun.add(json.loads(request.body)["subject"])
-                changed.notify_all()
-            if b'"subject":"2"' in request.body:
-                release.wait(10)
-            return OK
-
-        def wait_for(count):
-            with changed:
-                assert changed.wait_for(lambda: len(begun) == count and "2" in begun, timeout=5)
-
-        proven(answer)
-        yield wait_for
-        release.set()
-        assert wait_for_threads() == []
-
-    def test_leave_true_statuses(self, stuck, connection):
-        messages = [mail(number) for number in range(5)]
-
-        def interrupted():
-            yield from messages[:4]
-            stuck(4)
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            connection().send_messages(interrupted())
-        assert statuses(messages[:4]) == ["queued", "queued", "unknown", "queued"]
-        assert messages[2].migma_status.recipients["r2@example.org"].idempotency_key
-        assert messages[4].migma_status.status == set()
-
-    def test_mark_the_rest_of_a_list(self, stuck, connection):
-        def interrupt(sender, message, **kwargs):
-            if message.subject == "3":
-                stuck(3)
-                raise SystemExit
-
-        messages = [mail(number) for number in range(6)]
-        signals.pre_send.connect(interrupt)
-        try:
-            with pytest.raises(SystemExit):
-                connection().send_messages(messages)
-        finally:
-            signals.pre_send.disconnect(interrupt)
-        assert statuses(messages[2:]) == ["unknown", "not_attempted", "not_attempted", "not_attempted"]
-
-    def test_while_waiting_for_the_last_answers(self, stuck, connection):
-        """Ctrl-C after everything was handed over: the stuck call is unknown, the others are what they are."""
-        messages = [mail(number) for number in range(4)]
-
-        def interrupt(sender, message, **kwargs):
-            if message.subject == "1":
-                stuck(4)
-                raise KeyboardInterrupt
-
-        signals.post_send.connect(interrupt)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                connection().send_messages(messages)
-        finally:
-            signals.post_send.disconnect(interrupt)
-        assert messages[2].migma_status.status == {"unknown"}
-
-    def test_in_the_callers_own_call(self, wire, connection):
-        def interrupt(request):
-            raise KeyboardInterrupt
-
-        wire.mock.add_callback("POST", SENDING, interrupt)
-        messages = [mail(0), mail(1)]
-        with pytest.raises(KeyboardInterrupt):
-            connection().send_messages(messages)
-        assert statuses(messages) == ["unknown", "not_attempted"]
-
-
 class TestProcesses:
     def test_a_forked_child_opens_its_own_connection(self, migma_sandbox):
         """A pre-forked server may send before and after the fork."""
@@ -391,3 +309,35 @@ def test_threads_of_a_site_share_connections(migma_sandbox, migma):
     assert sum(future.result() for future in sent) == 80
     assert len(migma_sandbox.store.messages()) == 80
     assert migma_sandbox.store.stats()["connections"] <= 16
+
+
+class AcceptingClient:
+    """Accepts every request."""
+
+    has_succeeded = True
+
+    def send(self, request, *, idempotency_key, **options):
+        return SendResult(status="queued", idempotency_key=idempotency_key)
+
+
+class AcceptingBackend(EmailBackend):
+    def open_client(self):
+        return self.config(), AcceptingClient()
+
+
+def test_one_mail_to_many_recipients_keeps_few_bodies_in_memory(mailer, migma):
+    """Each body is encoded when its call starts, and let go when it is over: 2,000 of them would be 200 MB."""
+    message = mail(
+        to=[f"r{number}@example.org" for number in range(2_000)],
+        template_id=None,
+        body="x" * 100_000,
+        merge_data={f"r{number}@example.org": {"number": number} for number in range(2_000)},
+    )
+    backend = AcceptingBackend(alias="default") if django.VERSION >= (6, 1) else AcceptingBackend()
+    tracemalloc.start()
+    try:
+        assert backend.send_messages([message]) == 1
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 30 * 1024 * 1024
