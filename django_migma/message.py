@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RecipientStatus:
-    """What became of one recipient.
+    """The result for one recipient.
 
-    ``status``: ``queued``, ``sent`` or ``processing`` (Migma has it), ``failed`` (Migma does not), ``unknown`` (it
-    may), ``not_attempted``. ``error`` is the exception where there was one. ``send_id`` tracks the mail in Migma's
-    logs. ``attempts`` counts requests; ``replayed`` says that Migma repeated the answer to an earlier one.
+    ``status``: ``queued``, ``sent`` or ``processing`` (Migma has accepted the mail), ``failed`` (it has not),
+    ``unknown`` (it may have), ``not_attempted``. ``error``: the exception, if there was one. ``send_id`` identifies
+    the mail in Migma's logs. ``attempts`` counts requests; ``replayed``: Migma repeated an earlier response.
     """
 
     status: str
@@ -38,17 +38,17 @@ class RecipientStatus:
 
     @property
     def accepted(self) -> bool:
-        """Whether Migma has taken the mail."""
+        """Whether Migma has accepted the mail."""
         return self.status in ACCEPTED_STATUSES
 
     @property
     def in_doubt(self) -> bool:
-        """Whether Migma may have taken the mail."""
+        """Whether Migma may have accepted the mail."""
         return self.status == "unknown"
 
 
 class MessageStatus:
-    """What became of a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`.
+    """The result for a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`.
 
     ``missing_variables`` are names that the stored email is known to use and that the call of some recipient lacked;
     ``stored_email`` is its key or id, where it is known here. ``is_complete``: accepted for every recipient.
@@ -67,12 +67,12 @@ class MessageStatus:
 
     @property
     def status(self) -> set[str]:
-        """The words of all recipients."""
+        """The status words of all recipients."""
         return {recipient.status for recipient in self.recipients.values()}
 
     @property
     def message_id(self) -> str | set[str] | None:
-        """Migma's id of the message; a set of them for several recipients, None where there is none."""
+        """Migma's id of the message; a set of ids for several recipients; None if there is none."""
         ids = {recipient.message_id for recipient in self.recipients.values() if recipient.message_id}
         if len(self.recipients) == 1:
             return next(iter(ids), None)
@@ -80,15 +80,15 @@ class MessageStatus:
 
     @property
     def nonce(self) -> str:
-        """Sets this mail apart from all others, for the idempotency keys. Made when the mail is first sent."""
+        """Distinguishes this mail from all others, for idempotency keys. Made when the mail is first sent."""
         return self._nonce
 
     def for_next_send(self, addresses: Iterable[str], *, is_new: bool = False) -> MessageStatus:
         """The status of another send, to these addresses.
 
-        Where this one was not accepted for everybody, the mail stays the same: it keeps its nonce, who has been
-        accepted is not called again, and who may have been stays in doubt until a call says more. Otherwise, or with
-        ``is_new``, it is a new mail. The status is a new object each time, since copies of a message share the old.
+        If this one was tried and not accepted for all recipients, the mail stays the same: it keeps its nonce,
+        accepted recipients are not called again, and those in doubt stay so until a call proves otherwise. Otherwise,
+        or with ``is_new``, it is a new mail. The status is a new object, since copies of a message share the old one.
         """
         status = MessageStatus()
         status._nonce = uuid.uuid4().hex
@@ -108,7 +108,7 @@ def _mailbox(address: str) -> str:
 
 
 def status_of(message: EmailMessage) -> MessageStatus:
-    """The status that a message carries; an empty one is attached where there is none."""
+    """The status that a message carries; an empty one is attached if there is none."""
     status = getattr(message, "migma_status", None)
     return status if isinstance(status, MessageStatus) else attach(message, MessageStatus())
 
@@ -143,13 +143,13 @@ def _addr_spec(value: object) -> str:
 
 
 def attach(message: EmailMessage, status: MessageStatus) -> MessageStatus:
-    """Hang a status on a message, under our name and under django-anymail's."""
+    """Attach a status to a message, under our name and under django-anymail's."""
     message.migma_status = message.anymail_status = status  # type: ignore[attr-defined]
     return status
 
 
 def get_attribute(message: EmailMessage, name: str) -> Any:
-    """An attribute of ours, or None where it says nothing: not there, None, Anymail's ``UNSET``, empty."""
+    """An attribute of ours, or None if it is missing, None, Anymail's ``UNSET`` or empty."""
     value = getattr(message, name, None)
     if value is None:
         return None
@@ -164,11 +164,10 @@ class MigmaMessage(EmailMultiAlternatives):
     """An `EmailMultiAlternatives` that takes Migma's attributes as keywords. Any `EmailMessage` may carry them too.
 
     ``template_id``: a stored email: its id (24 hex digits), the key of a `StoredEmail`, or a `StoredEmail`; the
-    message's own body then stays behind.
-    ``conversation_id``: a conversation that holds one email, instead. ``merge_global_data``: variables for everybody;
-    ``merge_data``: the same by address. ``esp_extra``: further fields of the request body. ``idempotency_key``: makes
-    repeats safe across processes for 24 hours; one per logical mail. The others are refused when the message is sent,
-    unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
+    message's own body is not sent then. ``conversation_id``: a conversation that holds one email, instead.
+    ``merge_global_data``: variables for all recipients; ``merge_data``: the same by address. ``esp_extra``: further
+    fields of the request body. ``idempotency_key``: makes repeats safe across processes for 24 hours; one per logical
+    mail. The other attributes are refused on sending, unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
     """
 
     def __init__(

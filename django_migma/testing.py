@@ -29,7 +29,7 @@ from .sandbox.server import Sandbox
 from .sandbox.switches import Switches
 
 if TYPE_CHECKING:
-    from .backends.dispatcher import OutgoingMessage
+    from .backends.outgoing import OutgoingMessage
 
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"

@@ -1,7 +1,6 @@
 """The Migma API in Python, without Django: `MigmaClient`, what it takes and returns, and the errors it raises.
 
-An address book: a module is imported when a name of it is asked for, since the email backend needs few of them to
-start.
+Public names, imported lazily: the email backend needs few of these modules to start.
 """
 
 from importlib import import_module
@@ -72,7 +71,7 @@ _HOMES = {
     "MigmaClient": "client",
     **dict.fromkeys(("SendRequest", "SendResult", "TestSendRequest", "TestSendResult"), "types"),
 }
-"""In which module a public name lives, where it is no error."""
+"""The modules of the public names; all others are in ``errors``."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Where the API is and the key that opens it, with the rules that both must keep."""
+"""The API key and the API's address: the rules for both, and a string type that does not show a key."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _HOST = rf"(?i:{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]+)"  # compiled at first use: 
 class Secret(str):
     """A string that does not show itself in tracebacks, logs and debug pages.
 
-    ``+`` and the network see the real characters; ``repr()``, ``str()`` and f-strings see a mask. It survives
-    ``copy`` as itself, and a pickle as an empty string: a key has no business in a queue or a cache.
+    ``+`` and the network see the real characters; ``repr()``, ``str()`` and f-strings see a mask. A copy is the same
+    object, a pickle an empty string: a key does not belong in a queue or a cache.
     """
 
     __slots__ = ()
@@ -51,10 +51,10 @@ class Secret(str):
 
 
 def api_key_error(key: object) -> str:
-    """What makes this API key unusable, or an empty string.
+    """Why this API key is unusable, or an empty string.
 
-    Checked before a header is built: ``requests`` and ``http.client`` quote a bad header in their errors, key and
-    all. No prefix is required, since Migma's own documents name several.
+    Checked before a header is built: ``requests`` and ``http.client`` quote a bad header in their errors, with the
+    key. No prefix is required, since Migma's own documents name several.
     """
     if not isinstance(key, str):
         return f"must be a string or a callable that returns one, not {type(key).__name__}"
@@ -70,19 +70,19 @@ def api_key_error(key: object) -> str:
 
 
 def api_url_error(url: object, *, allow_http: bool = False) -> str:
-    """What makes this API address unusable, or an empty string."""
+    """Why this API address is unusable, or an empty string."""
     if not isinstance(url, str):
         return f"must be a string, not {type(url).__name__}"
-    return _text_problem(url, allow_http=allow_http)
+    return _url_text_error(url, allow_http=allow_http)
 
 
 @lru_cache(maxsize=64)
-def _text_problem(url: str, *, allow_http: bool) -> str:
+def _url_text_error(url: str, *, allow_http: bool) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return "is no readable URL"
+        return "is not a readable URL"
     rules = (
         (parts.scheme in {"http", "https"} and re.fullmatch(_HOST, host or ""), f"must look like {API_URL}"),
         (parts.username is None, "must not contain a user name or password: they would replace the API key"),
@@ -93,7 +93,7 @@ def _text_problem(url: str, *, allow_http: bool) -> str:
             "sends the API key unencrypted: use https, or set ALLOW_HTTP for a sandbox in a trusted network",
         ),
     )
-    return next((problem for kept, problem in rules if not kept), "")
+    return next((error for is_kept, error in rules if not is_kept), "")
 
 
 def is_loopback(host: str) -> bool:

@@ -1,7 +1,7 @@
-"""Everything that can go wrong between us and Migma.
+"""The errors of the API client and the backends.
 
     MigmaError
-      APIError                 Migma answered and said no
+      APIError                 Migma answered and refused
         InvalidRequest         400, 422
         AuthenticationError    401
         Forbidden              403
@@ -11,16 +11,16 @@
         ServerError            5xx
       NoResponse               no answer (also ConnectionError)
         Timeout                no answer in time (also TimeoutError)
-      InvalidResponse          an answer that is not Migma's
+      InvalidResponse          a response that is not Migma's
       SendFailed               several failures in one call
-      UnsupportedFeature       Migma cannot carry it (also ValueError)
+      UnsupportedFeature       Migma's API has no field for it (also ValueError)
       InvalidAddress           not one usable address (also ValueError)
       SerializationError       not expressible in JSON (also TypeError)
-      StoredEmailNotFound      no such design (also LookupError)
-      MissingVariables         a stored email uses what a message does not bring (also ValueError)
+      StoredEmailNotFound      no stored email of this key (also LookupError)
+      MissingVariables         a message lacks variables of its stored email (also ValueError)
 
-Attributes have defaults and the text is the only positional argument: that is what lets an exception be pickled and
-copied. No error keeps a request, a response or a header, since those hold the API key.
+Attributes have defaults and the reason is the only positional argument, so that errors can be pickled and copied. No
+error keeps a request, a response or a header, since those hold the API key.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from typing import Any
 
 
 class MigmaError(Exception):
-    """Base of all errors that a quiet mode (``fail_silently``) may swallow.
+    """Base of all errors that ``fail_silently`` swallows.
 
     ``reason`` says what happened, in one sentence without a full stop; ``hint`` what to do about it, in whole
-    sentences or empty; ``str()`` joins them. ``may_have_been_accepted`` tells whether Migma may hold the mail all the
-    same: True means that sending it again is only safe with the same ``idempotency_key``, the one that the request
-    carried. ``attempts`` is how many requests were made.
+    sentences or empty; ``str()`` joins them. ``may_have_been_accepted``: Migma may have accepted the mail, so that
+    sending it again is only safe with the same ``idempotency_key``, the one that the request carried. ``attempts``:
+    how many requests were made.
     """
 
     hint = ""
@@ -104,9 +104,7 @@ class InvalidRequest(APIError):
 class AuthenticationError(APIError):
     """401: the API key is missing, wrong or revoked."""
 
-    hint = (
-        "Check the API key (MIGMA['API_KEY']): it is mistyped or revoked, or of another environment than the address."
-    )
+    hint = "Check the API key (MIGMA['API_KEY']): it is mistyped, revoked, or belongs to another environment."
 
 
 class Forbidden(APIError):
@@ -125,8 +123,8 @@ class Conflict(APIError):
     """409: with ``IDEMPOTENCY_CONFLICT``, this idempotency key was used for another body within 24 hours."""
 
     hint = (
-        "The body is another than the first one with this key: use a new idempotency key for a changed message, or "
-        "send the message unchanged."
+        "The first request with this idempotency key had another body: use a new key for a changed message, or send "
+        "the message unchanged."
     )
 
     def __init__(self, reason: str = "", *, hint: str = "", code: str = "", **about: Any) -> None:
@@ -141,7 +139,7 @@ class Conflict(APIError):
 class RateLimited(APIError):
     """429: too many requests. ``retry_after`` is what Migma asked us to wait, in seconds, or None."""
 
-    hint = "Wait, then send again: nothing was sent by the refused requests."
+    hint = "Wait, then send again: the limited requests have sent nothing."
 
     def __init__(self, reason: str = "", *, retry_after: float | None = None, **about: Any) -> None:
         super().__init__(reason, **about)
@@ -151,26 +149,26 @@ class RateLimited(APIError):
 class ServerError(APIError):
     """5xx: Migma failed. All but 503 leave open whether the mail was accepted."""
 
-    hint = "Send again later with the same idempotency key; if it lasts, see Migma's status page."
+    hint = "Send again later with the same idempotency key; if it persists, see Migma's status page."
 
 
 class NoResponse(MigmaError, ConnectionError):
-    """No answer: no connection, or one that ended before the answer was whole.
+    """No response: no connection, or one that ended before the response was complete.
 
-    ``may_have_been_accepted`` is False where no connection was made in any attempt.
+    ``may_have_been_accepted`` is False if no attempt made a connection.
     """
 
     hint = "Check API_URL, DNS, proxy and firewall, then send again with the same idempotency key."
 
 
 class Timeout(NoResponse, TimeoutError):
-    """No answer in time: connecting or reading took longer than ``TIMEOUT``, or ``RETRY_DEADLINE`` ran out."""
+    """No response in time: connecting or reading took longer than ``TIMEOUT``, or ``RETRY_DEADLINE`` ran out."""
 
-    hint = "Send again with the same idempotency key; raise TIMEOUT or RETRY_DEADLINE if this is usual."
+    hint = "Send again with the same idempotency key; raise TIMEOUT or RETRY_DEADLINE if this happens often."
 
 
 class InvalidResponse(MigmaError):
-    """An answer that cannot be Migma's: unreadable, a redirect, or over 10 MiB. Whether it was accepted is open."""
+    """A response that cannot be Migma's: unreadable, a redirect, or over 10 MiB. The mail may have been accepted."""
 
     hint = "Check that API_URL is Migma's API and that no proxy answers in its place."
 
@@ -180,10 +178,10 @@ class InvalidResponse(MigmaError):
 
 
 class SendFailed(MigmaError):
-    """More than one failure in one ``send_messages`` call. ``__cause__`` is the first.
+    """More than one failure in one ``send_messages()`` call. ``__cause__`` is the first.
 
-    ``sent_count`` is the number of messages with at least one accepted recipient, ``failed_count`` the number of
-    failures, ``failures`` the first 1,000 of them as pairs of message and error.
+    ``sent_count``: messages with at least one accepted recipient. ``failed_count``: failures. ``failures``: the first
+    1,000 of them as pairs of message and error.
     """
 
     def __init__(
@@ -202,7 +200,7 @@ class SendFailed(MigmaError):
 
 
 class UnsupportedFeature(MigmaError, ValueError):
-    """The message uses something that Migma's API has no field for. ``feature`` is its name, for the settings."""
+    """The message uses something that Migma's API has no field for. ``feature``: its name, for the settings."""
 
     def __init__(self, reason: str = "", *, feature: str = "", **about: Any) -> None:
         super().__init__(reason, **about)
@@ -210,19 +208,19 @@ class UnsupportedFeature(MigmaError, ValueError):
 
 
 class InvalidAddress(MigmaError, ValueError):
-    """An address that is malformed, or several in one string. The text tells its place, not the address."""
+    """An address that is malformed, or several in one string. The text names its place, not the address."""
 
 
 class SerializationError(MigmaError, TypeError):
-    """A value that JSON cannot express. The text tells its path, such as ``merge_global_data['total']``."""
+    """A value that JSON cannot express. The text names its path, such as ``merge_global_data['total']``."""
 
 
 class StoredEmailNotFound(MigmaError, LookupError):
-    """``template_id`` names a stored email that is not known here."""
+    """``template_id`` is not the key of a stored email of this site."""
 
 
 class MissingVariables(MigmaError, ValueError):
-    """A message does not bring all variables that its stored email is known to use. ``names`` are those it lacks."""
+    """A message lacks variables that its stored email is known to use. ``names``: the missing ones."""
 
     def __init__(self, reason: str = "", *, names: tuple[str, ...] = (), **about: Any) -> None:
         super().__init__(reason, **about)

@@ -1,4 +1,8 @@
-"""What Migma's look-ups answer: batches, projects, emails and domains. Lenient like all answers, see `api.types`."""
+"""What the API returns: batches, projects, emails and domains, and how JSON is read into them.
+
+Reading is lenient: any field may be missing or of another type and reads as empty then; all that Migma sent stays in
+``raw``. Field names are those of Migma's OpenAPI excerpts and of its Node SDK, mid 2026.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +39,18 @@ def as_dict(value: object) -> dict[str, Any]:
 
 
 def as_dicts(value: object) -> list[dict[str, Any]]:
-    """The JSON objects of a JSON array; whatever else it holds is passed over."""
+    """The JSON objects of a JSON array; anything else in it is skipped."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def json_field(wire: str, read: Any = as_str) -> Any:
-    """A field of an answer: its name in Migma's JSON and the function that reads it."""
+    """A field of a resource: its name in Migma's JSON and the function that reads it."""
     return field(default_factory=lambda: read(None), metadata={"wire": wire, "read": read})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """Base of what Migma answers. ``raw`` is the JSON object as received."""
+    """Base of what the API returns. ``raw`` is the JSON object as received."""
 
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -61,7 +65,7 @@ class Resource:
 
 @cache
 def _wired(cls: Any) -> tuple[tuple[str, str, Any], ...]:
-    """Each field of an answer that comes from Migma, with its name there and the function that reads it."""
+    """The fields that come from Migma, each with its name there and the function that reads it."""
     found = ((item.name, item.metadata) for item in fields(cls))
     return tuple((name, about["wire"], about["read"]) for name, about in found if "wire" in about)
 

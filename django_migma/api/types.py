@@ -1,8 +1,7 @@
-"""What travels between the layers: frozen dataclasses, with Migma's names on the wire beside ours.
+"""Sends and test sends: what the client takes and returns, with Migma's names on the wire beside ours.
 
-Requests are strict: a broken rule is a ``ValueError`` or ``TypeError`` where the object is made. Answers are lenient:
-any field may be missing or of another type and reads as empty then; all that Migma sent stays in ``raw``.
-Field names are those of Migma's OpenAPI excerpt of POST /v1/sending and of its Node SDK, mid 2026, unless said.
+Requests are strict: a broken rule raises ValueError or TypeError where the object is made.
+Field names are those of Migma's OpenAPI excerpt of POST /v1/sending and of its Node SDK, mid 2026, unless noted.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from .resources import Resource, as_int, json_field
 RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
 PROVIDER_TYPES = ("ses", "resend", "sendgrid", "mailgun", "migma")
 ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})
-"""What Migma calls a mail that it has taken. A success without a word counts as ``queued``."""
+"""What Migma calls a mail that it has accepted. A success without a word counts as ``queued``."""
 
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
@@ -58,7 +57,7 @@ class SendRequest:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise TypeError or ValueError where a rule of the API is broken that needs no server to know."""
+        """Raise TypeError or ValueError if a rule of the API is broken that can be checked here."""
         for name in _WIRE_NAMES.keys() - {"transactional", "variables", "bcc"}:
             _kind(name, getattr(self, name), str)
         _kind("transactional", self.transactional, bool)
@@ -92,11 +91,11 @@ class SendRequest:
 
     @cached_property
     def body(self) -> bytes:
-        """The body as it goes out; made once, since the idempotency key depends on it. See `encode`."""
+        """The body as sent; encoded once, since the idempotency key depends on it. See `encode`."""
         return encode(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """The body, in Migma's names and without what is None."""
+        """The body, in Migma's names and without fields that are None."""
         body = {wire: getattr(self, name) for name, wire in _WIRE_NAMES.items()}
         return {name: value for name, value in body.items() if value is not None} | dict(self.extra)
 

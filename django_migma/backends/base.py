@@ -1,4 +1,4 @@
-"""What all our backends share: their options, and the place of Django's base class."""
+"""The base class of our backends: options, settings, and the API client made from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MigmaBackend(BaseEmailBackend):
-    """Takes every setting of ``MIGMA`` in lower case as a keyword, and passes on what it does not know.
+    """Takes every setting of ``MIGMA`` in lower case as a keyword, and passes on unknown ones.
 
     Under an alias, Django raises ``InvalidMailer`` for an unknown option; without one, there is a warning.
     """
@@ -27,7 +27,7 @@ class MigmaBackend(BaseEmailBackend):
         if isinstance(kwargs.get("api_key"), str):
             kwargs["api_key"] = Secret(kwargs["api_key"])  # before anything can raise and show it
         self.options = {name: kwargs.pop(name) for name in OPTION_NAMES & kwargs.keys()}
-        # Old send_mail always says fail_silently=False, which means nothing; as an option of an alias it does.
+        # send_mail() before 6.1 always passes fail_silently=False, which means nothing; as an option it does.
         if fail_silently or (fail_silently is not None and alias is not None):
             self.options["fail_silently"] = fail_silently
         if alias is None:
@@ -46,7 +46,7 @@ class MigmaBackend(BaseEmailBackend):
 
 
 def _warn_of(unknown: list[str]) -> None:
-    """Django before 6.1 swallows unknown keywords without a word."""
+    """Warn of unknown keywords, which Django before 6.1 ignores."""
     import difflib  # noqa: PLC0415 - lazy: for a mistake only
 
     for name in unknown:
@@ -56,7 +56,7 @@ def _warn_of(unknown: list[str]) -> None:
 
 
 def make_client(config: Config, *, seconds: float = math.inf, clock: Clock | None = None) -> MigmaClient:
-    """A client with these settings. ``seconds``: what each request may take in all, where the settings allow more."""
+    """A client with these settings. ``seconds`` bounds each request in all, if the settings allow more."""
     from django_migma.api.client import MigmaClient  # noqa: PLC0415 - lazy: some 10 ms that start-up can do without
 
     connect, read = config.timeout

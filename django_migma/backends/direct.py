@@ -9,7 +9,6 @@ from django.apps import apps
 
 from django_migma import signals
 from django_migma.api.clock import Clock
-from django_migma.message import mark_not_attempted
 
 from .base import MigmaBackend, make_client
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
-    from .dispatcher import OutgoingMessage
+    from .outgoing import OutgoingMessage
 
 
 class EmailBackend(MigmaBackend):
@@ -39,7 +38,9 @@ class EmailBackend(MigmaBackend):
         """
         if not email_messages:
             return 0
-        from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy: it is most of a start-up
+        from django_migma.message import mark_not_attempted  # noqa: PLC0415 - lazy: these two are most of a start-up
+
+        from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy
 
         is_list = isinstance(email_messages, Sized)
         # A copy of a list, since receivers may change it.

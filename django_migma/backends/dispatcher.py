@@ -10,40 +10,33 @@ replaces it when the result is here. So an interrupt at any moment, or a second 
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from django_migma import signals
 from django_migma.api.errors import (
     AuthenticationError,
     Forbidden,
-    InvalidResponse,
     MigmaError,
     MissingVariables,
     NoResponse,
     RateLimited,
     SendFailed,
 )
-from django_migma.api.responses import redact
 from django_migma.api.retries import backoff
-from django_migma.api.types import ACCEPTED_STATUSES
-from django_migma.message import MessageStatus, RecipientStatus, mark_not_attempted, start_status, status_of
-from django_migma.payload import Call as RecipientPayload
+from django_migma.message import RecipientStatus, mark_not_attempted, start_status, status_of
 from django_migma.payload import build as build_payloads
-from django_migma.payload import idempotency_key
 
+from .outgoing import Call, OutgoingMessage
 from .workers import Workers
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
     from django_migma.api import MigmaClient
-    from django_migma.api.types import SendRequest, SendResult
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
@@ -57,69 +50,6 @@ _POLL = 0.01
 """Seconds between looks at the calls in flight, after an exception."""
 _MESSAGES_PER_CALL = 32
 """Messages that wait to be finished in order, for each call in flight."""
-
-
-@dataclass(kw_only=True, eq=False)
-class Call:
-    """One request to make, for one recipient of a message.
-
-    ``waits_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise it goes back
-    into the queue. ``is_resend``: an earlier request with this key may have been accepted. ``attempts`` counts
-    requests, ``rate_limited`` how often the call went back. ``started_at`` is monotonic time. ``error``: why it
-    failed.
-    """
-
-    outgoing: OutgoingMessage
-    payload: RecipientPayload
-    request: SendRequest
-    waits_for_rate: bool
-    key: str = ""
-    is_resend: bool = False
-    in_flight: bool = False
-    attempts: int = 0
-    rate_limited: int = 0
-    started_at: float = 0.0
-    error: BaseException | None = None
-    _earlier: RecipientStatus | None = None
-
-    @property
-    def status(self) -> RecipientStatus:
-        return self.outgoing.status.recipients[self.payload.address]
-
-    @status.setter
-    def status(self, status: RecipientStatus) -> None:
-        self.outgoing.status.recipients[self.payload.address] = status
-
-    def begin(self, now: float) -> None:
-        """Make the key, and note that the mail may be accepted from now on."""
-        self.request = copy.copy(self.payload.request)  # it keeps its encoded body, for as long as this call
-        payload = replace(self.payload, request=self.request)
-        self.key = idempotency_key(self.outgoing.message, payload, self.outgoing.status.nonce)
-        self._earlier = self.status
-        self.is_resend = self._earlier.in_doubt and self._earlier.idempotency_key == self.key
-        self.error, self.started_at, self.in_flight = None, now, True
-        self.status = RecipientStatus(status="unknown", idempotency_key=self.key, attempts=self.attempts)
-
-    def cancel(self) -> None:
-        """Undo `begin`: no thread has made the request."""
-        if self._earlier is not None:
-            self.status = self._earlier
-        self.end()
-
-    def end(self) -> None:
-        """Let go of what only a call in flight needs."""
-        self.request, self.in_flight = self.payload.request, False
-
-
-@dataclass(kw_only=True, eq=False)
-class OutgoingMessage:
-    """A message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none."""
-
-    message: EmailMessage
-    status: MessageStatus
-    calls: list[Call] = field(default_factory=list)
-    open: int = 0
-    refusal: Exception | None = None
 
 
 class Dispatcher:
@@ -249,13 +179,7 @@ class Dispatcher:
             known = earlier.get(payload.address) or RecipientStatus(status="not_attempted")
             status.recipients[payload.address] = known
             if not known.accepted:
-                call = Call(
-                    outgoing=outgoing,
-                    payload=payload,
-                    request=payload.request,
-                    waits_for_rate=self._is_single,
-                )
-                outgoing.calls.append(call)
+                outgoing.calls.append(Call(outgoing, payload, waits_for_rate=self._is_single))
         outgoing.open = len(outgoing.calls)
         return outgoing
 
@@ -292,7 +216,7 @@ class Dispatcher:
             self._run(call)
 
     def _run(self, call: Call) -> None:
-        """Make a call and record what it came to. Raises what is no `MigmaError`, such as a task's time limit."""
+        """Make a call and record its result. Raises what is not a `MigmaError`, such as a task's time limit."""
         try:
             result = self._client.send(
                 call.request,
@@ -300,17 +224,12 @@ class Dispatcher:
                 is_resend=call.is_resend,
                 wait_for_rate=call.waits_for_rate,
             )
-            call.attempts += result.attempts
-            status = _status_of_result(result, call)
-            call.status, call.error = status, status.error
+            call.succeed(result)
         except MigmaError as error:
-            call.attempts += error.attempts
-            call.status, call.error = _status_of_error(error, call), error
+            call.fail(error)
         except BaseException as error:
-            call.status, call.error = replace(call.status, error=error), error
+            call.fail(error)
             raise
-        finally:
-            call.end()
 
     def _collect(self, call: Call) -> None:
         """Take in a call that is over, or put it back into the queue."""
@@ -411,30 +330,3 @@ class Dispatcher:
             time.sleep(_POLL)
         while self._messages:
             self._finish(self._messages.popleft())
-
-
-def _status_of_result(result: SendResult, call: Call) -> RecipientStatus:
-    word, error = result.status or "queued", None
-    if word not in ACCEPTED_STATUSES:
-        error = InvalidResponse(
-            f"Migma reported success with the status {redact(word)!r}, which is not known to mean accepted",
-            hint="Look the mail up in Migma's logs, or send again: the idempotency key is the same.",
-            may_have_been_accepted=True,
-            idempotency_key=call.key,
-            attempts=call.attempts,
-        )
-    return RecipientStatus(
-        status="unknown" if error else word,
-        message_id=result.id,
-        send_id=result.send_id,
-        provider=result.provider,
-        idempotency_key=call.key,
-        attempts=call.attempts,
-        replayed=result.replayed,
-        error=error,
-    )
-
-
-def _status_of_error(error: MigmaError, call: Call) -> RecipientStatus:
-    word = "unknown" if error.may_have_been_accepted else "failed" if call.attempts else "not_attempted"
-    return RecipientStatus(status=word, idempotency_key=call.key, attempts=call.attempts, error=error)

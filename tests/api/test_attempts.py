@@ -71,8 +71,8 @@ def test_a_conflict_at_the_first_attempt_is_final_and_names_the_key(wire):
         client().send(send_request(), idempotency_key="order-1")
     assert str(caught.value) == (
         "Migma answered 409 IDEMPOTENCY_CONFLICT: Key was used. "
-        "The body is another than the first one with this key: use a new "
-        "idempotency key for a changed message, or send the message unchanged. Idempotency key: order-1"
+        "The first request with this idempotency key had another body: use a new key for a changed message, or send "
+        "the message unchanged. Idempotency key: order-1"
     )
     assert caught.value.may_have_been_accepted is False
 

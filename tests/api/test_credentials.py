@@ -137,9 +137,9 @@ NO_HTTP = "sends the API key unencrypted: use https, or set ALLOW_HTTP for a san
     [
         (None, "must be a string, not NoneType"),
         (b"https://api.migma.ai", "must be a string, not bytes"),
-        ("https://[::1", "is no readable URL"),
-        ("https://api.migma.ai:port/v1", "is no readable URL"),
-        ("https://api.migma.ai:99999/v1", "is no readable URL"),
+        ("https://[::1", "is not a readable URL"),
+        ("https://api.migma.ai:port/v1", "is not a readable URL"),
+        ("https://api.migma.ai:99999/v1", "is not a readable URL"),
         ("", NO_URL),
         ("api.migma.ai/v1", NO_URL),
         ("ftp://api.migma.ai/v1", NO_URL),

@@ -105,7 +105,7 @@ def test_the_text_joins_reason_attempts_hint_and_key(reason, attributes, text):
 def test_the_hint_of_a_conflict_depends_on_its_code():
     """Without Migma's word for a conflict, the first request may still be running. The key helps either way."""
     text = str(errors.Conflict("Migma answered 409", code="IDEMPOTENCY_CONFLICT", idempotency_key="order-1"))
-    assert "use a new idempotency key" in text
+    assert "use a new key for a changed message" in text
     assert text.endswith("Idempotency key: order-1")
     assert "may still be running" in str(errors.Conflict("Migma answered 409"))
 

@@ -64,7 +64,7 @@ class TestMigmasLimit:
         assert str(caught.value) == (
             "Migma asked this API key to wait 50 s more: beyond RETRY_DEADLINE and, in a call with several messages, "
             "RATE_LIMIT_WAIT. "
-            "Wait, then send again: nothing was sent by the refused requests."
+            "Wait, then send again: the limited requests have sent nothing."
         )
         assert (caught.value.retry_after, caught.value.status_code, caught.value.attempts) == (50.0, 429, 0)
         assert caught.value.may_have_been_accepted is False
@@ -175,7 +175,7 @@ class TestOurOwnLimit:
             sender.send(send_request())
         assert str(caught.value) == (
             "RATE_LIMIT leaves no request free for 61 s more: beyond RETRY_DEADLINE and, in a call with several "
-            "messages, RATE_LIMIT_WAIT. Wait, then send again: nothing was sent by the refused requests."
+            "messages, RATE_LIMIT_WAIT. Wait, then send again: the limited requests have sent nothing."
         )
         assert (caught.value.attempts, caught.value.may_have_been_accepted, clock.slept) == (0, False, [])
         assert caught.value.retry_after == pytest.approx(60.65)

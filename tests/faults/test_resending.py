@@ -34,7 +34,7 @@ def test_another_body_under_the_same_key_is_refused_and_names_it():
     with misbehaving() as sandbox:
         send([mail("ada@example.org", idempotency_key="order-7")])
         changed = mail("ada@example.org", idempotency_key="order-7", subject="Changed")
-        with pytest.raises(Conflict, match="The body is another than the first one with this key") as caught:
+        with pytest.raises(Conflict, match="The first request with this idempotency key had another body") as caught:
             FastBackend().send_messages([changed])
         [key] = accepted(sandbox)
         assert str(caught.value).endswith(f"Idempotency key: {key}")

@@ -1,0 +1,118 @@
+"""A message on its way, and its calls: one request for each recipient that has not been accepted yet."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from django_migma.api.errors import InvalidResponse, MigmaError
+from django_migma.api.responses import redact
+from django_migma.api.types import ACCEPTED_STATUSES, SendResult
+from django_migma.message import MessageStatus, RecipientStatus
+from django_migma.payload import Call as RecipientPayload
+from django_migma.payload import idempotency_key
+
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+
+@dataclass(kw_only=True, eq=False)
+class OutgoingMessage:
+    """A message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none."""
+
+    message: EmailMessage
+    status: MessageStatus
+    calls: list[Call] = field(default_factory=list)
+    open: int = 0
+    refusal: Exception | None = None
+
+
+class Call:
+    """One request to make, for one recipient of a message. It keeps the recipient's status.
+
+    ``waits_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise the caller's
+    thread waits for it. ``is_resend``: an earlier request with this key may have been accepted. ``attempts`` counts
+    requests, ``rate_limited`` how often the call was put back. ``started_at`` is monotonic time. ``error``: why the
+    last try failed.
+    """
+
+    def __init__(self, outgoing: OutgoingMessage, payload: RecipientPayload, *, waits_for_rate: bool) -> None:
+        self.outgoing = outgoing
+        self.payload = payload
+        self.request = payload.request
+        self.waits_for_rate = waits_for_rate
+        self.key = ""
+        self.is_resend = False
+        self.in_flight = False
+        self.attempts = 0
+        self.rate_limited = 0
+        self.started_at = 0.0
+        self.error: BaseException | None = None
+        self._earlier = self.status
+
+    @property
+    def status(self) -> RecipientStatus:
+        """The recipient's status."""
+        return self.outgoing.status.recipients[self.payload.address]
+
+    def _set_status(self, status: RecipientStatus) -> None:
+        self.outgoing.status.recipients[self.payload.address] = status
+
+    def begin(self, now: float) -> None:
+        """Make the key, and note that the mail may be accepted from now on."""
+        self.request = copy.copy(self.payload.request)  # it keeps its encoded body, for as long as this call
+        payload = replace(self.payload, request=self.request)
+        self.key = idempotency_key(self.outgoing.message, payload, self.outgoing.status.nonce)
+        self._earlier = self.status
+        self.is_resend = self._earlier.in_doubt and self._earlier.idempotency_key == self.key
+        self.error, self.started_at, self.in_flight = None, now, True
+        self._set_status(RecipientStatus(status="unknown", idempotency_key=self.key, attempts=self.attempts))
+
+    def cancel(self) -> None:
+        """Undo `begin`: no thread has made the request."""
+        self._set_status(self._earlier)
+        self._end()
+
+    def succeed(self, result: SendResult) -> None:
+        """Record what Migma answered. A word that is not known to mean accepted leaves doubt."""
+        self.attempts += result.attempts
+        word = result.status or "queued"
+        if word not in ACCEPTED_STATUSES:
+            self.error = InvalidResponse(
+                f"Migma reported success with the status {redact(word)!r}, which is not known to mean accepted",
+                hint="Look the mail up in Migma's logs, or send again: the idempotency key is the same.",
+                may_have_been_accepted=True,
+                idempotency_key=self.key,
+                attempts=self.attempts,
+            )
+        self._set_status(
+            RecipientStatus(
+                status="unknown" if self.error else word,
+                message_id=result.id,
+                send_id=result.send_id,
+                provider=result.provider,
+                idempotency_key=self.key,
+                attempts=self.attempts,
+                replayed=result.replayed,
+                error=self.error,
+            )
+        )
+        self._end()
+
+    def fail(self, error: BaseException) -> None:
+        """Record an error. One that is not a `MigmaError` comes from outside and leaves doubt."""
+        self.error = error
+        if isinstance(error, MigmaError):
+            self.attempts += error.attempts
+            word = "unknown" if error.may_have_been_accepted else "failed" if self.attempts else "not_attempted"
+            self._set_status(
+                RecipientStatus(status=word, idempotency_key=self.key, attempts=self.attempts, error=error)
+            )
+        elif not self.status.accepted:
+            self._set_status(replace(self.status, error=error))
+        self._end()
+
+    def _end(self) -> None:
+        """Let go of the encoded body, which only a call in flight needs."""
+        self.request, self.in_flight = self.payload.request, False
