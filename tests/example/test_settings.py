@@ -10,7 +10,7 @@ import django
 import pytest
 
 from django_migma.api.endpoint import API_URL
-from django_migma.sandbox import data
+from django_migma.sandbox import account as data
 from django_migma.sandbox.server import Sandbox
 
 from .conftest import DOCUMENTED, EXAMPLE, run

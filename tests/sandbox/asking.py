@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account
+from django_migma.sandbox.protocol import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +94,7 @@ def single(**changes: Any) -> dict[str, Any]:
         "from": "hello@fernhill.example",
         "fromName": "Fernhill Coffee",
         "subject": "Welcome, {{first_name}}",
-        "emailId": data.WELCOME,
+        "emailId": account.WELCOME,
         "variables": {"first_name": "Kim", "shop_url": "https://fernhill.example/shop"},
     }
     return _changed(body, changes)
@@ -104,11 +104,11 @@ def batch(**changes: Any) -> dict[str, Any]:
     """The body of a good send to everybody with a tag."""
     body = {
         "recipientType": "tag",
-        "recipientId": data.CUSTOMERS_TAG,
+        "recipientId": account.CUSTOMERS_TAG,
         "from": "hello@fernhill.migma.email",
         "fromName": "Fernhill Coffee",
         "subject": "New beans",
-        "emailId": data.WELCOME,
+        "emailId": account.WELCOME,
     }
     return _changed(body, changes)
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

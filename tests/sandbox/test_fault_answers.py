@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox.protocol import KEYS
 from tests.sandbox.asking import get, send, single
 
 

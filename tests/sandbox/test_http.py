@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from django_migma.sandbox.handler import MAX_BODY
+from django_migma.sandbox.server import MAX_BODY
 from tests.sandbox.asking import ask, get, raw, send, single
 
 CLOSE = b"Host: localhost\r\nConnection: close\r\n"

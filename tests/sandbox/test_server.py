@@ -8,9 +8,8 @@ import threading
 
 import pytest
 
-from django_migma.sandbox.hosts import base_url
+from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
 from tests.sandbox.asking import get, send, single
 
 
@@ -129,9 +128,8 @@ def test_a_sandbox_for_everybody_answers_its_control_api_to_the_host_it_is_bound
         assert get(sandbox, "/_sandbox/stats", headers={"Host": "sandbox:1"}).status == 403
 
 
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [("localhost", "http://localhost:80"), ("", "http://127.0.0.1:80"), ("::", "http://[::1]:80")],
-)
-def test_urls_work_from_this_machine(host, url):
-    assert base_url(host, 80) == url
+@pytest.mark.parametrize(("host", "reachable"), [("localhost", "localhost"), ("", "127.0.0.1"), ("::", "[::1]")])
+def test_its_url_works_from_this_machine(host, reachable):
+    sandbox = Sandbox(host=host)
+    sandbox.stop()
+    assert sandbox.url == f"http://{reachable}:{sandbox.port}"

@@ -6,11 +6,10 @@ import json
 
 import pytest
 
-from django_migma.sandbox import data
-from django_migma.sandbox.faults import parse_fault
-from django_migma.sandbox.plan import DEFAULT_KINDS
+from django_migma.sandbox import account
+from django_migma.sandbox.faults import DEFAULT_KINDS, parse_fault
+from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
 from tests.sandbox.asking import ask, get, send, single
 
 
@@ -19,7 +18,7 @@ def statuses(sandbox, count, **changes):
 
 
 def send_test(sandbox, to, **headers):
-    return ask(sandbox, "POST", "/v1/emails/test/send", body={"to": to, "emailId": data.WELCOME}, headers=headers)
+    return ask(sandbox, "POST", "/v1/emails/test/send", body={"to": to, "emailId": account.WELCOME}, headers=headers)
 
 
 def test_a_script_strikes_sends_in_order_and_ends(sandbox):

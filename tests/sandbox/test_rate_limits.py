@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox.options import Switches
+from django_migma.sandbox.protocol import KEYS
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
 from tests.sandbox.asking import get, send, single
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_migma.sandbox import data
+from django_migma.sandbox import account
 from tests.sandbox.asking import batch, send, single
 
 INVALID = "Invalid email address (one address, without a display name)"
@@ -52,7 +52,7 @@ def test_an_empty_object_is_told_everything_that_is_required(sandbox):
         ({"variables": [1]}, "variables must be an object"),
         ({"variables": "a=b"}, "variables must be an object"),
         ({"emailId": "welcome"}, "emailId must be 24 hexadecimal digits"),
-        ({"emailId": data.WELCOME + "0"}, "emailId must be 24 hexadecimal digits"),
+        ({"emailId": account.WELCOME + "0"}, "emailId must be 24 hexadecimal digits"),
         ({"emailId": 665}, "emailId must be a string"),
         ({"conversationId": "x" * 24}, "conversationId must be 24 hexadecimal digits"),
         ({"conversationId": {}}, "conversationId must be a string"),
@@ -154,10 +154,10 @@ def test_several_broken_rules_are_all_named(sandbox):
         {"bcc": []},
         {"bcc": ["copy@example.com"]},
         {"replyTo": "help@fernhill.example"},
-        {"projectId": data.FERNHILL},
-        {"conversationId": data.WELCOME_CONVERSATION},
-        {"emailId": data.WELCOME.upper()},
-        {"emailId": None, "conversationId": data.WELCOME_CONVERSATION},
+        {"projectId": account.FERNHILL},
+        {"conversationId": account.WELCOME_CONVERSATION},
+        {"emailId": account.WELCOME.upper()},
+        {"emailId": None, "conversationId": account.WELCOME_CONVERSATION},
     ],
 )
 def test_what_the_contract_allows_passes(sandbox, changes):
@@ -165,7 +165,7 @@ def test_what_the_contract_allows_passes(sandbox, changes):
 
 
 def test_raw_html_is_refused_as_absent_from_the_newest_contract(sandbox):
-    body = single(emailId=None, template="<p>Hi</p>", projectId=data.FERNHILL)
+    body = single(emailId=None, template="<p>Hi</p>", projectId=account.FERNHILL)
     assert refused(sandbox, body) == (
         "emailId or conversationId is required: template (raw HTML) is not part of Migma's newest contract "
         "(the sandbox takes it with --accept-template)"
@@ -181,7 +181,7 @@ def test_a_template_beside_an_email_id_is_an_unknown_field_and_ignored(sandbox):
     ("changes", "text"),
     [
         ({"template": "<p>Hi</p>"}, "projectId is required with template"),
-        ({"template": 5, "projectId": data.FERNHILL}, "template must be a string"),
+        ({"template": 5, "projectId": account.FERNHILL}, "template must be a string"),
     ],
 )
 def test_raw_html_has_rules_of_its_own(start, changes, text):
