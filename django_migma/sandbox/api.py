@@ -41,7 +41,7 @@ _BATCH_ENDS = timedelta(seconds=3)
 @endpoint("email:send")
 def send(request: Request) -> HttpResponse:
     """POST /v1/sending: one mail to one address, or one batch to a segment or a tag; once per Idempotency-Key."""
-    key = request.headers.get("Idempotency-Key")
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or not request.sandbox.switches.idempotency:
         return _accept(request, None)
     use = KeyUse.of(request.key_name, key, request.body)

@@ -45,7 +45,7 @@ def is_loopback(host: str) -> bool:
 
 def refuse_strangers(request: Request) -> None:
     """Raises 403 unless the Host header names this machine, or the address that the sandbox is bound to."""
-    host = _host_in(request.headers.get("Host", ""))
+    host = _host_in(request.META.get("HTTP_HOST", ""))
     if not is_loopback(host) and host != request.sandbox.host.lower():
         raise ApiError(403, "/_sandbox/ answers only to this machine: open it as localhost")
 

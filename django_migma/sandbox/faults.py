@@ -343,7 +343,7 @@ class FaultPlan:
 
     def _is_due(self, requested: _RequestedFault, request: HttpRequest) -> bool:
         # The key is looked at even where a switch ignores it, or no mail would ever come through.
-        key = request.headers.get("Idempotency-Key")
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if requested.always or key is None:
             return True
         is_first = key not in self._struck

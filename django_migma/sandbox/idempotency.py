@@ -46,7 +46,8 @@ class KeyUse:
 class _Entry:
     digest: bytes
     since: datetime
-    response: HttpResponse | None  # None while the first request is still running
+    status: int = 0  # of the answer; 0 while the first request is still running
+    content: bytes = b""
 
 
 class IdempotencyStore:
@@ -66,7 +67,7 @@ class IdempotencyStore:
             self._drop_expired(now)
             entry = self._entries.get(place)
             if entry is None:
-                self._entries[place] = _Entry(digest=use.digest, since=now, response=None)
+                self._entries[place] = _Entry(digest=use.digest, since=now)
                 return None
         return _replay(entry, use)
 
@@ -79,7 +80,7 @@ class IdempotencyStore:
         with self._lock:
             entry = self._entries.pop(place, None)
             if entry is not None and response is not None and self._is_remembered(response.status_code):
-                self._entries[place] = replace(entry, response=response)
+                self._entries[place] = replace(entry, status=response.status_code, content=response.content)
 
     def clear(self) -> None:
         with self._lock:
@@ -102,8 +103,8 @@ def _replay(entry: _Entry, use: KeyUse) -> HttpResponse:
     if entry.digest != use.digest:
         text = "This Idempotency-Key was used with another request body within 24 hours"
         raise ApiError(409, text, code="IDEMPOTENCY_CONFLICT")
-    if entry.response is None:
+    if not entry.status:
         # What Migma answers while the first request runs is unknown. No code: only two are published.
         raise ApiError(409, "A request with this Idempotency-Key is still being processed")
-    headers = {**entry.response.headers, "Idempotent-Replayed": "true"}
-    return HttpResponse(entry.response.content, status=entry.response.status_code, headers=headers)
+    replayed = {"Idempotent-Replayed": "true"}
+    return HttpResponse(entry.content, status=entry.status, content_type="application/json", headers=replayed)

@@ -112,7 +112,7 @@ def endpoint(permission: str = "") -> Callable[[View], View]:
 
 
 def _key_name(request: HttpRequest) -> str:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise _unauthorized("Missing API key: send it as Authorization: Bearer <key>")
     name = _KEY_NAMES.get(key.strip())

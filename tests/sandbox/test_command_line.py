@@ -81,6 +81,18 @@ def test_every_switch_has_an_option():
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"missing_variables": "drop"}, "missing_variables must be one of keep, blank, error, not 'drop'"),
+        ({"max_messages": 0}, "max_messages must be at least 1, not 0"),
+    ],
+)
+def test_a_switch_with_a_bad_value_is_a_value_error(value, text):
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        Switches(**value)
+
+
+@pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["--port", "65536"], "argument --port: '65536' is no port: 0 to 65535"),

@@ -8,7 +8,6 @@ import pytest
 
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.protocol import KEYS
-from django_migma.sandbox.server import Sandbox
 from tests.sandbox.asking import get, send, single
 
 
@@ -129,4 +128,4 @@ def test_threads_do_not_get_more_than_the_bucket_holds(start, clock):
 def test_a_rate_that_is_not_understood_is_a_value_error(rate):
     text = f"{rate!r} is no rate: write 10/s, 100/m or 1000/h for so many a second, minute or hour"
     with pytest.raises(ValueError, match=f"^{text}$"):
-        Sandbox(switches=Switches(rate=rate))
+        Switches(rate=rate)
