@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
 from django_migma.sandbox.control import is_loopback
@@ -14,14 +14,6 @@ from django_migma.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-
-class Output(Protocol):
-    """A text stream, or what Django gives its commands as one."""
-
-    def write(self, text: str, /) -> object: ...
-
-    def flush(self) -> object: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(vars(parser.parse_args(arguments)), stdout=sys.stdout, stderr=sys.stderr)
 
 
-def run(options: Mapping[str, Any], *, stdout: Output, stderr: Output) -> int:
-    """Serve until Ctrl-C; return the exit status. ``options`` as parsed; further keys are ignored."""
+def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
+    """Serve until Ctrl-C; return the exit status. ``options`` as parsed, streams as Django gives them to commands."""
     host, port = options["host"], options["port"]
     try:
         sandbox = Sandbox(host=host, port=port, switches=switches_from(options))

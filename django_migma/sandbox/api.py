@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
 from django_migma.sandbox.account import ACCOUNT
-from django_migma.sandbox.idempotency import KeyUse
 from django_migma.sandbox.placeholders import RenderedEmail
 from django_migma.sandbox.protocol import (
     ApiError,
@@ -16,7 +15,6 @@ from django_migma.sandbox.protocol import (
     json_object,
     query_choice,
     query_int,
-    query_required,
     success,
     timestamp,
 )
@@ -44,22 +42,18 @@ def send(request: Request) -> HttpResponse:
     key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or not request.sandbox.switches.idempotency:
         return _accept(request, None)
-    use = KeyUse.of(request.key_name, key, request.body)
-    earlier = request.sandbox.store.idempotency.begin(use)
-    if earlier is None:
-        return _accept_once(request, use)
-    request.sandbox.store.count_replay(request.key_name, key)
-    return earlier
-
-
-def _accept_once(request: Request, use: KeyUse) -> HttpResponse:
+    store = request.sandbox.store
+    earlier = store.idempotency.begin(request.key_name, key, request.body)
+    if earlier is not None:
+        store.count_replay(request.key_name, key)
+        return earlier
     response = None
     try:
-        response = _accept(request, use.idempotency_key)
+        response = _accept(request, key)
     except ApiError as error:
         response = error.response()
     finally:  # also when the sandbox itself fails: a 500 frees the key
-        request.sandbox.store.idempotency.finish(use, response)
+        store.idempotency.finish(request.key_name, key, response)
     return response
 
 
@@ -265,7 +259,10 @@ def webhook_events(request: Request) -> HttpResponse:
 
 
 def _project(request: Request) -> dict[str, Any]:
-    return account.find_project(query_required(request, "projectId"))
+    project_id = request.GET.get("projectId")
+    if not project_id:
+        raise ApiError(400, "projectId is required")
+    return account.find_project(project_id)
 
 
 def _page(request: Request, found: Sequence[Any]) -> tuple[Sequence[Any], int, int]:

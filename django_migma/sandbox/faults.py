@@ -255,13 +255,9 @@ def parse_fault(word: str) -> Fault:
     if not _NUMBER.fullmatch(number) or not name:
         name, number = word, ""
     kind = _KINDS_BY_NAME.get(name)
-    if kind is None or not _number_fits(kind, number):
+    if kind is None or not {"none": not number, "whole": number.isdigit(), "optional": True}[kind.number]:
         raise ValueError(f"unknown fault {word!r}; known: {', '.join(word for k in KINDS for word in k.words)}")
     return Fault(word=word, kind=kind, seconds=float(number or _DEFAULT_SECONDS))
-
-
-def _number_fits(kind: Kind, number: str) -> bool:
-    return {"none": not number, "whole": number.isdigit(), "optional": True}[kind.number]
 
 
 # What may happen to any client on any day, with short waits. Without `redirect` (a mistake of whoever runs the API),
@@ -275,14 +271,6 @@ _DOMAIN = "sandbox.example"
 _ALWAYS = "-always"
 # The endpoints that are struck, and where each has its recipient.
 _RECIPIENTS = {"POST /v1/sending": "recipientEmail", "POST /v1/emails/test/send": "to"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _RequestedFault:
-    """A fault that a recipient's address asks for."""
-
-    fault: Fault
-    always: bool
 
 
 class FaultPlan:
@@ -333,39 +321,31 @@ class FaultPlan:
         """The fault for a request to an endpoint (method and path template), which is used up; often `NO_FAULT`."""
         if endpoint not in _RECIPIENTS:
             return NO_FAULT
-        requested = _requested_fault(request, _RECIPIENTS[endpoint])
+        word = _requested_word(request.body, _RECIPIENTS[endpoint])
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         with self._lock:
             if self._script:
                 return self._script.popleft()
-            if requested is not None:
-                return requested.fault if self._is_due(requested, request) else NO_FAULT
+            if word:
+                return parse_fault(word.removesuffix(_ALWAYS)) if self._is_due(word, key) else NO_FAULT
             return self._random.choice(self._kinds) if self._random.random() < self._rate else NO_FAULT
 
-    def _is_due(self, requested: _RequestedFault, request: HttpRequest) -> bool:
+    def _is_due(self, word: str, key: str | None) -> bool:
         # The key is looked at even where a switch ignores it, or no mail would ever come through.
-        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
-        if requested.always or key is None:
+        if word.endswith(_ALWAYS) or key is None:
             return True
         is_first = key not in self._struck
         self._struck.add(key)
         return is_first
 
 
-def _requested_fault(request: HttpRequest, field: str) -> _RequestedFault | None:
-    if _DOMAIN.encode() not in request.body.lower():  # nearly always; to parse every body twice would be slow
-        return None
-    local, _, domain = _recipient(request.body, field).lower().rpartition("@")
-    if domain != _DOMAIN:
-        return None
-    try:
-        return _RequestedFault(fault=parse_fault(local.removesuffix(_ALWAYS)), always=local.endswith(_ALWAYS))
-    except ValueError:
-        return None
-
-
-def _recipient(body: bytes, field: str) -> str:
-    try:
-        value = json.loads(body)[field]
-    except (ValueError, RecursionError, LookupError, TypeError):
+def _requested_word(body: bytes, field: str) -> str:
+    """The fault that the recipient's address asks for, perhaps with ``-always``; empty for ordinary ones."""
+    if _DOMAIN.encode() not in body.lower():  # nearly always; to parse every body twice would be slow
         return ""
-    return value if isinstance(value, str) else ""
+    try:
+        local, _, domain = json.loads(body)[field].lower().rpartition("@")
+        parse_fault(local.removesuffix(_ALWAYS))
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return ""
+    return local if domain == _DOMAIN else ""

@@ -25,25 +25,9 @@ _MAX_LENGTH = 100  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyUse:
-    """One use of an Idempotency-Key: under which API key and for which body."""
-
-    key_name: str
-    idempotency_key: str
-    # Of the bytes: whether Migma compares bytes or parsed JSON is unknown, and the same bytes are the same
-    # body under either rule.
-    digest: bytes
-
-    @classmethod
-    def of(cls, key_name: str, idempotency_key: str, body: bytes) -> KeyUse:
-        # What Migma answers to a longer key, or to an empty one, is unknown.
-        if not 1 <= len(idempotency_key) <= _MAX_LENGTH:
-            raise ApiError(400, f"Idempotency-Key must be 1 to {_MAX_LENGTH} characters long")
-        return cls(key_name=key_name, idempotency_key=idempotency_key, digest=hashlib.sha256(body).digest())
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Entry:
+    # Of the body's bytes: whether Migma compares bytes or parsed JSON is unknown, and the same bytes are the same
+    # body under either rule.
     digest: bytes
     since: datetime
     status: int = 0  # of the answer; 0 while the first request is still running
@@ -59,28 +43,34 @@ class IdempotencyStore:
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
 
-    def begin(self, use: KeyUse) -> HttpResponse | None:
-        """The earlier response, marked as a replay; None when the caller is the first and must ``finish``."""
+    def begin(self, key_name: str, idempotency_key: str, body: bytes) -> HttpResponse | None:
+        """The earlier answer, marked as a replay; None when the caller is the first and must ``finish``.
+
+        Raises 409 for another body, and while the first request is still running.
+        """
+        # What Migma answers to a longer key, or to an empty one, is unknown.
+        if not 1 <= len(idempotency_key) <= _MAX_LENGTH:
+            raise ApiError(400, f"Idempotency-Key must be 1 to {_MAX_LENGTH} characters long")
         now = self._clock()
-        place = (use.key_name, use.idempotency_key)
+        digest = hashlib.sha256(body).digest()
         with self._lock:
             self._drop_expired(now)
-            entry = self._entries.get(place)
+            entry = self._entries.get((key_name, idempotency_key))
             if entry is None:
-                self._entries[place] = _Entry(digest=use.digest, since=now)
+                self._entries[key_name, idempotency_key] = _Entry(digest=digest, since=now)
                 return None
-        return _replay(entry, use)
+        return _replay(entry, digest)
 
-    def finish(self, use: KeyUse, response: HttpResponse | None) -> None:
-        """Remember ``response`` for the key, or free the key where a repetition is to be processed again.
+    def finish(self, key_name: str, idempotency_key: str, response: HttpResponse | None) -> None:
+        """Remember the answer, or free the key where a repetition is to be processed again.
 
         None stands for a failure of the sandbox itself.
         """
-        place = (use.key_name, use.idempotency_key)
         with self._lock:
-            entry = self._entries.pop(place, None)
+            entry = self._entries.pop((key_name, idempotency_key), None)
             if entry is not None and response is not None and self._is_remembered(response.status_code):
-                self._entries[place] = replace(entry, status=response.status_code, content=response.content)
+                remembered = replace(entry, status=response.status_code, content=response.content)
+                self._entries[key_name, idempotency_key] = remembered
 
     def clear(self) -> None:
         with self._lock:
@@ -99,8 +89,8 @@ class IdempotencyStore:
             del self._entries[place]
 
 
-def _replay(entry: _Entry, use: KeyUse) -> HttpResponse:
-    if entry.digest != use.digest:
+def _replay(entry: _Entry, digest: bytes) -> HttpResponse:
+    if entry.digest != digest:
         text = "This Idempotency-Key was used with another request body within 24 hours"
         raise ApiError(409, text, code="IDEMPOTENCY_CONFLICT")
     if not entry.status:

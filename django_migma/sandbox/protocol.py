@@ -163,11 +163,3 @@ def query_choice(request: HttpRequest, name: str, words: Sequence[str]) -> str |
     if given is not None and given not in words:
         raise ApiError(400, f"{name} must be one of {', '.join(words)}")
     return given
-
-
-def query_required(request: HttpRequest, name: str) -> str:
-    """A text of the query that may not be missing or empty."""
-    given = request.GET.get(name)
-    if not given:
-        raise ApiError(400, f"{name} is required")
-    return given

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django_migma.sandbox.account import ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from django_migma.sandbox.options import Switches
 
@@ -30,8 +30,6 @@ _ADDRESS = re.compile(
     @(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z""",
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
-_HEX_ID = re.compile(r"[0-9a-fA-F]{24}")
-_LINE_BREAK = re.compile(r"[\r\n]")
 
 
 def send_errors(body: Body, switches: Switches) -> list[str]:
@@ -40,10 +38,10 @@ def send_errors(body: Body, switches: Switches) -> list[str]:
         *_recipient(body),
         *_sender(body, switches),
         # Required, even though a stored email has a subject of its own; nothing says that it may not be empty.
-        *_one_line(body, "subject", required=True),
+        *_string(body, "subject", _ONE_LINE, required=True),
         *_instance(body, "variables", dict, "an object"),
         *_content(body, switches),
-        *_filled(body, "projectId"),
+        *_string(body, "projectId", _NOT_EMPTY),
         *_choice(body, "providerType", _PROVIDERS),
         *_instance(body, "transactional", bool, "true or false"),
         *_addresses(body, "bcc"),
@@ -52,7 +50,11 @@ def send_errors(body: Body, switches: Switches) -> list[str]:
 
 def send_test_errors(body: Body) -> list[str]:
     """The broken rules of POST /v1/emails/test/send."""
-    errors = [*_address(body, "to", required=True), *_hex_id(body, "emailId"), *_hex_id(body, "conversationId")]
+    errors = [
+        *_string(body, "to", _ONE_ADDRESS, required=True),
+        *_string(body, "emailId", _HEX_ID),
+        *_string(body, "conversationId", _HEX_ID),
+    ]
     if "emailId" not in body and "conversationId" not in body:
         errors.append("emailId or conversationId is required")
     return errors
@@ -62,20 +64,20 @@ def _recipient(body: Body) -> Iterator[str]:
     yield from _choice(body, "recipientType", _RECIPIENT_TYPES, required=True)
     kind = body.get("recipientType")
     if kind == "email":
-        yield from _address(body, "recipientEmail", required=True)
+        yield from _string(body, "recipientEmail", _ONE_ADDRESS, required=True)
     elif kind in _RECIPIENT_TYPES:
-        yield from _filled(body, "recipientId", required=True)
+        yield from _string(body, "recipientId", _NOT_EMPTY, required=True)
 
 
 def _sender(body: Body, switches: Switches) -> Iterator[str]:
-    yield from _address(body, "from", required=True)
+    yield from _string(body, "from", _ONE_ADDRESS, required=True)
     if _is_address(body.get("from")):
         yield from _domain(body["from"].rpartition("@")[2].lower(), switches)
-    yield from _one_line(body, "fromName", required=True)
+    yield from _string(body, "fromName", _ONE_LINE, required=True)
     # An empty name satisfies the schema; that a required name may be blank is not known to hold.
     if isinstance(name := body.get("fromName"), str) and not name.strip():
         yield "fromName must not be blank"
-    yield from _address(body, "replyTo")
+    yield from _string(body, "replyTo", _ONE_ADDRESS)
 
 
 def _domain(domain: str, switches: Switches) -> Iterator[str]:
@@ -91,8 +93,8 @@ def _domain(domain: str, switches: Switches) -> Iterator[str]:
 
 
 def _content(body: Body, switches: Switches) -> Iterator[str]:
-    yield from _hex_id(body, "emailId")
-    yield from _hex_id(body, "conversationId")
+    yield from _string(body, "emailId", _HEX_ID)
+    yield from _string(body, "conversationId", _HEX_ID)
     if "emailId" in body or "conversationId" in body:
         return  # older guides: a template counts only where there is no conversation
     if "template" not in body:
@@ -104,7 +106,7 @@ def _content(body: Body, switches: Switches) -> Iterator[str]:
             "newest contract (the sandbox takes it with --accept-template)"
         )
     else:
-        yield from _filled(body, "template")
+        yield from _string(body, "template", _NOT_EMPTY)
         if "projectId" not in body:
             yield "projectId is required with template"
 
@@ -114,31 +116,24 @@ def _is_address(value: object) -> bool:
     return isinstance(value, str) and _ADDRESS.match(value) is not None
 
 
-def _text(body: Body, name: str, *, required: bool = False) -> Iterator[str]:
+# What a string must satisfy, and the error text behind its name if it does not.
+_Rule = tuple["Callable[[str], object]", str]
+_NOT_EMPTY: _Rule = (str.strip, " must not be empty")
+_ONE_LINE: _Rule = (re.compile(r"[^\r\n]*").fullmatch, " must not contain line breaks")
+_HEX_ID: _Rule = (re.compile(r"[0-9a-fA-F]{24}").fullmatch, " must be 24 hexadecimal digits")
+# "Invalid email address" is the one error text of Migma's that is public.
+_ONE_ADDRESS: _Rule = (_is_address, ": Invalid email address (one address, without a display name)")
+
+
+def _string(body: Body, name: str, rule: _Rule, *, required: bool = False) -> Iterator[str]:
+    is_valid, text = rule
     if name not in body:
         if required:
             yield f"{name} is required"
     elif not isinstance(body[name], str):
         yield f"{name} must be a string"
-
-
-def _filled(body: Body, name: str, *, required: bool = False) -> Iterator[str]:
-    yield from _text(body, name, required=required)
-    if isinstance(value := body.get(name), str) and not value.strip():
-        yield f"{name} must not be empty"
-
-
-def _one_line(body: Body, name: str, *, required: bool = False) -> Iterator[str]:
-    yield from _text(body, name, required=required)
-    if isinstance(value := body.get(name), str) and _LINE_BREAK.search(value):
-        yield f"{name} must not contain line breaks"
-
-
-def _address(body: Body, name: str, *, required: bool = False) -> Iterator[str]:
-    yield from _text(body, name, required=required)
-    if isinstance(value := body.get(name), str) and not _is_address(value):
-        # "Invalid email address" is the one error text of Migma's that is public.
-        yield f"{name}: Invalid email address (one address, without a display name)"
+    elif not is_valid(body[name]):
+        yield f"{name}{text}"
 
 
 def _addresses(body: Body, name: str) -> Iterator[str]:
@@ -147,12 +142,6 @@ def _addresses(body: Body, name: str) -> Iterator[str]:
         yield f"{name} must be an array of email addresses"
     elif not all(_is_address(item) for item in value):
         yield f"{name}: Invalid email address (each item one address, without a display name)"
-
-
-def _hex_id(body: Body, name: str) -> Iterator[str]:
-    yield from _text(body, name)
-    if isinstance(value := body.get(name), str) and not _HEX_ID.fullmatch(value):
-        yield f"{name} must be 24 hexadecimal digits"
 
 
 def _choice(body: Body, name: str, words: Sequence[str], *, required: bool = False) -> Iterator[str]:
