@@ -241,10 +241,6 @@ class Fault:
         """Seconds that processing takes."""
         return self.seconds if self.kind.delays else 0.0
 
-    def response(self, now: datetime) -> HttpResponse | None:
-        """The response in place of the usual one; None when the request is to be processed."""
-        return None if self.kind.respond is None else self.kind.respond(self, now)
-
     def deliver(self, connection: Connection, response: HttpResponse) -> None:
         self.kind.deliver(connection, response, self.seconds)
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from django_migma.sandbox.faults import Connection
+    from django_migma.sandbox.protocol import View
 
 MAX_BODY = 10 * 1024 * 1024  # bytes
 _MAX_DISCARDED = 8 * MAX_BODY
@@ -173,7 +174,7 @@ def _respond(request: Request) -> HttpResponse:
 
 
 def _process(request: Request) -> HttpResponse:
-    """Find the view of a request and the fault that strikes it; the response is that of the one or the other."""
+    """Find the view of a request and the fault that strikes it; the one or the other makes the response."""
     sandbox = request.sandbox
     try:
         match = resolve(request.path_info, request.urlconf)
@@ -185,8 +186,10 @@ def _process(request: Request) -> HttpResponse:
     request.fault = sandbox.faults.next_fault(request.endpoint, request)
     if request.fault.word != NO_FAULT.word:
         sandbox.store.count_fault(request.fault.word)
-    response: HttpResponse = request.fault.response(sandbox.store.clock()) or match.func(request, **match.kwargs)
-    return response
+    if (respond := request.fault.kind.respond) is not None:
+        return respond(request.fault, sandbox.store.clock())
+    view: View = match.func
+    return view(request, **match.kwargs)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -215,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         request = Request(self._sandbox, self, body)
         response = _respond(request)
-        request.fault.deliver(self, response)
+        request.fault.deliver(request.connection, response)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's
 
