@@ -77,7 +77,7 @@ def send(sandbox: Sandbox, body: object, *, idempotency_key: str | None = None, 
 
 
 def raw(sandbox: Sandbox, request: bytes) -> bytes:
-    """Bytes as they are; everything that comes back until the sandbox closes."""
+    """Send bytes as they are; return everything until the sandbox closes."""
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
         connection.sendall(request)
         answer = b""
@@ -101,7 +101,7 @@ def single(**changes: Any) -> dict[str, Any]:
 
 
 def batch(**changes: Any) -> dict[str, Any]:
-    """The body of a good send to everybody with a tag."""
+    """The body of a good send to a tag."""
     body = {
         "recipientType": "tag",
         "recipientId": account.CUSTOMERS_TAG,
@@ -136,7 +136,7 @@ def sent(sandbox: Sandbox, body: object, **options: str) -> Iterator[socket.sock
 
 
 def received(connection: socket.socket, *, until: bytes = b"") -> bytes:
-    """What comes up to and with ``until``, or up to the end of the stream."""
+    """Read up to and including ``until``, or to the end of the stream."""
     answer = b""
     while not until or not answer.endswith(until):
         chunk = connection.recv(1 if until else 65536)
@@ -147,7 +147,7 @@ def received(connection: socket.socket, *, until: bytes = b"") -> bytes:
 
 
 def eventually(happened: Callable[[], object]) -> bool:
-    """Whether it happens before anybody would lose patience."""
+    """Whether it happens within ten seconds."""
     end = time.monotonic() + 10
     while not happened() and time.monotonic() < end:
         time.sleep(0.005)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """A clock that moves only when told to."""
+    """A clock that moves only by ``forward()``."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)

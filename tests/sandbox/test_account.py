@@ -1,4 +1,4 @@
-"""Ids must name what exists and belongs together."""
+"""Ids must exist and belong together."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_raw_html_of_a_project_of_another_account_may_be_taken(start):
     assert [message.html for message in sandbox.store.messages()] == ["<p>Hello</p>"]
 
 
-def test_taking_any_id_excuses_no_other_mistake(start):
+def test_taking_any_id_keeps_every_other_rule(start):
     reply = send(start(any_id=True), by_conversation(account.SERIES_CONVERSATION))
     assert (reply.status, reply.error) == (
         400,

@@ -1,4 +1,4 @@
-"""Faults that answer whole, but not what the client hopes for."""
+"""Faults that send a whole response, but an unwanted one."""
 
 from __future__ import annotations
 

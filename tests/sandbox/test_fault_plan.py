@@ -1,4 +1,4 @@
-"""Which sends are struck: by script, by recipient, by chance."""
+"""Which sends are struck: by script, by recipient or by chance."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ def test_nothing_strikes_by_chance_without_a_rate(start):
     assert statuses(start(fault_kinds=("500",)), 20) == [200] * 20
 
 
-def test_what_strikes_by_chance_by_default_is_known_and_waits_no_longer_than_a_second():
+def test_the_default_faults_by_chance_wait_at_most_a_second():
     assert [word for word in DEFAULT_KINDS if parse_fault(word).word != word] == []
     waits = [fault.seconds for word in DEFAULT_KINDS if (fault := parse_fault(word)).kind.number != "none"]
     assert max(waits) <= 1
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
-def test_a_rate_that_is_no_share_is_a_value_error(rate):
+def test_a_fault_rate_outside_0_to_1_is_a_value_error(rate):
     with pytest.raises(ValueError, match=f"^fault_rate must be from 0 to 1, not {rate}$"):
         Switches(fault_rate=rate)
 
@@ -158,7 +158,7 @@ def test_an_unknown_kind_is_a_value_error():
         Switches(fault_kinds=("lots",))
 
 
-def test_clear_takes_back_script_and_chance_and_forgets_who_was_struck(start):
+def test_clear_drops_script_and_chance_and_forgets_which_keys_were_struck(start):
     sandbox = start(fault_rate=1, fault_kinds=("503",))
     body = single(recipientEmail="500@sandbox.example")
     assert send(sandbox, body, idempotency_key="order-1").status == 500
@@ -168,7 +168,7 @@ def test_clear_takes_back_script_and_chance_and_forgets_who_was_struck(start):
     assert send(sandbox, body, idempotency_key="order-1").status == 500
 
 
-def test_faults_can_be_ordered_seen_and_taken_back_over_http(start):
+def test_faults_can_be_scripted_listed_and_cleared_over_http(start):
     sandbox = start(fault_rate=0.25, fault_seed=7, fault_kinds=("lost",))
     ordered = ask(sandbox, "POST", "/_sandbox/faults", body={"script": ["500", "slow-0.5"]}, key=None).json
     assert ordered == get(sandbox, "/_sandbox/faults", key=None).json
@@ -180,8 +180,8 @@ def test_faults_can_be_ordered_seen_and_taken_back_over_http(start):
     assert (cleared["script"], cleared["fault_rate"]) == ([], 0)
 
 
-def test_a_page_of_another_origin_cannot_order_faults(sandbox):
-    """It could send text without asking first; JSON it may not, and to its question there is no yes."""
+def test_a_page_of_another_origin_cannot_script_faults(sandbox):
+    """text/plain needs no preflight request and is refused; JSON needs one, which is not allowed."""
     body = json.dumps({"script": ["500"]}).encode()
     plain = ask(sandbox, "POST", "/_sandbox/faults", body=body, headers={"Content-Type": "text/plain"})
     assert (plain.status, plain.error) == (400, "Content-Type must be application/json")

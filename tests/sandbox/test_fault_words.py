@@ -1,4 +1,4 @@
-"""The words by which faults are ordered."""
+"""The words that name the faults."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def accepted(sandbox):
 
 
 def struck(sandbox, word, body=None, **options):
-    """All that comes back for one request, which the fault strikes."""
+    """The whole answer to one request, which the fault strikes."""
     sandbox.faults.script(word)
     with sent(sandbox, body or single(), **options) as connection:
         return received(connection)
@@ -82,7 +82,7 @@ def test_silence_ends_without_an_answer(sandbox):
     assert accepted(sandbox) == 0
 
 
-def test_a_further_request_does_not_pass_for_leaving(sandbox):
+def test_a_pipelined_request_is_not_taken_for_a_client_that_left(sandbox):
     sandbox.faults.script("slow-0.2")
     with sent(sandbox, single()) as connection:
         connection.sendall(b"GET /_sandbox/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -203,7 +203,7 @@ def test_half_a_refusal_is_half_of_its_envelope(sandbox):
     assert accepted(sandbox) == 0
 
 
-def test_sends_side_by_side_share_a_script(sandbox):
+def test_concurrent_sends_share_a_script(sandbox):
     sandbox.faults.script(*["lost", "hangup", "ok", "500"] * 8)
     threads = [threading.Thread(target=_send_whatever_comes, args=(sandbox,)) for _ in range(32)]
     for thread in threads:

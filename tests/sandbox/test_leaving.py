@@ -1,4 +1,4 @@
-"""Whoever leaves, client or sandbox: what is under way ends at once, and nothing is printed."""
+"""When the client leaves or the sandbox stops, every fault under way ends at once, and nothing is printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_idle(sandbox):
 
 
 def leave_at_once(connection):
-    """By a reset, as a client does that is killed."""
+    """Leave by a reset, as a killed client does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 

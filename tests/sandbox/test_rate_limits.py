@@ -73,7 +73,7 @@ def test_all_endpoints_share_the_bucket_and_refusals_cost_too(start, clock):
     assert send(sandbox, single()).status == 429
 
 
-def test_what_has_no_valid_key_costs_nothing(start, clock):
+def test_a_request_without_a_valid_key_costs_no_token(start, clock):
     sandbox = start(clock=clock, rate="1/s")
     assert [get(sandbox, "/v1/projects", key=key).status for key in (None, "nobody", KEYS.revoked)] == [401] * 3
     assert statuses(sandbox, 1, "/nowhere") == [404]
@@ -90,7 +90,7 @@ def test_a_request_over_the_limit_is_not_remembered_under_its_key(start, clock):
     assert (reply.status, reply.headers["Idempotent-Replayed"]) == (200, None)
 
 
-def test_faults_that_do_not_accept_cost_nothing_the_others_do(start, clock):
+def test_only_faults_that_accept_cost_a_token(start, clock):
     sandbox = start(clock=clock, rate="1/s")
     sandbox.faults.script("500", "html", "empty", "empty")
     assert [send(sandbox, single()).status for _ in range(4)] == [500, 200, 200, 429]

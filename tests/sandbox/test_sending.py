@@ -1,4 +1,4 @@
-"""What an accepted send answers, and what is recorded of it."""
+"""The answer to an accepted send, and the message that is kept."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_batch_is_queued_then_processing_then_completed(start, clock):
     assert seen == [("queued", 1240, 0), ("processing", 620, 620), ("processing", 620, 620), ("completed", 0, 1240)]
 
 
-def test_a_batch_tells_what_it_is(start, clock):
+def test_the_status_of_a_batch_echoes_its_send(start, clock):
     sandbox = start(clock=clock)
     batch_id = send(sandbox, batch()).data["batchId"]
     assert get(sandbox, f"/v1/sending/batches/{batch_id}").data == {

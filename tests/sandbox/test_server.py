@@ -1,4 +1,4 @@
-"""The sandbox as an object: what it opens, it closes."""
+"""The sandbox as an object: it closes everything that it opens."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_it_can_listen_on_ipv6():
         connection.close()
 
 
-def test_a_sandbox_for_everybody_answers_its_control_api_to_the_host_it_is_bound_to():
+def test_the_control_endpoints_also_answer_to_the_host_that_is_bound():
     with Sandbox(host="0.0.0.0") as sandbox:
         assert sandbox.url == f"http://127.0.0.1:{sandbox.port}"
         assert get(sandbox, "/_sandbox/stats", headers={"Host": "0.0.0.0:1"}).status == 200

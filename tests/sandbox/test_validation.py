@@ -23,7 +23,7 @@ def test_a_good_body_passes(sandbox):
     assert send(sandbox, single()).status == 200
 
 
-def test_an_empty_object_is_told_everything_that_is_required(sandbox):
+def test_an_empty_object_gets_the_name_of_every_required_field(sandbox):
     assert refused(sandbox, {}).split("; ") == [
         "recipientType is required",
         "from is required",
@@ -105,7 +105,7 @@ def test_a_batch_needs_a_recipient_id(sandbox, kind):
         "a@" + "b" * 60 + "." + "c" * 60 + "." + "d" * 60 + "." + "e" * 60 + "." + "f" * 60,
     ],
 )
-def test_what_is_no_single_plain_address_is_refused(sandbox, address):
+def test_only_a_single_plain_address_is_accepted(sandbox, address):
     assert refused(sandbox, single(recipientEmail=address)) == f"recipientEmail: {INVALID}"
 
 
@@ -117,7 +117,7 @@ def test_unusual_but_valid_addresses_pass(sandbox, address):
 
 
 @pytest.mark.parametrize("sender", ["hello@gmail.example", "hello@lumenbikes.example", "a@mail.fernhill.example"])
-def test_a_sender_of_no_verified_domain_is_told_which_are_and_the_way_out(sandbox, sender):
+def test_a_sender_of_an_unverified_domain_gets_the_verified_ones_and_the_option(sandbox, sender):
     domain = sender.partition("@")[2]
     assert refused(sandbox, single(from_=sender)) == (
         f"from: the domain {domain} is not verified (verified: fernhill.example, fernhill.migma.email; "
@@ -160,7 +160,7 @@ def test_several_broken_rules_are_all_named(sandbox):
         {"emailId": None, "conversationId": account.WELCOME_CONVERSATION},
     ],
 )
-def test_what_the_contract_allows_passes(sandbox, changes):
+def test_everything_that_the_contract_allows_passes(sandbox, changes):
     assert send(sandbox, single(**changes)).status == 200
 
 
@@ -184,7 +184,7 @@ def test_a_template_beside_an_email_id_is_an_unknown_field_and_ignored(sandbox):
         ({"template": 5, "projectId": account.FERNHILL}, "template must be a string"),
     ],
 )
-def test_raw_html_has_rules_of_its_own(start, changes, text):
+def test_raw_html_needs_a_project_and_a_string(start, changes, text):
     assert refused(start(accept_template=True), single(emailId=None, **changes)) == text
 
 
