@@ -116,8 +116,7 @@ def faults(request: Request) -> HttpResponse:
 def script_faults(request: Request) -> HttpResponse:
     """``{"script": ["500", "lost"]}`` strikes the next sends.
 
-    Only as application/json, which a page of another origin may not send unasked: it would have to ask by OPTIONS,
-    which is not answered with leave.
+    Only as application/json: a page of another origin needs a preflight request for that, which is not allowed.
     """
     script = json_object(request).get("script")
     if not isinstance(script, list) or not all(isinstance(word, str) for word in script):

@@ -156,7 +156,7 @@ def _nothing(_fault: Fault, _now: datetime) -> HttpResponse:
     return HttpResponse(b"", status=500, content_type="application/json")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Kind:
     """One row of the table."""
 
@@ -185,45 +185,36 @@ _AFTER = "with Retry-After in whole seconds"
 _AS_DATE = "with Retry-After as an HTTP date so many seconds ahead"
 
 KINDS = (
-    Kind(name="429", respond=_error(429), meaning="429 without Retry-After"),
-    Kind(name="429-after", number="whole", respond=_error(429, _whole_seconds), meaning=f"429 {_AFTER}"),
-    Kind(name="429-date", number="whole", respond=_error(429, _date), meaning=f"429 {_AS_DATE}"),
-    Kind(name="503", respond=_error(503), meaning="503 without Retry-After"),
-    Kind(name="503-after", number="whole", respond=_error(503, _whole_seconds), meaning=f"503 {_AFTER}"),
-    Kind(name="503-date", number="whole", respond=_error(503, _date), meaning=f"503 {_AS_DATE}"),
-    Kind(name="500", respond=_error(500), meaning="500"),
-    Kind(name="502", respond=_page(502, "Bad Gateway"), meaning="502 with a proxy's HTML page"),
-    Kind(name="504", respond=_page(504, "Gateway Timeout"), meaning="504 with a proxy's HTML page"),
-    Kind(name="html", respond=_page(200, "Please sign in"), meaning="200 with a proxy's HTML page"),
-    Kind(name="redirect", respond=_redirect, meaning="302 to a path that answers with success"),
-    Kind(name="reset", respond=_nothing, deliver=_reset, meaning="the connection is reset"),
+    Kind("429", "429 without Retry-After", respond=_error(429)),
+    Kind("429-after", f"429 {_AFTER}", number="whole", respond=_error(429, _whole_seconds)),
+    Kind("429-date", f"429 {_AS_DATE}", number="whole", respond=_error(429, _date)),
+    Kind("503", "503 without Retry-After", respond=_error(503)),
+    Kind("503-after", f"503 {_AFTER}", number="whole", respond=_error(503, _whole_seconds)),
+    Kind("503-date", f"503 {_AS_DATE}", number="whole", respond=_error(503, _date)),
+    Kind("500", "500", respond=_error(500)),
+    Kind("502", "502 with a proxy's HTML page", respond=_page(502, "Bad Gateway")),
+    Kind("504", "504 with a proxy's HTML page", respond=_page(504, "Gateway Timeout")),
+    Kind("html", "200 with a proxy's HTML page", respond=_page(200, "Please sign in")),
+    Kind("redirect", "302 to a path that answers with success", respond=_redirect),
+    Kind("reset", "the connection is reset", respond=_nothing, deliver=_reset),
+    Kind("hangup", "the connection ends without a byte of answer", respond=_nothing, deliver=_hang_up),
     Kind(
-        name="hangup",
-        respond=_nothing,
-        deliver=_hang_up,
-        meaning="the connection ends without a byte of answer",
+        "silent", "no answer for so many seconds, then the end", number="optional", respond=_nothing, deliver=_silent
     ),
+    Kind("lost", "the connection is reset: the reply is lost", deliver=_reset),
+    Kind("half", "headers and half of the body, then the end", deliver=_half),
+    Kind("empty", "the answer with an empty body", deliver=_empty),
+    Kind("slow", "headers, and the body so much later", number="optional", deliver=_slow),
     Kind(
-        name="silent",
-        number="optional",
-        respond=_nothing,
-        deliver=_silent,
-        meaning="no answer for so many seconds, then the end",
-    ),
-    Kind(name="lost", deliver=_reset, meaning="the connection is reset: the reply is lost"),
-    Kind(name="half", deliver=_half, meaning="headers and half of the body, then the end"),
-    Kind(name="empty", deliver=_empty, meaning="the answer with an empty body"),
-    Kind(name="slow", number="optional", deliver=_slow, meaning="headers, and the body so much later"),
-    Kind(
-        name="busy",
+        "busy",
+        "accepting takes so many seconds; its Idempotency-Key is in use meanwhile",
         number="optional",
         delays=True,
-        meaning="accepting takes so many seconds; its Idempotency-Key is in use meanwhile",
     ),
-    Kind(name="drip", deliver=_drip, meaning="a body that comes byte by byte for minutes"),
-    Kind(name="endless", deliver=_endless, meaning="a body without an end"),
-    Kind(name="close", deliver=_close, meaning="the whole answer, then an end that was not announced"),
-    Kind(name="ok", meaning="no fault"),
+    Kind("drip", "a body that comes byte by byte for minutes", deliver=_drip),
+    Kind("endless", "a body without an end", deliver=_endless),
+    Kind("close", "the whole answer, then an end that was not announced", deliver=_close),
+    Kind("ok", "no fault"),
 )
 _KINDS_BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -256,7 +247,7 @@ def parse_fault(word: str) -> Fault:
     return Fault(word=word, kind=kind, seconds=float(number or _DEFAULT_SECONDS))
 
 
-# What may happen to any client on any day, with short waits. Without `redirect` (a mistake of whoever runs the API),
+# What may happen to any client on any day, with short waits. Without `redirect` (a mistake of the API's operator),
 # `drip` and `endless` (malice): a client may rightly give up on those.
 DEFAULT_KINDS = (
     "429", "429-after-1", "503", "503-after-1", "500", "502", "504", "html",

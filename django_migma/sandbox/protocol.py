@@ -98,7 +98,7 @@ def endpoint(permission: str = "") -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        # A server.Request, which this module cannot name: the server imports it.
+        # `request` is a server.Request, which this module cannot name: the server imports it.
         def authorized(request: Any, **ids: str) -> HttpResponse:
             request.key_name = _key_name(request)
             request.sandbox.store.rate_limiter.take(request.key_name)

@@ -127,8 +127,7 @@ def _base_url(host: str, port: int) -> str:
 class Request(HttpRequest):
     """Django's request, filled from the socket.
 
-    Like Django's own subclasses it does not call its parent's ``__init__``, which reads settings as ``WSGIRequest``
-    does.
+    As in Django's own subclasses, ``HttpRequest.__init__`` is not called: it reads settings. So does ``WSGIRequest``.
     """
 
     urlconf = "django_migma.sandbox.urls"
@@ -143,7 +142,7 @@ class Request(HttpRequest):
         path, _, self._query = connection.path.partition("?")
         self.path = self.path_info = unquote(path)
         headers = connection.headers.items()
-        # "_" in a header's name would become one with "-" here. Of a repeated header the last value counts.
+        # A name with "_" would be taken for one with "-". Of a repeated header the last value counts.
         self.META = {HttpHeaders.to_wsgi_name(name): value for name, value in headers if "_" not in name}
         self.content_type = self.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         self.body = body
@@ -157,7 +156,7 @@ class Request(HttpRequest):
         return query
 
     def take_time(self) -> None:
-        """Wait where a fault says so, also for a client that has left: a server at work does not notice."""
+        """Wait if a fault demands it, also when the client has left: a busy server does not notice."""
         if self.fault.delay and self.sandbox.stopping.wait(self.fault.delay):
             raise ApiError(503, "The sandbox is being stopped")
 
@@ -341,7 +340,7 @@ class _Server(ThreadingHTTPServer):
             self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that leaves early is no news.
+        # Clients may leave early.
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
