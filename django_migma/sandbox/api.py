@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django_migma.sandbox import account
 from django_migma.sandbox.account import ACCOUNT
 from django_migma.sandbox.placeholders import RenderedEmail
-from django_migma.sandbox.protocol import (
-    ApiError,
-    endpoint,
-    json_object,
-    query_choice,
-    query_int,
-    success,
-    timestamp,
-)
+from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
 from django_migma.sandbox.store import Batch, Message
 from django_migma.sandbox.validation import send_errors, send_test_errors
 
