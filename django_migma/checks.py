@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
 
 from .addresses import parse
-from .api.endpoint import is_local
+from .api.credentials import is_local
 from .api.errors import InvalidAddress
-from .conf import OPTION_NAMES, SETTINGS, is_set, problem_of
+from .conf import OPTION_NAMES, SETTINGS, is_set, setting_error
 from .mailers import Mailer, mailers
 
 TAG = "migma"
@@ -62,43 +62,43 @@ def _unknown(
 @per_mailer()
 def usable_key(mailer: Mailer) -> Iterator[CheckMessage]:
     """E002: a key that no HTTP header can carry. A callable is not called."""
-    if problem := problem_of("API_KEY", mailer.options):
+    if problem := setting_error("API_KEY", mailer.options):
         hint = "Copy the key from Migma's dashboard again; .strip() what you read from a file."
-        yield Error(mailer.says("API_KEY", problem), hint=hint, id="migma.E002")
+        yield Error(mailer.describe("API_KEY", problem), hint=hint, id="migma.E002")
 
 
 @per_mailer()
 def known_provider(mailer: Mailer) -> Iterator[CheckMessage]:
     """E003: a provider that Migma does not have."""
-    if problem := problem_of("PROVIDER_TYPE", mailer.options):
+    if problem := setting_error("PROVIDER_TYPE", mailer.options):
         hint = "Leave it out to let Migma choose, unless you connected a provider of your own there."
-        yield Error(mailer.says("PROVIDER_TYPE", problem), hint=hint, id="migma.E003")
+        yield Error(mailer.describe("PROVIDER_TYPE", problem), hint=hint, id="migma.E003")
 
 
 @per_mailer()
 def safe_address(mailer: Mailer) -> Iterator[CheckMessage]:
     """E004: an address that is none, or that would send the key in the clear."""
-    if problem := problem_of("API_URL", mailer.options):
+    if problem := setting_error("API_URL", mailer.options):
         hint = "Leave API_URL out to talk to Migma; a sandbox on this machine may use http."
-        yield Error(mailer.says("API_URL", problem), hint=hint, id="migma.E004")
+        yield Error(mailer.describe("API_URL", problem), hint=hint, id="migma.E004")
 
 
 @per_mailer()
 def well_formed_ids(mailer: Mailer) -> Iterator[CheckMessage]:
     """E005: ids that cannot be Migma's."""
     for name in ("PROJECT_ID", "LAYOUT_EMAIL_ID"):
-        if problem := problem_of(name, mailer.options):
+        if problem := setting_error(name, mailer.options):
             hint = "Copy the id from Migma's dashboard or API."
-            yield Error(mailer.says(name, problem), hint=hint, id="migma.E005")
+            yield Error(mailer.describe(name, problem), hint=hint, id="migma.E005")
 
 
 @per_mailer()
 def usable_values(mailer: Mailer) -> Iterator[CheckMessage]:
     """E006: any other setting with a value it cannot have."""
     for name in sorted(_OTHER_RULES):
-        if problem := problem_of(name, mailer.options):
+        if problem := setting_error(name, mailer.options):
             hint = f"The default is {SETTINGS[name].default!r}."
-            yield Error(mailer.says(name, problem), hint=hint, id="migma.E006")
+            yield Error(mailer.describe(name, problem), hint=hint, id="migma.E006")
 
 
 def _lacks_key(mailer: Mailer) -> bool:
@@ -177,7 +177,7 @@ def allows_http_when_deployed(mailer: Mailer) -> Iterator[CheckMessage]:
 def talks_to_migma(mailer: Mailer) -> Iterator[CheckMessage]:
     """W006: a deployed site that mails into a sandbox mails nobody."""
     url = mailer.value("API_URL")
-    if not problem_of("API_URL", mailer.options) and is_local(url):
+    if not setting_error("API_URL", mailer.options) and is_local(url):
         hint = "Remove API_URL from the deployed settings."
         yield Warning(f"API_URL is a sandbox on this machine ({url}).", hint=hint, id="migma.W006")
 

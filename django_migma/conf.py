@@ -11,10 +11,10 @@ from django.conf import settings
 from django.utils.functional import Promise
 
 from .addresses import parse
-from .api.endpoint import API_URL, Secret, key_problem, url_problem
+from .api.credentials import API_URL, Secret, api_key_error, api_url_error
 from .api.errors import InvalidAddress
 from .api.rates import parse_rate
-from .api.words import PROVIDER_TYPES, is_object_id
+from .api.types import PROVIDER_TYPES, is_object_id
 from .exceptions import configuration_error
 
 _LONGEST_PROJECT_ID = 100
@@ -98,7 +98,7 @@ def _features(value: Any) -> str:
 
 
 def _key(value: Any) -> str:
-    return "" if callable(value) else key_problem(value)
+    return "" if callable(value) else api_key_error(value)
 
 
 SETTINGS: dict[str, Setting] = {
@@ -161,7 +161,7 @@ def is_set(value: Any) -> bool:
     return value is not None and value != ""
 
 
-def value_of(name: str, options: Mapping[str, Any]) -> Any:
+def get_setting(name: str, options: Mapping[str, Any]) -> Any:
     """The value of a setting: the mailer's option, else the key of ``MIGMA``, else the default."""
     return next(_values([name], options))[1]
 
@@ -178,30 +178,30 @@ def _values(names: Collection[str], options: Mapping[str, Any]) -> Iterator[tupl
         yield name, found if is_set(found) else SETTINGS[name].default
 
 
-def place_of(name: str, options: Mapping[str, Any]) -> str:
+def setting_location(name: str, options: Mapping[str, Any]) -> str:
     """Where a setting stands, for texts."""
     return f"OPTIONS['{name.lower()}']" if is_set(options.get(name.lower())) else f"MIGMA['{name}']"
 
 
-def problem_of(name: str, options: Mapping[str, Any]) -> str:
+def setting_error(name: str, options: Mapping[str, Any]) -> str:
     """What is wrong with a setting that is given, or an empty string. A callable key is not called."""
-    return _problem(name, value_of(name, options), allow_http=value_of("ALLOW_HTTP", options) is True)
+    return _problem(name, get_setting(name, options), allow_http=get_setting("ALLOW_HTTP", options) is True)
 
 
 def _problem(name: str, value: Any, *, allow_http: bool) -> str:
     if value is SETTINGS[name].default or not is_set(value):
         return ""
     if name == "API_URL" and isinstance(value, str):
-        return url_problem(value, allow_http=allow_http)
+        return api_url_error(value, allow_http=allow_http)
     return SETTINGS[name].problem(value)
 
 
-def load(options: Mapping[str, Any], alias: str | None = None) -> Config:
+def load_config(options: Mapping[str, Any], alias: str | None = None) -> Config:
     """The `Config` for one call. Calls ``API_KEY`` if it is callable. Raises `ConfigurationError`."""
     found = dict(_values(_WITHOUT_KEY, options))
     for name, value in found.items():
         if problem := _problem(name, value, allow_http=found["ALLOW_HTTP"] is True):
-            raise configuration_error(f"{place_of(name, options)} {problem}.", alias)
+            raise configuration_error(f"{setting_location(name, options)} {problem}.", alias)
     values = {_OPTIONS[name]: value for name, value in found.items()}
     timeout, ignored = values["timeout"], values["ignore_unsupported_features"]
     values["timeout"] = tuple(timeout) if isinstance(timeout, list | tuple) else (timeout, timeout)
@@ -210,7 +210,7 @@ def load(options: Mapping[str, Any], alias: str | None = None) -> Config:
 
 
 def _api_key(options: Mapping[str, Any], alias: str | None) -> Secret:
-    place = place_of("API_KEY", options)
+    place = setting_location("API_KEY", options)
     problem, key = _resolved_key(options)
     if problem:
         raise configuration_error(
@@ -221,9 +221,9 @@ def _api_key(options: Mapping[str, Any], alias: str | None) -> Secret:
 
 def _resolved_key(options: Mapping[str, Any]) -> tuple[str, Secret]:
     """What is wrong with the key, and the key. Nothing is raised here, where it lies open in a variable."""
-    value = value_of("API_KEY", options)
+    value = get_setting("API_KEY", options)
     if callable(value):
         value = value()
     if not is_set(value):
         return "is not set, and nothing can be sent without a key", Secret()
-    return key_problem(value), Secret(value) if isinstance(value, str) else Secret()
+    return api_key_error(value), Secret(value) if isinstance(value, str) else Secret()

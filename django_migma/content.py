@@ -5,26 +5,62 @@ Migma's contract of mid 2026 sends stored emails. Ordinary Django mail has a bod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.utils.encoding import force_str
 
 from .api.errors import StoredEmailNotFound, UnsupportedFeature
-from .api.words import is_object_id
+from .api.types import is_object_id
 from .features import refuse
-from .message import attribute
-from .stored import NOTHING, Find, Stored
-from .variables import plain
+from .message import get_attribute
+from .variables import to_json_value
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
     from django.template import Engine
 
     from .conf import Config
+
+
+class StoredEmailData(NamedTuple):
+    """A stored email as a send needs it: its id, and what this site knows of it besides.
+
+    ``name`` is for texts. ``body_variables`` stand in its preheader and HTML, ``optional_variables`` are filled by
+    Migma. A tuple, since the models need it at every start, and a dataclass takes a millisecond to make.
+    """
+
+    name: str
+    email_id: str | None = None
+    conversation_id: str | None = None
+    subject: str = ""
+    from_email: str = ""
+    from_name: str = ""
+    provider_type: str = ""
+    default_variables: Mapping[str, Any] = {}
+    body_variables: frozenset[str] = frozenset()
+    optional_variables: frozenset[str] = frozenset()
+
+
+NO_STORED_EMAIL = StoredEmailData(name="")
+"""For mail that names no stored email which is known here."""
+
+Resolver = Callable[[Any], StoredEmailData]
+"""From a ``template_id`` that is no raw id to the stored email, or `StoredEmailNotFound` or TypeError."""
+
+
+def resolve_without_app(template_id: Any) -> StoredEmailData:
+    """The `Resolver` of a site without the app: it has no names for stored emails."""
+    if not isinstance(template_id, str):
+        raise TypeError(f"template_id must be a string, not {type(template_id).__name__}.")
+    raise StoredEmailNotFound(
+        f"No stored email is known by the key {template_id!r}: keys need the app, and 'django_migma' is not in "
+        "INSTALLED_APPS. Add it, or give Migma's id of the email as template_id, 24 hex digits."
+    )
+
 
 PLAIN_TEXT_TEMPLATE = "django_migma/plain_text.html"
 LAYOUT_VARIABLES = ("subject", "body_html", "body_text")
@@ -38,7 +74,7 @@ class Content:
     ``stored`` is the stored email where one was named that is known here.
     """
 
-    stored: Stored = NOTHING
+    stored: StoredEmailData = NO_STORED_EMAIL
     subject: str
     email_id: str | None = None
     conversation_id: str | None = None
@@ -47,12 +83,12 @@ class Content:
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
-def choose(message: EmailMessage, subject: str, config: Config, find: Find, *, merges: bool) -> Content:
+def choose(message: EmailMessage, subject: str, config: Config, find: Resolver, *, merges: bool) -> Content:
     """The content of a message. ``merges`` says whether it brings variables of its own.
 
     Raises `UnsupportedFeature`, `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
     """
-    template_id, conversation_id = attribute(message, "template_id"), attribute(message, "conversation_id")
+    template_id, conversation_id = get_attribute(message, "template_id"), get_attribute(message, "conversation_id")
     if template_id is not None or conversation_id is not None:
         return _stored(template_id, conversation_id, subject, find)
     if config.layout_email_id:
@@ -67,7 +103,7 @@ def choose(message: EmailMessage, subject: str, config: Config, find: Find, *, m
     )
 
 
-def _stored(template_id: Any, conversation_id: Any, subject: str, find: Find) -> Content:
+def _stored(template_id: Any, conversation_id: Any, subject: str, find: Resolver) -> Content:
     if template_id is not None and conversation_id is not None:
         raise ValueError("Give template_id or conversation_id, not both: either one selects the stored email.")
     if conversation_id is not None:
@@ -96,25 +132,25 @@ def _check_conversation(value: Any) -> None:
 
 
 def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
-    from . import markup  # noqa: PLC0415 - lazy, as in the functions below: stored emails need neither HTML nor templates
+    from . import html  # noqa: PLC0415 - lazy, as in the functions below: stored emails need neither HTML nor templates
 
-    html, text = bodies(message, config)
-    body_html, body_text = markup.inner_body(html), text or markup.text_of_html(html)
+    document, text = bodies(message, config)
+    body_html, body_text = html.body_content(document), text or html.html_to_text(document)
     if not merges:
-        subject, body_text = map(markup.text_without_placeholders, (subject, body_text))
-        body_html = markup.without_placeholders(body_html)
-    shown = (markup.without_tags(subject), body_html, markup.without_tags(body_text))
+        subject, body_text = map(html.escape_placeholders_in_text, (subject, body_text))
+        body_html = html.escape_placeholders(body_html)
+    shown = (html.escape_tags(subject), body_html, html.escape_tags(body_text))
     variables = dict(zip(LAYOUT_VARIABLES, shown, strict=True))
     return Content(subject=subject, email_id=config.layout_email_id, variables=variables)
 
 
 def _raw(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
-    from . import markup  # noqa: PLC0415 - lazy
+    from . import html  # noqa: PLC0415 - lazy
 
-    html, _ = bodies(message, config)
+    document, _ = bodies(message, config)
     if not merges:
-        html, subject = markup.without_placeholders(html), markup.text_without_placeholders(subject)
-    return Content(subject=subject, template=html, project_id=config.project_id)
+        document, subject = html.escape_placeholders(document), html.escape_placeholders_in_text(subject)
+    return Content(subject=subject, template=document, project_id=config.project_id)
 
 
 def bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
@@ -146,7 +182,7 @@ def _text(value: Any, path: str) -> str:
         text = force_str(value)
     except UnicodeDecodeError:
         text = "\udcff"  # refused below, where no exception that holds the body is under way
-    return str(plain(text, path))
+    return str(to_json_value(text, path))
 
 
 def is_html(mimetype: str | None) -> bool:
@@ -162,9 +198,9 @@ def plain_text_html(text: str) -> str:
     """
     from django.template import Context, TemplateDoesNotExist, loader  # noqa: PLC0415 - lazy
 
-    from . import markup  # noqa: PLC0415 - lazy
+    from . import html  # noqa: PLC0415 - lazy
 
-    context = {"html": markup.html_of_text(text), "text": text}
+    context = {"html": html.text_to_html(text), "text": text}
     try:
         template = loader.get_template(PLAIN_TEXT_TEMPLATE)
     except TemplateDoesNotExist:

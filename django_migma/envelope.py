@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
     from .conf import Config
-    from .stored import Stored
+    from .content import StoredEmailData
 
 
 def headers(message: EmailMessage) -> dict[str, tuple[str, Any]]:
@@ -26,7 +26,7 @@ def headers(message: EmailMessage) -> dict[str, tuple[str, Any]]:
     return found
 
 
-def sender(message: EmailMessage, config: Config, stored: Stored) -> tuple[str, str]:
+def sender(message: EmailMessage, config: Config, stored: StoredEmailData) -> tuple[str, str]:
     """The address that a mail is from, and the name, which Migma requires."""
     explicit = _explicit_sender(message, config)
     address = explicit or _default_sender(message, config, stored)
@@ -45,7 +45,7 @@ def _explicit_sender(message: EmailMessage, config: Config) -> Address | None:
     return None if given in defaults else parse(given, "from_email")
 
 
-def _default_sender(message: EmailMessage, config: Config, stored: Stored) -> Address:
+def _default_sender(message: EmailMessage, config: Config, stored: StoredEmailData) -> Address:
     """The stored email's sender, else ``FROM_EMAIL``, else Django's settings."""
     if stored.from_email:
         return parse(stored.from_email, f"from_email of the stored email {stored.name!r}")

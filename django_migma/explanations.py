@@ -45,11 +45,6 @@ def is_fatal(error: BaseException | None) -> bool:
     return unreached or isinstance(error, AuthenticationError | Forbidden)
 
 
-def what(error: MigmaError) -> str:
-    """What happened, without the error's own advice and the idempotency key after it."""
-    return str(error).partition(error.hint)[0].rstrip() if error.hint else str(error)
-
-
 def explained(error: MigmaError, status: str, *, advice: str = "") -> str:
     """What happened to one send and what to do next, in the active language; Migma's own words without addresses.
 
@@ -67,7 +62,7 @@ def _reason(error: MigmaError) -> str:
     if isinstance(error, InvalidAddress):
         return gettext("The address is not one that mail can be sent to.")
     if not isinstance(error, APIError):
-        return what(error)
+        return f"{error.reason}."
     if isinstance(error, RateLimited) and not error.status_code:
         return gettext("RATE_LIMIT leaves no call free for now.")
     known = _REASONS.get(type(error))

@@ -10,9 +10,9 @@ import django
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .api.endpoint import is_local
+from .api.credentials import is_local
 from .backends.base import MigmaBackend
-from .conf import Config, load, place_of, value_of
+from .conf import Config, get_setting, load_config, setting_location
 from .exceptions import ConfigurationError, configuration_error
 
 
@@ -24,11 +24,11 @@ class Mailer(NamedTuple):
 
     def value(self, name: str) -> Any:
         """A setting in force."""
-        return value_of(name, self.options)
+        return get_setting(name, self.options)
 
-    def says(self, name: str, problem: str) -> str:
+    def describe(self, name: str, problem: str) -> str:
         """A problem with the place of the setting in front."""
-        place = place_of(name, self.options)
+        place = setting_location(name, self.options)
         return f"{f'MAILERS[{self.alias!r}] ' if place.startswith('OPTIONS') else ''}{place} {problem}."
 
     def config(self) -> Config:
@@ -38,14 +38,14 @@ class Mailer(NamedTuple):
         named, since its text may hold secrets.
         """
         try:
-            return load(self.options, self.alias)
+            return load_config(self.options, self.alias)
         except ConfigurationError:
             raise
         except Exception as error:
             if not callable(self.value("API_KEY")):
                 raise
             problem = f"is a callable, and it raised {type(error).__name__}. Try it in manage.py shell."
-        raise configuration_error(f"{place_of('API_KEY', self.options)} {problem}", self.alias)
+        raise configuration_error(f"{setting_location('API_KEY', self.options)} {problem}", self.alias)
 
     @property
     def is_sandbox(self) -> bool:

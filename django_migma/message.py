@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils.functional import Promise
 
-from .api.words import ACCEPTED_STATUSES
+from .api.types import ACCEPTED_STATUSES
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -126,7 +126,7 @@ def status_of(message: EmailMessage) -> MessageStatus:
     return status if isinstance(status, MessageStatus) else attach(message, MessageStatus())
 
 
-def begin(message: EmailMessage, addresses: Iterable[str]) -> MessageStatus:
+def start_status(message: EmailMessage, addresses: Iterable[str]) -> MessageStatus:
     """Attach the status for another send to these addresses, see `MessageStatus.begin_again`."""
     return attach(message, status_of(message).begin_again(addresses))
 
@@ -137,7 +137,7 @@ def attach(message: EmailMessage, status: MessageStatus) -> MessageStatus:
     return status
 
 
-def attribute(message: EmailMessage, name: str) -> Any:
+def get_attribute(message: EmailMessage, name: str) -> Any:
     """An attribute of ours, or None where it says nothing: not there, None, Anymail's ``UNSET``, empty."""
     value = getattr(message, name, None)
     if value is None:

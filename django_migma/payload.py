@@ -12,10 +12,10 @@ from . import content, envelope
 from .addresses import Address, parse
 from .api.errors import MissingVariables
 from .api.types import SendRequest
+from .content import NO_STORED_EMAIL, Resolver, resolve_without_app
 from .features import refuse
-from .message import attribute
-from .stored import NOTHING, Find, find_nothing
-from .variables import names_in, plain
+from .message import get_attribute
+from .variables import placeholder_names, to_json_value
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -72,7 +72,7 @@ def _true_recipients(message: EmailMessage) -> list[Address]:
     return list(found.values())
 
 
-def build(message: EmailMessage, config: Config, find: Find = find_nothing) -> list[Call]:
+def build(message: EmailMessage, config: Config, find: Resolver = resolve_without_app) -> list[Call]:
     """The requests for a message, one per recipient in order; none for a message to nobody.
 
     ``find`` knows stored emails by their keys. Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`,
@@ -83,7 +83,9 @@ def build(message: EmailMessage, config: Config, find: Find = find_nothing) -> l
     if not to:
         return []
     _refuse_what_migma_cannot_carry(message, config)
-    merges = attribute(message, "merge_data") is not None or attribute(message, "merge_global_data") is not None
+    merges = (
+        get_attribute(message, "merge_data") is not None or get_attribute(message, "merge_global_data") is not None
+    )
     chosen = content.choose(message, _subject(message), config, find, merges=merges)
     stored = chosen.stored
     to_one = _to_one(message, config, chosen)
@@ -91,7 +93,7 @@ def build(message: EmailMessage, config: Config, find: Find = find_nothing) -> l
     defaults = _variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
     needed = _needed(chosen) if config.missing_variables != "ignore" else frozenset()
     by_address = _merge_data(message)
-    shared = _variables(attribute(message, "merge_global_data"), "merge_global_data")
+    shared = _variables(get_attribute(message, "merge_global_data"), "merge_global_data")
     calls = []
     for address in to:
         merged = shared | by_address.get(_data_key(message, address, config), {})
@@ -110,9 +112,9 @@ def build(message: EmailMessage, config: Config, find: Find = find_nothing) -> l
 def _needed(chosen: content.Content) -> frozenset[str]:
     """The variables that a stored email which is known here uses, with the subject that goes out."""
     stored = chosen.stored
-    if stored is NOTHING:
+    if stored is NO_STORED_EMAIL:
         return frozenset()
-    return stored.body_variables.union(names_in(chosen.subject)) - stored.optional_variables
+    return stored.body_variables.union(placeholder_names(chosen.subject)) - stored.optional_variables
 
 
 def _refuse_missing(calls: list[Call], name: str) -> None:
@@ -150,7 +152,7 @@ def _subject(message: EmailMessage) -> str:
     subject = "" if message.subject is None else str(message.subject)
     if "\n" in subject or "\r" in subject:
         raise ValueError("The subject contains a line break, which would add headers of a stranger's choice.")
-    return str(plain(subject, "subject"))
+    return str(to_json_value(subject, "subject"))
 
 
 def _redirected(subject: str, message: EmailMessage) -> str:
@@ -162,14 +164,14 @@ def _redirected(subject: str, message: EmailMessage) -> str:
 
 
 def _extra(message: EmailMessage) -> dict[str, Any]:
-    extra = _variables(attribute(message, "esp_extra"), "esp_extra")
+    extra = _variables(get_attribute(message, "esp_extra"), "esp_extra")
     if taken := sorted(_OURS & extra.keys()):
         raise ValueError(f"esp_extra may not set {', '.join(taken)}: use the message's own attributes for that.")
     return extra
 
 
 def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:
-    data = attribute(message, "merge_data") or {}
+    data = get_attribute(message, "merge_data") or {}
     if not isinstance(data, Mapping):
         raise TypeError(f"merge_data must be a dict of dicts by address, not {type(data).__name__}.")
     return {
@@ -182,7 +184,7 @@ def _variables(value: Any, path: str) -> dict[str, Any]:
     """A dict in plain JSON; None stands for an empty one."""
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{path} must be a dict, not {type(value).__name__}.")
-    variables: dict[str, Any] = plain(value or {}, path)
+    variables: dict[str, Any] = to_json_value(value or {}, path)
     return variables
 
 
@@ -194,7 +196,7 @@ def _data_key(message: EmailMessage, address: Address, config: Config) -> str:
 def _refuse_what_migma_cannot_carry(message: EmailMessage, config: Config) -> None:
     ignored = config.ignore_unsupported_features
     for name in _REFUSED_ATTRIBUTES:
-        if attribute(message, name) is not None:
+        if get_attribute(message, name) is not None:
             refuse(name, ignored)
     if message.attachments:
         refuse("attachments", ignored)
@@ -219,7 +221,7 @@ def idempotency_key(message: EmailMessage, call: Call, nonce: str) -> str:
 
     An unchanged message that is sent again after a failure has the same key, a changed one another.
     """
-    own = attribute(message, "idempotency_key")
+    own = get_attribute(message, "idempotency_key")
     if own is not None and not isinstance(own, str):
         raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
     address = call.request.recipient_email or ""

@@ -7,9 +7,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from .announce import caused_by_logging
 from .api.errors import MigmaError
-from .signals import post_send
+from .signals import is_inside_logging, post_send
 
 if TYPE_CHECKING:
     from .message import MessageStatus
@@ -49,7 +48,7 @@ def _mailer(alias: str | None) -> str:
 
 def _write(line: str, about: dict[str, Any]) -> None:
     """To the log, at WARNING; to stderr where logging itself has sent the mail."""
-    if caused_by_logging():
+    if is_inside_logging():
         print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
     else:
         logger.warning("%s", line, extra=about)

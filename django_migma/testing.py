@@ -19,13 +19,13 @@ from django.core import mail
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
-from .api.endpoint import Secret
+from .api.credentials import Secret
 from .api.pool import close_pools
 from .api.types import SendRequest, SendResult
 from .backends import direct
 from .backends.base import MigmaBackend
 from .backends.batch import Job
-from .conf import Config, load
+from .conf import Config, load_config
 from .sandbox.options import Switches
 from .sandbox.server import Sandbox
 
@@ -119,7 +119,9 @@ class EmailBackend(direct.EmailBackend):
 
     def set_up(self) -> tuple[Config, Any]:
         """The settings, with any key, and a client that accepts everything."""
-        return load({**self.options, "api_key": Secret("testing"), "max_concurrency": 1}, self.alias), _Acceptance()
+        return load_config(
+            {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}, self.alias
+        ), _Acceptance()
 
     def settled(self, job: Job) -> None:
         """Put a message into the outbox unless it was refused."""

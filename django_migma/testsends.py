@@ -26,12 +26,12 @@ from .api.errors import (
     RateLimited,
     StoredEmailNotFound,
 )
-from .api.testsends import TestSendRequest, TestSendResult
+from .api.types import TestSendRequest, TestSendResult
 from .backends.base import make_client
 from .conf import Config
+from .content import StoredEmailData
 from .explanations import explained, is_fatal
 from .models import StoredEmail
-from .stored import Stored
 
 MOST_CALLS = 50
 """Calls per confirmation."""
@@ -52,7 +52,7 @@ class TestSend:
 
     __test__ = False  # no test class, whatever pytest makes of the name
 
-    stored: Stored
+    stored: StoredEmailData
     to: str
 
 

@@ -17,20 +17,22 @@ _PLACEHOLDER = rf"(?i:\{{\{{\s*({_NAME})\s*\}}\}}|%7B%7B{_SPACE}({_NAME}){_SPACE
 """``{{name}}``, also as it comes out percent-encoded inside a link. Migma documents nothing beyond names."""
 
 
-def names_in(*texts: str) -> list[str]:
+def placeholder_names(*texts: str) -> list[str]:
     """The names of the placeholders in the texts of a stored email, each once, in alphabetical order.
 
     Migma's newest answers do not list them, so they are read from subject, preheader and HTML.
     """
-    return sorted({plain or encoded for text in texts for plain, encoded in re.findall(_PLACEHOLDER, text)})
+    return sorted(
+        {to_json_value or encoded for text in texts for to_json_value, encoded in re.findall(_PLACEHOLDER, text)}
+    )
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
+def render_placeholders(text: str, values: Mapping[str, str]) -> str:
     """The text with placeholders replaced where there is a value. For a preview: Migma fills in the mail itself."""
     return re.sub(_PLACEHOLDER, lambda found: values.get(found[1] or found[2], found[0]), text)
 
 
-def plain(value: Any, path: str, depth: int = 0) -> Any:
+def to_json_value(value: Any, path: str, depth: int = 0) -> Any:
     """The value in JSON's own types: dates, decimals, UUIDs and lazy texts become strings.
 
     Raises `SerializationError`, which names the path, for anything else: NaN, keys that are neither text nor number,
@@ -47,10 +49,12 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
     if depth >= _DEEPEST:
         return _fail(path.partition("[")[0], f"it has more than {_DEEPEST} levels, or holds itself")
     if isinstance(value, Mapping):
-        return {_name(name, path): plain(item, f"{path}[{name!r}]", depth + 1) for name, item in value.items()}
+        return {
+            _name(name, path): to_json_value(item, f"{path}[{name!r}]", depth + 1) for name, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
-    return plain(_encoded(value, path), path, depth + 1)
+        return [to_json_value(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    return to_json_value(_encoded(value, path), path, depth + 1)
 
 
 def _text(value: str, path: str) -> str:

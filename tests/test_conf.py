@@ -10,8 +10,17 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_migma.api.endpoint import API_URL, Secret
-from django_migma.conf import OPTION_NAMES, SETTINGS, Config, is_set, load, place_of, problem_of, value_of
+from django_migma.api.credentials import API_URL, Secret
+from django_migma.conf import (
+    OPTION_NAMES,
+    SETTINGS,
+    Config,
+    get_setting,
+    is_set,
+    load_config,
+    setting_error,
+    setting_location,
+)
 from django_migma.exceptions import ConfigurationError
 
 KEY = "sk_live_do_not_show_me"
@@ -51,7 +60,7 @@ def _only_a_key(settings):
 def loaded(name, options=None, **migma):
     """What the Config says of one setting."""
     with override_settings(MIGMA={"API_KEY": KEY, **migma}):
-        return getattr(load(options or {}), name.lower())
+        return getattr(load_config(options or {}), name.lower())
 
 
 def test_the_table_holds_every_setting():
@@ -162,22 +171,22 @@ BAD = [
 def test_a_value_that_cannot_be_is_refused_with_its_place(name, value, problem):
     """Whether it stands in MIGMA or in the options of a mailer."""
     options = {name.lower(): value}
-    assert problem_of(name, options) == problem
+    assert setting_error(name, options) == problem
     with pytest.raises(ConfigurationError) as caught:
-        load(options)
+        load_config(options)
     advice = " Take it from Migma's dashboard, and keep it out of the code." if name == "API_KEY" else ""
     assert str(caught.value) == f"OPTIONS['{name.lower()}'] {problem}.{advice}"
     with override_settings(MIGMA={"API_KEY": KEY, name: value}):
-        assert problem_of(name, {}) == problem
+        assert setting_error(name, {}) == problem
         with pytest.raises(ConfigurationError) as caught:
-            load({})
+            load_config({})
     assert str(caught.value) == f"MIGMA['{name}'] {problem}.{advice}"
 
 
 def test_under_an_alias_the_error_is_what_django_raises_there():
     """With the alias in the text, and InvalidMailer where Django has it."""
     with pytest.raises(ConfigurationError) as caught:
-        load({"max_retries": -1}, "news")
+        load_config({"max_retries": -1}, "news")
     assert str(caught.value) == ("MAILERS['news']: OPTIONS['max_retries'] must be a whole number from 0, not -1.")
     assert isinstance(caught.value, ImproperlyConfigured)
     assert ("InvalidMailer" in {kind.__name__ for kind in type(caught.value).__mro__}) is (django.VERSION >= (6, 1))
@@ -186,36 +195,36 @@ def test_under_an_alias_the_error_is_what_django_raises_there():
 def test_allow_http_lets_the_address_pass():
     """From whichever place it comes, but only when it is plainly True."""
     url = {"api_url": "http://sandbox:8026/v1"}
-    assert load(url | {"allow_http": True}).api_url == "http://sandbox:8026/v1"
+    assert load_config(url | {"allow_http": True}).api_url == "http://sandbox:8026/v1"
     with override_settings(MIGMA={"API_KEY": KEY, "ALLOW_HTTP": True}):
-        assert load(url).allow_http is True
+        assert load_config(url).allow_http is True
         with pytest.raises(ConfigurationError, match=r"^OPTIONS\['api_url'\] sends the API key unencrypted"):
-            load(url | {"allow_http": False})
-    assert problem_of("API_URL", url | {"allow_http": "yes"}) != ""
+            load_config(url | {"allow_http": False})
+    assert setting_error("API_URL", url | {"allow_http": "yes"}) != ""
 
 
 def test_override_settings_takes_effect_at_once():
     """Nothing is frozen at import."""
     with override_settings(MIGMA={"API_KEY": KEY, "FROM_NAME": "One"}):
-        assert load({}).from_name == "One"
+        assert load_config({}).from_name == "One"
         with override_settings(MIGMA={"API_KEY": KEY, "FROM_NAME": "Two"}):
-            assert load({}).from_name == "Two"
-        assert load({}).from_name == "One"
-    assert load({}).from_name is None
+            assert load_config({}).from_name == "Two"
+        assert load_config({}).from_name == "One"
+    assert load_config({}).from_name is None
 
 
 @pytest.mark.parametrize("migma", [None, [], "sk_1", 7])
 def test_a_setting_that_is_no_dict_says_nothing(settings, migma):
     """The system check says that it should be one; options work all the same."""
     settings.MIGMA = migma
-    assert value_of("MAX_RETRIES", {}) == 4
-    assert load({"api_key": KEY}).max_retries == 4
+    assert get_setting("MAX_RETRIES", {}) == 4
+    assert load_config({"api_key": KEY}).max_retries == 4
 
 
 def test_no_setting_at_all_is_no_error(settings):
     del settings.MIGMA
-    assert value_of("API_KEY", {}) is None
-    assert load({"api_key": KEY}).api_key == KEY
+    assert get_setting("API_KEY", {}) is None
+    assert load_config({"api_key": KEY}).api_key == KEY
 
 
 @pytest.mark.parametrize(
@@ -234,7 +243,7 @@ def test_only_none_and_the_empty_string_say_nothing(value, expected):
     ],
 )
 def test_a_place_is_where_the_value_in_force_stands(options, place):
-    assert place_of("FROM_NAME", options) == place
+    assert setting_location("FROM_NAME", options) == place
 
 
 class Vault:
@@ -253,20 +262,20 @@ def test_a_callable_key_is_called_once_per_load(settings):
     """And never while settings are checked."""
     vault, other = Vault(), Vault("sk_other")
     settings.MIGMA = {"API_KEY": vault}
-    assert problem_of("API_KEY", {}) == ""
-    assert problem_of("API_KEY", {"api_key": other}) == ""
+    assert setting_error("API_KEY", {}) == ""
+    assert setting_error("API_KEY", {"api_key": other}) == ""
     assert (vault.asked, other.asked) == (0, 0)
-    assert load({}).api_key == KEY
-    assert load({"api_key": other}).api_key == "sk_other"
+    assert load_config({}).api_key == KEY
+    assert load_config({"api_key": other}).api_key == "sk_other"
     assert (vault.asked, other.asked) == (1, 1)
 
 
 def test_a_rotated_key_is_used_from_the_next_call_on(settings):
     vault = Vault()
     settings.MIGMA = {"API_KEY": vault}
-    load({})
+    load_config({})
     vault.answer = "sk_new"
-    assert load({}).api_key == "sk_new"
+    assert load_config({}).api_key == "sk_new"
 
 
 ADVICE = "Take it from Migma's dashboard, and keep it out of the code."
@@ -284,7 +293,7 @@ ADVICE = "Take it from Migma's dashboard, and keep it out of the code."
 def test_a_callable_may_give_no_key(settings, answer, problem):
     settings.MIGMA = {"API_KEY": Vault(answer)}
     with pytest.raises(ConfigurationError) as caught:
-        load({})
+        load_config({})
     assert str(caught.value) == f"MIGMA['API_KEY'] {problem}. {ADVICE}"
 
 
@@ -293,7 +302,7 @@ def test_a_callable_may_give_no_key(settings, answer, problem):
 def test_without_a_key_nothing_can_be_sent(settings, migma, alias, start):
     settings.MIGMA = migma
     with pytest.raises(ConfigurationError) as caught:
-        load({}, alias)
+        load_config({}, alias)
     assert str(caught.value) == (
         f"{start}MIGMA['API_KEY'] is not set, and nothing can be sent without a key. {ADVICE}"
     )
@@ -307,11 +316,11 @@ def test_a_failing_vault_is_heard(settings):
 
     settings.MIGMA = {"API_KEY": vault}
     with pytest.raises(LookupError, match="sealed"):
-        load({})
+        load_config({})
 
 
 def test_a_config_does_not_show_its_key():
-    config = load({})
+    config = load_config({})
     assert isinstance(config.api_key, Secret)
     assert config.api_key == KEY
     assert KEY not in repr(config) + str(config) + repr(config._asdict()) + f"{config.api_key}"
@@ -324,7 +333,7 @@ def test_no_error_shows_the_key(settings, key, wrapped):
     """Neither its text nor the variables of our frames."""
     settings.MIGMA = {"API_KEY": wrapped(key)}
     with pytest.raises(ConfigurationError, match=r"^MIGMA\['API_KEY'\] ") as caught:
-        load({})
+        load_config({})
     told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [frame.locals for frame in told.stack if frame.filename.endswith("/django_migma/conf.py")]
     assert ours
@@ -334,4 +343,4 @@ def test_no_error_shows_the_key(settings, key, wrapped):
 def test_a_config_does_not_change():
     """One call works with one set of values."""
     with pytest.raises(AttributeError, match="can't set attribute"):
-        load({}).timeout = (1, 1)
+        load_config({}).timeout = (1, 1)

@@ -456,7 +456,7 @@ class TestIdsInCode:
     def test_after_an_answer_that_settles_nothing_no_more_are_asked_for(self, account, app):
         app(mail=f"m.template_id = {data.WELCOME!r}\nm.template_id = {data.RECEIPT!r}")
         account.answers(f"emails/{data.WELCOME}", 403)
-        assert self.ids() == [("not_checked", "not checked: Migma answered 403: The text of 403.")]
+        assert self.ids() == [("not_checked", "not checked: Migma answered 403: The text of 403")]
 
     def test_no_more_than_twenty_are_asked_for(self, account, app):
         ids = [f"{number:024}" for number in range(22)]

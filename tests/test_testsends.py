@@ -15,18 +15,18 @@ from django_migma.api.errors import (
     StoredEmailNotFound,
     Timeout,
 )
+from django_migma.content import StoredEmailData
 from django_migma.mailers import mailer
 from django_migma.models import StoredEmail
 from django_migma.sandbox import account as data
 from django_migma.sandbox.protocol import KEYS
-from django_migma.stored import Stored
 from django_migma.testsends import MOST_CALLS, SECONDS, Outcome, TestSend, addresses_in, note_tested, send_tests
 from tests.api.clocks import FakeClock
 
 TEST_SEND = "http://127.0.0.1:9/v1/emails/test/send"
-WELCOME = Stored(name="welcome", email_id=data.WELCOME)
-RECEIPT = Stored(name="receipt", email_id=data.RECEIPT)
-SERIES = Stored(name="series", conversation_id=data.SERIES_CONVERSATION)
+WELCOME = StoredEmailData(name="welcome", email_id=data.WELCOME)
+RECEIPT = StoredEmailData(name="receipt", email_id=data.RECEIPT)
+SERIES = StoredEmailData(name="series", conversation_id=data.SERIES_CONVERSATION)
 ANSWER = {"messageId": "m1", "emailId": data.WELCOME, "sentTo": "a@example.org"}
 ACCEPTED = (200, {"success": True, "data": ANSWER})
 
@@ -58,7 +58,7 @@ class TestSending:
         assert found[0].text == "Migma has taken it."
 
     def test_a_conversation_with_one_email_goes_by_its_own_id(self, migma_sandbox):
-        [outcome] = outcomes(Stored(name="c", conversation_id=data.WELCOME_CONVERSATION))
+        [outcome] = outcomes(StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION))
         assert outcome.status == "sent"
         assert migma_sandbox.store.messages()[0].body["conversationId"] == data.WELCOME_CONVERSATION
 
@@ -85,7 +85,7 @@ class TestFailures:
         assert second.status == "sent"
 
     def test_an_id_that_migma_does_not_know(self, migma_sandbox):
-        [outcome] = outcomes(Stored(name="x", email_id="0" * 24))
+        [outcome] = outcomes(StoredEmailData(name="x", email_id="0" * 24))
         assert outcome.status == "failed"
         assert outcome.text == (
             f"Migma does not know this email: Email not found: emailId {'0' * 24}. Check the id, and that it belongs "
@@ -101,7 +101,7 @@ class TestFailures:
             "The address is not one that mail can be sent to. Write one address, such as bob@example.com."
         )
 
-    @pytest.mark.parametrize("stored", [Stored(name="x"), Stored(name="x", email_id="short")])
+    @pytest.mark.parametrize("stored", [StoredEmailData(name="x"), StoredEmailData(name="x", email_id="short")])
     def test_a_row_without_a_usable_id_is_an_outcome_too(self, wire, stored):
         [outcome] = outcomes(stored)
         assert outcome.status == "failed"
@@ -278,7 +278,9 @@ class TestNoteTested:
         return list(StoredEmail.objects.exclude(last_tested_at=None).order_by("key").values_list("key", flat=True))
 
     def outcome(self, status="sent", error=None, **stored):
-        return Outcome(send=TestSend(stored=Stored(name="x", **stored), to="a@b.example"), status=status, error=error)
+        return Outcome(
+            send=TestSend(stored=StoredEmailData(name="x", **stored), to="a@b.example"), status=status, error=error
+        )
 
     @pytest.mark.parametrize(
         ("status", "error"),
@@ -314,5 +316,5 @@ class TestNoteTested:
         assert self.marked() == ["layout"]
 
     def test_migmas_answer_tells_which_email_of_a_conversation_it_was(self, migma_sandbox):
-        assert note_tested(outcomes(Stored(name="c", conversation_id=data.WELCOME_CONVERSATION))) == 1
+        assert note_tested(outcomes(StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION))) == 1
         assert self.marked() == ["welcome"]

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_migma.exceptions import SerializationError
-from django_migma.variables import plain
+from django_migma.variables import to_json_value
 
 HELP = ". Pass text, numbers, dates, lists or dicts."
 ZONE = dt.timezone(dt.timedelta(hours=2))
@@ -83,7 +83,7 @@ class Half(float):
     ],
 )
 def test_a_value_becomes_plain_json_as_djangos_encoder_makes_it(value, expected):
-    found = plain(value, "v")
+    found = to_json_value(value, "v")
     assert found == expected
     assert json.loads(json.dumps(found)) == json.loads(json.dumps(dict_of(value), cls=DjangoJSONEncoder))
 
@@ -96,9 +96,9 @@ def dict_of(value):
 @pytest.mark.parametrize("value", [mark_safe("<b>"), Color.RED, Size.BIG, Number.TWO, Half(1), lazystr("a")])
 def test_only_json_types_come_out(value):
     """Also inside: what is stored or pickled later needs no class of the site's."""
-    assert type(plain(value, "v")) in {str, int, float}
-    assert {type(item) for item in plain([value], "v")} <= {str, int, float}
-    assert {type(name) for name in plain({SafeString("a"): value}, "v")} == {str}
+    assert type(to_json_value(value, "v")) in {str, int, float}
+    assert {type(item) for item in to_json_value([value], "v")} <= {str, int, float}
+    assert {type(name) for name in to_json_value({SafeString("a"): value}, "v")} == {str}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_only_json_types_come_out(value):
 def test_what_json_cannot_express_is_named_by_its_path(value, problem):
     path, _, reason = problem.partition(": ")
     with pytest.raises(SerializationError) as caught:
-        plain(value, "merge_data")
+        to_json_value(value, "merge_data")
     assert str(caught.value) == f"{path} cannot be sent: {reason}{HELP}"
 
 
@@ -138,7 +138,7 @@ def nested(levels):
 
 
 def test_a_hundred_levels_are_enough():
-    assert plain(nested(100), "v") == nested(100)
+    assert to_json_value(nested(100), "v") == nested(100)
 
 
 def looped_list():
@@ -157,7 +157,7 @@ def looped_dict():
 def test_more_levels_or_a_structure_that_holds_itself_are_refused(value):
     """The path would be as long as the structure is deep, so the text names its start."""
     with pytest.raises(SerializationError) as caught:
-        plain(value, "merge_data")
+        to_json_value(value, "merge_data")
     assert str(caught.value) == (f"merge_data cannot be sent: it has more than 100 levels, or holds itself{HELP}")
 
 
@@ -188,7 +188,7 @@ VALUES = st.recursive(
 def test_whatever_comes_out_is_json(value):
     """Either a SerializationError that names the path, or something that json writes and UTF-8 carries."""
     try:
-        found = plain(value, "v")
+        found = to_json_value(value, "v")
     except SerializationError as error:
         path, said, _ = str(error).partition(" cannot be sent: ")
         assert (path[0], bool(said)) == ("v", True)

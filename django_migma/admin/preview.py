@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 from django.utils.html import escape
 
-from django_migma.markup import text_of_html
-from django_migma.variables import filled
+from django_migma.html import html_to_text
+from django_migma.variables import render_placeholders
 
 from .damage import names_of, whole
 
@@ -57,11 +57,11 @@ class Preview:
 def preview_of(email: StoredEmail) -> Preview:
     """The stored email with its default values, and samples where it has none."""
     values = samples(email)
-    html = filled(email.html, {name: escape(value) for name, value in values.items()})
+    html = render_placeholders(email.html, {name: escape(value) for name, value in values.items()})
     return Preview(
-        subject=filled(email.subject, values),
-        preheader=filled(email.preheader, values),
-        text=text_of_html(html),
+        subject=render_placeholders(email.subject, values),
+        preheader=render_placeholders(email.preheader, values),
+        text=html_to_text(html),
         html=html,
     )
 

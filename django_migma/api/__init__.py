@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project
     from .client import MigmaClient
     from .errors import (
         APIError,
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
         Timeout,
         UnsupportedFeature,
     )
-    from .testsends import TestSendRequest, TestSendResult
-    from .types import SendRequest, SendResult
+    from .resources import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project
+    from .types import SendRequest, SendResult, TestSendRequest, TestSendResult
 
 __all__ = [
     "APIError",
@@ -68,11 +67,10 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(
-        ("BatchStatus", "Domain", "Email", "EmailSummary", "GenerationStatus", "Page", "Project"), "answers"
+        ("BatchStatus", "Domain", "Email", "EmailSummary", "GenerationStatus", "Page", "Project"), "resources"
     ),
     "MigmaClient": "client",
-    **dict.fromkeys(("SendRequest", "SendResult"), "types"),
-    **dict.fromkeys(("TestSendRequest", "TestSendResult"), "testsends"),
+    **dict.fromkeys(("SendRequest", "SendResult", "TestSendRequest", "TestSendResult"), "types"),
 }
 """In which module a public name lives, where it is no error."""
 

@@ -7,14 +7,25 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .answers import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project
 from .clock import Clock
-from .endpoint import API_URL, Secret, key_problem, url_problem
+from .credentials import API_URL, Secret, api_key_error, api_url_error
 from .errors import InvalidResponse
 from .patience import Allowance
 from .rates import parse_rate
-from .testsends import TestSendRequest, TestSendResult
-from .types import SendRequest, SendResult, encoded, flag, mapping, number, objects
+from .resources import (
+    BatchStatus,
+    Domain,
+    Email,
+    EmailSummary,
+    GenerationStatus,
+    Page,
+    Project,
+    as_bool,
+    as_dict,
+    as_dicts,
+    as_int,
+)
+from .types import SendRequest, SendResult, TestSendRequest, TestSendResult, encoded
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -44,11 +55,11 @@ class MigmaClient:
         rate_limit: str = "",
         clock: Clock | None = None,
     ) -> None:
-        problem = key_problem(api_key)
+        problem = api_key_error(api_key)
         api_key = Secret(api_key) if isinstance(api_key, str) else Secret()
         if problem:
             raise ValueError(f"The API key {problem}.")
-        if problem := url_problem(api_url, allow_http=allow_http):
+        if problem := api_url_error(api_url, allow_http=allow_http):
             raise ValueError(f"The API address {problem}.")
         from .transport import Limits, Transport  # noqa: PLC0415 - lazy: it imports requests, some 30 ms
 
@@ -94,8 +105,7 @@ class MigmaClient:
         self._transport.pace.proven = True
         if not _is_readable(reply.data):
             raise InvalidResponse(
-                f"Migma reported success, but in a form that is not known. {InvalidResponse.hint} "
-                f"Idempotency key: {key}",
+                "Migma reported success, but in a form that is not known",
                 may_have_been_accepted=True,
                 idempotency_key=key,
                 attempts=attempts,
@@ -113,8 +123,8 @@ class MigmaClient:
 
     def list_projects(self, *, limit: int = 20, offset: int = 0) -> Page[Project]:
         """The brands of the workspace."""
-        data = mapping(self._get("/projects", {"limit": limit, "offset": offset}))
-        return _page(data, tuple(Project.read(item) for item in objects(data.get("projects"))))
+        data = as_dict(self._get("/projects", {"limit": limit, "offset": offset}))
+        return _page(data, tuple(Project.read(item) for item in as_dicts(data.get("projects"))))
 
     def list_emails(
         self, project_id: str, *, limit: int = 20, page: int = 1, status: str = "", search: str = ""
@@ -130,8 +140,8 @@ class MigmaClient:
             "status": status,
             "search": search,
         }
-        data = mapping(self._get("/projects/emails", {name: value for name, value in query.items() if value != ""}))
-        return _page(data, tuple(EmailSummary.read(item) for item in objects(data.get("emails"))))
+        data = as_dict(self._get("/projects/emails", {name: value for name, value in query.items() if value != ""}))
+        return _page(data, tuple(EmailSummary.read(item) for item in as_dicts(data.get("emails"))))
 
     def generation_status(self, conversation_id: str) -> GenerationStatus:
         """The emails of a conversation, with their ids and HTML once finished. Permission ``email:read``."""
@@ -147,7 +157,7 @@ class MigmaClient:
         Whether the first list holds the second is not documented: ask for both.
         """
         data = self._get("/domains/managed" if managed else "/domains")
-        return tuple(Domain.read(item) for item in objects(data))
+        return tuple(Domain.read(item) for item in as_dicts(data))
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         reply, _ = self._transport.call("GET", path, query=query)
@@ -170,11 +180,11 @@ def _segment(value: str) -> str:
 
 
 def _page(data: dict[str, Any], items: tuple[Any, ...]) -> Page[Any]:
-    paging = mapping(data.get("pagination"))
-    total = number(paging.get("total"))
+    paging = as_dict(data.get("pagination"))
+    total = as_int(paging.get("total"))
     return Page(
         items=items,
-        total=number(data.get("total")) if total is None else total,
-        has_more=bool(flag(paging.get("hasMore"))),
+        total=as_int(data.get("total")) if total is None else total,
+        has_more=bool(as_bool(paging.get("hasMore"))),
         raw=data,
     )

@@ -32,9 +32,10 @@ from typing import Any
 class MigmaError(Exception):
     """Base of all errors that a quiet mode (``fail_silently``) may swallow.
 
-    ``may_have_been_accepted`` tells whether Migma may hold the mail all the same: True means that sending it again
-    is only safe with the same ``idempotency_key``, the one that the request carried. ``attempts`` is how many
-    requests were made.
+    ``reason`` says what happened, in one sentence without a full stop; ``hint`` what to do about it, in whole
+    sentences or empty; ``str()`` joins them. ``may_have_been_accepted`` tells whether Migma may hold the mail all the
+    same: True means that sending it again is only safe with the same ``idempotency_key``, the one that the request
+    carried. ``attempts`` is how many requests were made.
     """
 
     hint = ""
@@ -43,16 +44,31 @@ class MigmaError(Exception):
 
     def __init__(
         self,
-        text: str = "",
+        reason: str = "",
         *,
+        hint: str = "",
         may_have_been_accepted: bool = False,
         idempotency_key: str = "",
         attempts: int = 0,
     ) -> None:
-        super().__init__(text)
+        super().__init__(reason)
+        self.reason = reason.removesuffix(".")
+        if hint:
+            self.hint = hint
         self.may_have_been_accepted = may_have_been_accepted
         self.idempotency_key = idempotency_key
         self.attempts = attempts
+
+    def __str__(self) -> str:
+        """Reason, attempts, hint, and the idempotency key where sending again needs it."""
+        tries = f" (after {self.attempts} attempts)" if self.attempts > 1 else ""
+        sentences = [f"{self.reason}{tries}." if self.reason else "", self.hint]
+        if self.idempotency_key and self._shows_key():
+            sentences.append(f"Idempotency key: {self.idempotency_key}")
+        return " ".join(filter(None, sentences))
+
+    def _shows_key(self) -> bool:
+        return self.may_have_been_accepted
 
 
 class APIError(MigmaError):
@@ -67,7 +83,7 @@ class APIError(MigmaError):
 
     def __init__(
         self,
-        text: str = "",
+        reason: str = "",
         *,
         status_code: int = 0,
         code: str = "",
@@ -75,7 +91,7 @@ class APIError(MigmaError):
         data: dict[str, Any] | None = None,
         **about: Any,
     ) -> None:
-        super().__init__(text, **about)
+        super().__init__(reason, **about)
         self.status_code = status_code
         self.code = code
         self.detail = detail
@@ -116,14 +132,22 @@ class Conflict(APIError):
         "send the message unchanged."
     )
 
+    def __init__(self, reason: str = "", *, hint: str = "", code: str = "", **about: Any) -> None:
+        # What Migma answers while the first request with a key is still running is not documented.
+        running = "Another request with this key may still be running: send again later with the same key."
+        super().__init__(reason, hint=hint or (type(self).hint if code else running), code=code, **about)
+
+    def _shows_key(self) -> bool:
+        return True
+
 
 class RateLimited(APIError):
     """429: too many requests. ``retry_after`` is what Migma asked us to wait, in seconds, or None."""
 
     hint = "Wait, then send again: nothing was sent by the refused requests."
 
-    def __init__(self, text: str = "", *, retry_after: float | None = None, **about: Any) -> None:
-        super().__init__(text, **about)
+    def __init__(self, reason: str = "", *, retry_after: float | None = None, **about: Any) -> None:
+        super().__init__(reason, **about)
         self.retry_after = retry_after
 
 
@@ -153,8 +177,8 @@ class InvalidResponse(MigmaError):
 
     hint = "Check that API_URL is Migma's API and that no proxy answers in its place."
 
-    def __init__(self, text: str = "", *, status_code: int = 0, **about: Any) -> None:
-        super().__init__(text, **about)
+    def __init__(self, reason: str = "", *, status_code: int = 0, **about: Any) -> None:
+        super().__init__(reason, **about)
         self.status_code = status_code
 
 
@@ -167,14 +191,14 @@ class SendFailed(MigmaError):
 
     def __init__(
         self,
-        text: str = "",
+        reason: str = "",
         *,
         sent_count: int = 0,
         failed_count: int = 0,
         failures: list[tuple[Any, BaseException]] | None = None,
         **about: Any,
     ) -> None:
-        super().__init__(text, **about)
+        super().__init__(reason, **about)
         self.sent_count = sent_count
         self.failed_count = failed_count
         self.failures = failures or []
@@ -183,8 +207,8 @@ class SendFailed(MigmaError):
 class UnsupportedFeature(MigmaError, ValueError):
     """The message uses something that Migma's API has no field for. ``feature`` is its name, for the settings."""
 
-    def __init__(self, text: str = "", *, feature: str = "") -> None:
-        super().__init__(text)
+    def __init__(self, reason: str = "", *, feature: str = "", **about: Any) -> None:
+        super().__init__(reason, **about)
         self.feature = feature
 
 
@@ -203,6 +227,6 @@ class StoredEmailNotFound(MigmaError, LookupError):
 class MissingVariables(MigmaError, ValueError):
     """A message does not bring all variables that its stored email is known to use. ``names`` are those it lacks."""
 
-    def __init__(self, text: str = "", *, names: tuple[str, ...] = ()) -> None:
-        super().__init__(text)
+    def __init__(self, reason: str = "", *, names: tuple[str, ...] = (), **about: Any) -> None:
+        super().__init__(reason, **about)
         self.names = names

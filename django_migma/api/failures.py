@@ -9,7 +9,7 @@ import requests
 import urllib3
 
 from .effort import Effort
-from .errors import Conflict, MigmaError, NoResponse, RateLimited, Timeout
+from .errors import MigmaError, NoResponse, RateLimited, Timeout
 from .outcomes import Failure
 
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError)
@@ -84,12 +84,8 @@ def _told_apart(cause: BaseException) -> str:
 
 def raised(failure: Failure, effort: Effort, idempotency_key: str, *, unreached_since: float) -> MigmaError:
     """The error to raise when the last attempt has failed, with what to do next."""
-    tries = f" (after {effort.attempts} attempts)" if effort.attempts > 1 else ""
-    sentences = [f"{failure.what}{tries}.", _hint(failure)]
-    if idempotency_key and (effort.doubtful or failure.error is Conflict):
-        sentences.append(f"Idempotency key: {idempotency_key}")
     error = failure.error(
-        " ".join(filter(None, sentences)),
+        failure.what,
         attempts=effort.attempts,
         idempotency_key=idempotency_key,
         may_have_been_accepted=effort.doubtful,
@@ -97,9 +93,3 @@ def raised(failure: Failure, effort: Effort, idempotency_key: str, *, unreached_
     )
     error.unreached_since = unreached_since
     return error
-
-
-def _hint(failure: Failure) -> str:
-    if failure.error is Conflict and not failure.attributes["code"]:
-        return "Another request with this key may still be running: send again later with the same key."
-    return failure.error.hint

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from . import errors, retries
+from .resources import as_dict, as_str
 from .texts import shown
-from .types import mapping, text
 
 LARGEST_BODY = 10 * 1024 * 1024
 """Bytes of an answer that we are willing to read."""
@@ -156,12 +156,12 @@ def _refusal(
     status: int, headers: Mapping[str, str], envelope: dict[str, Any] | None, *, first: bool, now: float
 ) -> Failure:
     said = envelope or {}
-    detail, code = _detail(said), text(said.get("code"))
+    detail, code = _detail(said), as_str(said.get("code"))
     attributes: dict[str, Any] = {
         "status_code": status,
         "code": code,
         "detail": detail,
-        "data": mapping(said.get("data")),
+        "data": as_dict(said.get("data")),
     }
     accepted = retries.acceptance(status, code)
     if accepted is False and said.get("success") is not False:
@@ -183,7 +183,7 @@ def _refusal(
 
 def _detail(envelope: dict[str, Any]) -> str:
     error = envelope.get("error")
-    return text(error) or text(mapping(error).get("message")) or text(envelope.get("message"))
+    return as_str(error) or as_str(as_dict(error).get("message")) or as_str(envelope.get("message"))
 
 
 def unreadable(status: int, why: str) -> Failure:

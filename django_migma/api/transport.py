@@ -17,8 +17,8 @@ from django_migma import __version__
 from . import failures, outcomes, retries
 from .adapter import Received
 from .clock import Clock
+from .credentials import Secret
 from .effort import Effort
-from .endpoint import Secret
 from .errors import RateLimited, Timeout
 from .outcomes import Failure, Reply
 from .pace import Pace

@@ -9,12 +9,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
-from typing import Any, Self
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from .errors import SerializationError
-from .words import PROVIDER_TYPES, RECIPIENT_TYPES, is_object_id
+from .resources import Resource, as_int, json_field
+
+RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
+PROVIDER_TYPES = ("ses", "resend", "sendgrid", "mailgun", "migma")
+ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})
+"""What Migma calls a mail that it has taken. A success without a word counts as ``queued``."""
+
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+
+def is_object_id(value: object) -> bool:
+    """Whether this is an id as Migma documents it for emails and conversations: 24 hex digits."""
+    return isinstance(value, str) and len(value) == 24 and _HEX_DIGITS.issuperset(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,62 +146,8 @@ def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
 
 
-def text(value: object) -> str:
-    """A string as it is, a number as its digits, anything else as empty."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
-
-
-def number(value: object) -> int | None:
-    """A whole number, or None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def flag(value: object) -> bool | None:
-    """A boolean, or None."""
-    return value if isinstance(value, bool) else None
-
-
-def mapping(value: object) -> dict[str, Any]:
-    """A JSON object, or an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def objects(value: object) -> list[dict[str, Any]]:
-    """The JSON objects of a JSON array; whatever else it holds is passed over."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def answer(wire: str, read: Any = text) -> Any:
-    """A field of an answer: its name in Migma's JSON and the function that reads it."""
-    return field(default_factory=lambda: read(None), metadata={"wire": wire, "read": read})
-
-
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """Base of what Migma answers. ``raw`` is the JSON object as received."""
-
-    raw: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def read(cls, data: object, **more: Any) -> Self:
-        """Read leniently from a JSON value, which should be an object."""
-        raw = mapping(data)
-        wired: Any = _wired  # mypy takes no class for hashable here
-        known = {name: read(raw.get(wire)) for name, wire, read in wired(cls)}
-        return cls(raw=raw, **known, **more)
-
-
-@cache
-def _wired(cls: Any) -> tuple[tuple[str, str, Any], ...]:
-    """Each field of an answer that comes from Migma, with its name there and the function that reads it."""
-    found = ((item.name, item.metadata) for item in fields(cls))
-    return tuple((name, about["wire"], about["read"]) for name, about in found if "wire" in about)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SendResult(Answer):
+class SendResult(Resource):
     """The answer to a send: accepted into Migma's queue, not delivered.
 
     ``id`` is the message id of a single send or the batch id; ``send_id`` (single) tracks it in logs and metrics,
@@ -197,15 +155,54 @@ class SendResult(Answer):
     requests, ``replayed`` says that Migma repeated its answer to an earlier request with this key.
     """
 
-    id: str = answer("id")
-    provider: str = answer("provider")
-    status: str = answer("status")
-    sent_count: int | None = answer("sentCount", number)
-    message: str = answer("message")
-    send_id: str = answer("sendId")
-    batch_id: str = answer("batchId")
-    email_id: str = answer("emailId")
-    conversation_id: str = answer("conversationId")
+    id: str = json_field("id")
+    provider: str = json_field("provider")
+    status: str = json_field("status")
+    sent_count: int | None = json_field("sentCount", as_int)
+    message: str = json_field("message")
+    send_id: str = json_field("sendId")
+    batch_id: str = json_field("batchId")
+    email_id: str = json_field("emailId")
+    conversation_id: str = json_field("conversationId")
     idempotency_key: str = ""
     attempts: int = 1
     replayed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSendRequest:
+    """One POST /v1/emails/test/send: the stored email as it is, to one address, from Migma's own sender."""
+
+    __test__ = False  # no test class, whatever pytest makes of the name
+
+    to: str
+    email_id: str | None = None
+    conversation_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless exactly one well-formed id is given."""
+        if bool(self.email_id) == bool(self.conversation_id):
+            raise ValueError("TestSendRequest needs either email_id or conversation_id.")
+        if not is_object_id(self.email_id or self.conversation_id):
+            raise ValueError("TestSendRequest: Migma's ids have 24 hex digits.")
+        if not self.to:
+            raise ValueError("TestSendRequest needs to: the address that gets the test.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The body, in Migma's names."""
+        chosen = {"emailId": self.email_id} if self.email_id else {"conversationId": self.conversation_id}
+        return {"to": self.to} | chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSendResult(Resource):
+    """The answer to a test send. ``sent_at`` is ISO 8601 text."""
+
+    __test__ = False
+
+    message_id: str = json_field("messageId")
+    conversation_id: str = json_field("conversationId")
+    email_id: str = json_field("emailId")
+    sent_to: str = json_field("sentTo")
+    sent_at: str = json_field("sentAt")
+    subject: str = json_field("subject")

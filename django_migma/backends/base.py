@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import django
 from django.core.mail.backends.base import BaseEmailBackend
 
-from django_migma.api.endpoint import Secret
-from django_migma.conf import OPTION_NAMES, Config, load, value_of
+from django_migma.api.credentials import Secret
+from django_migma.conf import OPTION_NAMES, Config, get_setting, load_config
 
 if TYPE_CHECKING:
     from django_migma.api import MigmaClient
@@ -38,11 +38,11 @@ class MigmaBackend(BaseEmailBackend):
             super().__init__()
             _warn_of(sorted(kwargs))
         self.alias = alias
-        self.fail_silently = bool(value_of("FAIL_SILENTLY", self.options))
+        self.fail_silently = bool(get_setting("FAIL_SILENTLY", self.options))
 
     def config(self) -> Config:
         """The settings in force now. Raises `ConfigurationError`."""
-        return load(self.options, self.alias)
+        return load_config(self.options, self.alias)
 
 
 def _warn_of(unknown: list[str]) -> None:

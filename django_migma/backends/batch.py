@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from django_migma import signals
 from django_migma.addresses import parse
-from django_migma.announce import announce
 from django_migma.api.clock import Clock
 from django_migma.api.errors import (
     AuthenticationError,
@@ -21,9 +20,9 @@ from django_migma.api.errors import (
     SendFailed,
 )
 from django_migma.api.texts import shown
-from django_migma.api.types import SendRequest, SendResult
-from django_migma.api.words import ACCEPTED_STATUSES
-from django_migma.message import MessageStatus, RecipientStatus, Stage, begin
+from django_migma.api.types import ACCEPTED_STATUSES, SendRequest, SendResult
+from django_migma.message import MessageStatus, RecipientStatus, Stage, start_status
+from django_migma.signals import send_robust
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -76,8 +75,8 @@ def _recipient_status(task: Task) -> RecipientStatus:
     error = None
     if word not in ACCEPTED_STATUSES:
         error = InvalidResponse(
-            f"Migma reported success with the status {shown(word)!r}, which is not known to mean accepted. Look the "
-            "mail up in Migma's logs, or send again: the idempotency key is the same.",
+            f"Migma reported success with the status {shown(word)!r}, which is not known to mean accepted",
+            hint="Look the mail up in Migma's logs, or send again: the idempotency key is the same.",
             may_have_been_accepted=True,
             idempotency_key=task.key,
             attempts=outcome.attempts,
@@ -141,7 +140,7 @@ class Batch:
         for error in (job.refusal, *(job.status.recipients[task.address].error for task in made)):
             if error is not None:
                 self._add_failure(job.message, error)
-        announce(signals.post_send, self.sender, message=job.message, status=job.status, alias=self.alias)
+        send_robust(signals.post_send, self.sender, message=job.message, status=job.status, alias=self.alias)
 
     def _add_failure(self, message: EmailMessage, error: BaseException) -> None:
         self.failed_count += 1
@@ -187,7 +186,7 @@ def mark_not_attempted(messages: Iterable[EmailMessage]) -> None:
 def mark(message: EmailMessage, error: Exception | None) -> MessageStatus:
     """Say of a message that nothing was tried, and why, for everyone who has not been accepted before."""
     addresses = _names(message)
-    status = begin(message, addresses)
+    status = start_status(message, addresses)
     for address in addresses:
         status.recipients.setdefault(address, RecipientStatus(status="not_attempted", error=error))
     return status

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from django.apps import apps
 
 from django_migma import signals
-from django_migma.announce import announce
 from django_migma.api.clock import Clock
+from django_migma.signals import send_robust
 
 from .base import MigmaBackend, make_client
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from django_migma.api import MigmaClient
     from django_migma.conf import Config
-    from django_migma.stored import Find
+    from django_migma.content import Resolver
 
     from .batch import Batch, Job
     from .dispatcher import Dispatcher
@@ -54,7 +54,7 @@ class EmailBackend(MigmaBackend):
         finally:
             if isinstance(email_messages, Sized):  # what is left of it; a generator is not consumed further
                 mark_not_attempted(messages)
-            announce(signals.batch_finished, type(self), messages_sent=batch.sent_count, alias=self.alias)
+            send_robust(signals.batch_finished, type(self), messages_sent=batch.sent_count, alias=self.alias)
         return batch.result(fail_silently=config.fail_silently)
 
     def set_up(self) -> tuple[Config, MigmaClient]:
@@ -66,15 +66,15 @@ class EmailBackend(MigmaBackend):
         """Called for each message whose calls are over, before ``post_send``. For subclasses."""
 
 
-def stored_emails() -> Find:
+def stored_emails() -> Resolver:
     """What knows stored emails by their keys, during one call; nothing does without the app."""
     if not (apps.apps_ready and apps.is_installed("django_migma")):
-        from django_migma.stored import find_nothing  # noqa: PLC0415 - lazy, as all that only a send needs
+        from django_migma.content import resolve_without_app  # noqa: PLC0415 - lazy, as all that only a send needs
 
-        return find_nothing
-    from django_migma.models.lookup import StoredEmails  # noqa: PLC0415 - models need the app
+        return resolve_without_app
+    from django_migma.models.stored_email import StoredEmailResolver  # noqa: PLC0415 - models need the app
 
-    return StoredEmails()
+    return StoredEmailResolver()
 
 
 def _feed(dispatcher: Dispatcher, batch: Batch, messages: Iterator[EmailMessage]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from django_migma import signals
 from django_migma.api.errors import MigmaError, MissingVariables
 from django_migma.api.patience import Allowance
-from django_migma.message import RecipientStatus, Stage, begin, status_of
+from django_migma.message import RecipientStatus, Stage, start_status, status_of
 from django_migma.payload import build, idempotency_key
 
 from .batch import Batch, Job, Task, mark
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django_migma.api import MigmaClient
     from django_migma.api.types import SendResult
     from django_migma.conf import Config
-    from django_migma.stored import Find
+    from django_migma.content import Resolver
 
 GRACE = 2.0
 """Seconds that an interrupt gives to the calls in flight."""
@@ -40,7 +40,7 @@ class Dispatcher:
     waits for `GRACE` only.
     """
 
-    def __init__(self, client: MigmaClient, config: Config, batch: Batch, find: Find, *, alone: bool) -> None:
+    def __init__(self, client: MigmaClient, config: Config, batch: Batch, find: Resolver, *, alone: bool) -> None:
         self._client = client
         self._config = config
         self._find = find
@@ -104,7 +104,7 @@ class Dispatcher:
         """
         try:
             calls = build(message, self._config, self._find)
-            status = begin(message, [call.address for call in calls])
+            status = start_status(message, [call.address for call in calls])
             keys = [idempotency_key(message, call, status.nonce) for call in calls]
         except Exception as error:  # noqa: BLE001
             status = mark(message, error)

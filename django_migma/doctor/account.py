@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django_migma.api.answers import Page, Project
 from django_migma.api.clock import Clock
 from django_migma.api.errors import (
     AuthenticationError,
@@ -16,10 +15,10 @@ from django_migma.api.errors import (
     NotFound,
     ServerError,
 )
-from django_migma.api.testsends import TestSendRequest
-from django_migma.explanations import what
+from django_migma.api.resources import Page, Project
+from django_migma.api.types import TestSendRequest
 from django_migma.mailers import Mailer
-from django_migma.variables import names_in
+from django_migma.variables import placeholder_names
 
 from . import items
 from .items import Item
@@ -45,7 +44,7 @@ def _reached(answer: Page[Project] | MigmaError, seconds: float) -> Item:
         return unanswered("API", answer)
     if isinstance(answer, NoResponse | InvalidResponse | ServerError):
         return items.error(
-            "API", what(answer), "Check API_URL, DNS, proxy and firewall, or wait until Migma is back."
+            "API", f"{answer.reason}.", "Check API_URL, DNS, proxy and firewall, or wait until Migma is back."
         )
     text = f"answers in {seconds * 1000:.0f} ms"
     if seconds > _SLOW:
@@ -55,7 +54,7 @@ def _reached(answer: Page[Project] | MigmaError, seconds: float) -> Item:
 
 def _accepted(answer: Page[Project] | MigmaError, why: str) -> Item:
     if isinstance(answer, AuthenticationError):
-        return items.error("API key", what(answer), answer.hint)
+        return items.error("API key", f"{answer.reason}.", answer.hint)
     if isinstance(answer, Page | Forbidden):
         return items.ok("API key", "Migma accepts it")
     return items.not_checked("API key", why) if why else unanswered("API key", answer)
@@ -110,7 +109,7 @@ def layout(probe: Probe, mailer: Mailer) -> Iterator[Item]:
         yield items.error(name, text, "Check MIGMA['LAYOUT_EMAIL_ID'], and that it is in the workspace of the key.")
     elif isinstance(email, MigmaError):
         yield unanswered(name, email)
-    elif email.html and not {"body_html", "body_text"} & set(names_in(email.html)):
+    elif email.html and not {"body_html", "body_text"} & set(placeholder_names(email.html)):
         advice = "Put {{body_html}} into it, where the text of the mail is to stand."
         yield items.error(name, "the stored email has no place for the body of a mail", advice)
     else:

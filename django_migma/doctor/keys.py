@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from django_migma.api.answers import Email
 from django_migma.api.errors import MigmaError, NotFound, StoredEmailNotFound
-from django_migma.api.words import is_object_id
+from django_migma.api.resources import Email
+from django_migma.api.types import is_object_id
 from django_migma.models import StoredEmail
-from django_migma.models.lookup import StoredEmails
+from django_migma.models.stored_email import StoredEmailResolver
 from django_migma.testsends import UNREADABLE
 
 from . import items
@@ -38,7 +38,7 @@ def in_code(probe: Probe) -> Iterator[Item]:
 
 
 def _keys(keys: Found) -> Iterator[Item]:
-    find = StoredEmails()
+    find = StoredEmailResolver()
     try:
         gone = set(StoredEmail.objects.filter(status=StoredEmail.Status.GONE).values_list("key", flat=True))
         wrong = [item for key, places in keys.items() if (item := _wrong(key, places, find, gone))]
@@ -54,7 +54,7 @@ def _keys(keys: Found) -> Iterator[Item]:
         yield items.ok(_KEYS, f"{len(keys)}, and each has its stored email" if keys else "there are none")
 
 
-def _wrong(key: str, places: Sequence[Reference], find: StoredEmails, gone: set[str | None]) -> Item | None:
+def _wrong(key: str, places: Sequence[Reference], find: StoredEmailResolver, gone: set[str | None]) -> Item | None:
     try:
         find(key)
     except StoredEmailNotFound as error:

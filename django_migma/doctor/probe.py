@@ -9,7 +9,6 @@ from django_migma.api.client import MigmaClient
 from django_migma.api.errors import AuthenticationError, InvalidResponse, MigmaError, NoResponse
 from django_migma.backends.base import make_client
 from django_migma.conf import Config
-from django_migma.explanations import what
 
 from .items import Item, not_checked
 
@@ -49,4 +48,4 @@ class Probe:
 
 def unanswered(name: str, error: MigmaError) -> Item:
     """The item for an error that says nothing about the question."""
-    return not_checked(name, what(error))
+    return not_checked(name, error.reason)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from django_migma.addresses import parse
-from django_migma.api.answers import Domain
 from django_migma.api.errors import Forbidden, InvalidAddress, MigmaError
+from django_migma.api.resources import Domain
 from django_migma.conf import is_set
 from django_migma.mailers import Mailer
 from django_migma.models import StoredEmail

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from django_migma.addresses import parse
 from django_migma.api.errors import InvalidAddress, SerializationError
-from django_migma.api.words import is_object_id
-from django_migma.variables import plain
+from django_migma.api.types import is_object_id
+from django_migma.variables import to_json_value
 
 if TYPE_CHECKING:
     CharField = models.CharField[str | None, str | None]
@@ -63,7 +63,7 @@ def validate_variables(value: object) -> None:
 def _is_storable(value: object) -> bool:
     """Whether every database can keep it as JSON: without NaN, half characters and (PostgreSQL) NUL."""
     try:
-        return "\\u0000" not in json.dumps(plain(value, "it"))
+        return "\\u0000" not in json.dumps(to_json_value(value, "it"))
     except SerializationError:
         return False
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
+from django.db import Error as DatabaseError
 from django.db import models
 from django.db.models import Q
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from django_migma.api.words import PROVIDER_TYPES
-from django_migma.stored import Stored
-from django_migma.variables import names_in
+from django_migma.api.errors import StoredEmailNotFound
+from django_migma.api.types import PROVIDER_TYPES
+from django_migma.content import StoredEmailData
+from django_migma.variables import placeholder_names
 
 from .fields import (
     NullCharField,
@@ -145,14 +148,14 @@ class StoredEmail(models.Model):
         self.default_variables = self.default_variables or {}
 
     def _find_variables(self) -> None:
-        self.variable_names = names_in(self.subject, self.preheader, self.html)
-        self.body_variable_names = names_in(self.preheader, self.html)
+        self.variable_names = placeholder_names(self.subject, self.preheader, self.html)
+        self.body_variable_names = placeholder_names(self.preheader, self.html)
 
-    def as_stored(self) -> Stored:
+    def as_stored(self) -> StoredEmailData:
         """What a send needs to know of it, whatever somebody's SQL has put into the lists of names."""
         if self._state.adding:
             self._find_variables()
-        return Stored(
+        return StoredEmailData(
             name=self.key or self.email_id or self.conversation_id or "",
             email_id=self.email_id,
             conversation_id=None if self.email_id else self.conversation_id,
@@ -168,3 +171,59 @@ class StoredEmail(models.Model):
 
 def _names(value: Any) -> frozenset[str]:
     return frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()
+
+
+_LONGEST = 100
+_NEEDED = (
+    "key",
+    "email_id",
+    "conversation_id",
+    "subject",
+    "from_email",
+    "from_name",
+    "provider_type",
+    "default_variables",
+    "body_variable_names",
+    "optional_variables",
+)
+
+
+class StoredEmailResolver:
+    """Finds stored emails by key, or takes them as they are. Asks the database once, when the first key comes.
+
+    Once also where it fails: a generator of a million messages must not ask a dead database a million times.
+    """
+
+    def __init__(self) -> None:
+        self._failure: DatabaseError | None = None
+
+    def __call__(self, template_id: Any) -> StoredEmailData:
+        """What a send needs to know. Raises `StoredEmailNotFound`, which names near matches, TypeError, and what the
+        database raises."""
+        if isinstance(template_id, StoredEmail):
+            return template_id.as_stored()
+        if not isinstance(template_id, str):
+            raise TypeError(f"template_id must be a key, an id or a StoredEmail, not {type(template_id).__name__}.")
+        if self._failure:
+            raise self._failure
+        try:
+            known = self._by_key
+        except DatabaseError as error:
+            self._failure = error
+            raise
+        if template_id not in known:
+            raise StoredEmailNotFound(_unknown(template_id[:_LONGEST], known))
+        return known[template_id].as_stored()
+
+    @cached_property
+    def _by_key(self) -> dict[str, StoredEmail]:
+        return {str(row.key): row for row in StoredEmail.objects.named().only(*_NEEDED)}
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415 - lazy: for a mistake only
+
+    in_lower_case = {name.lower(): name for name in known}
+    near = [in_lower_case[name] for name in difflib.get_close_matches(key.lower(), in_lower_case, n=3)]
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give one a key in the admin."
+    return f"No stored email has the key {key!r}. {hint} A raw id has 24 hex digits."

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from django_migma.api.clock import Clock
 from django_migma.api.errors import InvalidResponse, RateLimited
-from django_migma.api.words import is_object_id
+from django_migma.api.types import is_object_id
 from django_migma.backends.base import make_client
 from django_migma.conf import Config
 
 if TYPE_CHECKING:
-    from django_migma.api.answers import Email, EmailSummary, Page
     from django_migma.api.client import MigmaClient
+    from django_migma.api.resources import Email, EmailSummary, Page
 
 T = TypeVar("T")
 PAGE = 100
@@ -93,7 +93,7 @@ def listed(asking: Asking, project_id: str) -> Listing:
 def _page(asking: Asking, project_id: str, number: int) -> Page[EmailSummary]:
     page = asking.ask(lambda client: client.list_emails(project_id, status="completed", limit=PAGE, page=number))
     if not isinstance(page.raw.get("emails"), list):  # not to be taken for an empty list: all rows would be gone
-        raise InvalidResponse(f"Migma's list of emails has a form that is not known. {InvalidResponse.hint}")
+        raise InvalidResponse("Migma's list of emails has a form that is not known")
     return page
 
 

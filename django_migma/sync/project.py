@@ -16,7 +16,7 @@ from .rows import Rows
 from .summary import Summary
 
 if TYPE_CHECKING:
-    from django_migma.api.answers import EmailSummary, Project
+    from django_migma.api.resources import EmailSummary, Project
 
 
 def sync_project(

@@ -13,13 +13,13 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from django_migma.api.errors import InvalidResponse, MigmaError
-from django_migma.api.words import is_object_id
+from django_migma.api.types import is_object_id
 from django_migma.models import StoredEmail
 
 from .summary import Broken, Change, Summary
 
 if TYPE_CHECKING:
-    from django_migma.api.answers import Email, EmailSummary
+    from django_migma.api.resources import Email, EmailSummary
     from django_migma.models.stored_email import StoredEmailQuerySet
 
 Values = dict[str, str]

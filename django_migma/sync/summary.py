@@ -17,7 +17,6 @@ from django_migma.api.errors import (
     NotFound,
     RateLimited,
 )
-from django_migma.explanations import what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class Broken:
 
     def __str__(self) -> str:
         advice = gettext("Sync again later; if it stays so, open it at Migma.")
-        return f"{self.title or '-'} ({self.conversation_id or '-'}): {what(self.error)} {advice}"
+        return f"{self.title or '-'} ({self.conversation_id or '-'}): {self.error.reason}. {advice}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,4 +83,4 @@ _ADVICE = (
 
 def explained(error: MigmaError) -> str:
     """What happened and what to do, for an error that a sync raised: its own hint is about sends."""
-    return f"{what(error)} {next(advice for kind, advice in _ADVICE if isinstance(error, kind))}"
+    return f"{error.reason}. {next(advice for kind, advice in _ADVICE if isinstance(error, kind))}"

@@ -65,7 +65,8 @@ def test_an_error_survives_copies_and_pickles(name, bases, attributes, again):
     """With its text and everything it knows; task queues pickle errors."""
     error = again(getattr(errors, name)("Text", **attributes))
     assert type(error) is getattr(errors, name)
-    assert str(error) == "Text"
+    assert error.reason == "Text"
+    assert str(error) == str(getattr(errors, name)("Text", **attributes))
     assert found(error, attributes) == attributes
 
 
@@ -74,11 +75,39 @@ def test_an_error_can_be_made_of_nothing(name, bases, attributes):
     """All attributes have defaults, and no two errors share a mutable one."""
     kind = getattr(errors, name)
     one, other = kind(), kind()
-    assert str(one) == ""
+    assert one.reason == ""
+    assert str(one) == one.hint
     assert not any(found(one, attributes).values())
     for attribute in ("data", "failures"):
         if attribute in attributes:
             assert getattr(one, attribute) is not getattr(other, attribute)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "text"),
+    [
+        ({}, "It went wrong. Do this."),
+        ({"attempts": 1}, "It went wrong. Do this."),
+        ({"attempts": 3}, "It went wrong (after 3 attempts). Do this."),
+        ({"idempotency_key": "order-1"}, "It went wrong. Do this."),
+        (
+            {"idempotency_key": "order-1", "may_have_been_accepted": True},
+            "It went wrong. Do this. Idempotency key: order-1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("reason", ["It went wrong", "It went wrong."])
+def test_the_text_joins_reason_attempts_hint_and_key(reason, attributes, text):
+    """The key stands there only where sending again needs it."""
+    assert str(errors.MigmaError(reason, hint="Do this.", **attributes)) == text
+
+
+def test_the_hint_of_a_conflict_depends_on_its_code():
+    """Without Migma's word for a conflict, the first request may still be running. The key helps either way."""
+    text = str(errors.Conflict("Migma answered 409", code="IDEMPOTENCY_CONFLICT", idempotency_key="order-1"))
+    assert "use a new idempotency key" in text
+    assert text.endswith("Idempotency key: order-1")
+    assert "may still be running" in str(errors.Conflict("Migma answered 409"))
 
 
 def test_an_operating_systems_number_is_not_made_up():

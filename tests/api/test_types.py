@@ -8,8 +8,8 @@ import re
 import pytest
 
 from django_migma.api import SendRequest, TestSendRequest
-from django_migma.api.types import flag, mapping, number, objects, text
-from django_migma.api.words import is_object_id
+from django_migma.api.resources import as_bool, as_dict, as_dicts, as_int, as_str
+from django_migma.api.types import is_object_id
 from tests.api.examples import EMAIL_ID, send_request
 
 
@@ -148,18 +148,18 @@ ODD = {"a": [1]}
 @pytest.mark.parametrize(
     ("read", "value", "expected"),
     [
-        (text, "word", "word"),
-        (text, 12, "12"),
-        *((text, value, "") for value in (True, None, 1.5, ODD, [])),
-        (number, 12, 12),
-        *((number, value, None) for value in (True, None, 1.5, "12", ODD, [])),
-        (flag, True, True),
-        (flag, False, False),
-        *((flag, value, None) for value in (None, 1, 0, "true", ODD)),
-        (mapping, ODD, ODD),
-        *((mapping, value, {}) for value in (None, 1, "a", [ODD])),
-        (objects, [ODD, 1, None, "a", [], {}], [ODD, {}]),
-        *((objects, value, []) for value in (None, 1, "a", ODD)),
+        (as_str, "word", "word"),
+        (as_str, 12, "12"),
+        *((as_str, value, "") for value in (True, None, 1.5, ODD, [])),
+        (as_int, 12, 12),
+        *((as_int, value, None) for value in (True, None, 1.5, "12", ODD, [])),
+        (as_bool, True, True),
+        (as_bool, False, False),
+        *((as_bool, value, None) for value in (None, 1, 0, "true", ODD)),
+        (as_dict, ODD, ODD),
+        *((as_dict, value, {}) for value in (None, 1, "a", [ODD])),
+        (as_dicts, [ODD, 1, None, "a", [], {}], [ODD, {}]),
+        *((as_dicts, value, []) for value in (None, 1, "a", ODD)),
     ],
 )
 def test_a_value_of_another_type_reads_as_empty(read, value, expected):

@@ -9,7 +9,7 @@ import subprocess
 import django
 import pytest
 
-from django_migma.api.endpoint import API_URL
+from django_migma.api.credentials import API_URL
 from django_migma.sandbox import account as data
 from django_migma.sandbox.server import Sandbox
 

@@ -20,8 +20,8 @@ PACKAGE = Path(django_migma.__file__).parent
 LADDER = (
     {"__init__"},
     {"api"},
-    {"addresses", "announce", "conf", "exceptions", "explanations", "features", "signals", "variables"},
-    {"content", "envelope", "markup", "message", "payload", "stored"},
+    {"addresses", "conf", "exceptions", "explanations", "features", "signals", "variables"},
+    {"content", "envelope", "html", "message", "payload"},
     {"models", "migrations"},
     {"backends"},
     {"receivers", "mailers"},

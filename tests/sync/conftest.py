@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from django_migma.conf import load
+from django_migma.conf import load_config
 from django_migma.sync import sync_project
 from tests.api.clocks import FakeClock
 from tests.sync.account import PROJECT, Account
@@ -25,6 +25,6 @@ def sync(db, account, clock):
     """Sync the faked project."""
 
     def run(project=PROJECT, *, seconds=math.inf, **options):
-        return sync_project(load({}), project, seconds=seconds, clock=clock, **options)
+        return sync_project(load_config({}), project, seconds=seconds, clock=clock, **options)
 
     return run

@@ -15,15 +15,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_migma.api.errors import InvalidAddress, MigmaError, StoredEmailNotFound
-from django_migma.api.words import is_object_id
+from django_migma.api.types import is_object_id
 from django_migma.conf import Config
+from django_migma.content import StoredEmailData
 from django_migma.exceptions import ConfigurationError
 from django_migma.livesends import send_all_live
 from django_migma.mailers import Mailer, mailer
 from django_migma.management.terminal import say_to
 from django_migma.message import MigmaMessage
-from django_migma.models.lookup import StoredEmails
-from django_migma.stored import Stored
+from django_migma.models.stored_email import StoredEmailResolver
 from django_migma.testsends import (
     MOST_CALLS,
     UNREADABLE,
@@ -140,7 +140,7 @@ def _variables(options: Row) -> dict[str, str]:
 
 
 def _sends(options: Row) -> list[TestSend]:
-    find = StoredEmails()
+    find = StoredEmailResolver()
     stored = [_stored(find, name, conversation=options["conversation"]) for name in dict.fromkeys(options["ids"])]
     addresses = addresses_in("\n".join(options["to"]))
     if not addresses:
@@ -151,9 +151,13 @@ def _sends(options: Row) -> list[TestSend]:
     return [TestSend(stored=one, to=address) for one, address in product(stored, addresses)]
 
 
-def _stored(find: StoredEmails, name: str, *, conversation: bool) -> Stored:
+def _stored(find: StoredEmailResolver, name: str, *, conversation: bool) -> StoredEmailData:
     if is_object_id(name):
-        return Stored(name=name, conversation_id=name) if conversation else Stored(name=name, email_id=name)
+        return (
+            StoredEmailData(name=name, conversation_id=name)
+            if conversation
+            else StoredEmailData(name=name, email_id=name)
+        )
     if conversation:
         raise CommandError(f"{name!r} is not the id of a conversation: Migma's ids have 24 hex digits.")
     try:

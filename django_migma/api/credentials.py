@@ -50,7 +50,7 @@ class Secret(str):
         return Secret("Bearer " + self)
 
 
-def key_problem(key: object) -> str:
+def api_key_error(key: object) -> str:
     """What makes this API key unusable, or an empty string.
 
     Checked before a header is built: ``requests`` and ``http.client`` quote a bad header in their errors, key and
@@ -69,7 +69,7 @@ def key_problem(key: object) -> str:
     return ""
 
 
-def url_problem(url: object, *, allow_http: bool = False) -> str:
+def api_url_error(url: object, *, allow_http: bool = False) -> str:
     """What makes this API address unusable, or an empty string."""
     if not isinstance(url, str):
         return f"must be a string, not {type(url).__name__}"

@@ -9,7 +9,7 @@ import pprint
 
 import pytest
 
-from django_migma.api.endpoint import API_URL, Secret, is_local, is_loopback, key_problem, url_problem
+from django_migma.api.credentials import API_URL, Secret, api_key_error, api_url_error, is_local, is_loopback
 
 SHOWN = "sk_live_1234"
 
@@ -81,7 +81,7 @@ def test_a_secret_does_not_survive_a_pickle(protocol):
 
 @pytest.mark.parametrize("key", ["sk_live_1", "a", "migma-é-key", "k" * 500])
 def test_keys_that_a_header_can_carry(key):
-    assert key_problem(key) == ""
+    assert api_key_error(key) == ""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_keys_that_a_header_can_carry(key):
     ],
 )
 def test_keys_that_a_header_cannot_carry(key, problem):
-    assert key_problem(key) == problem
+    assert api_key_error(key) == problem
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_keys_that_a_header_cannot_carry(key, problem):
     ],
 )
 def test_addresses_that_will_do(url):
-    assert url_problem(url) == ""
+    assert api_url_error(url) == ""
 
 
 NO_URL = f"must look like {API_URL}"
@@ -164,13 +164,13 @@ NO_HTTP = "sends the API key unencrypted: use https, or set ALLOW_HTTP for a san
     ],
 )
 def test_addresses_that_will_not_do(url, problem):
-    assert url_problem(url) == problem
+    assert api_url_error(url) == problem
 
 
 def test_http_beyond_this_machine_wants_to_be_allowed():
     """With ALLOW_HTTP, and with no other rule loosened."""
-    assert url_problem("http://sandbox:8026/v1", allow_http=True) == ""
-    assert url_problem("ftp://sandbox:8026/v1", allow_http=True) == NO_URL
+    assert api_url_error("http://sandbox:8026/v1", allow_http=True) == ""
+    assert api_url_error("ftp://sandbox:8026/v1", allow_http=True) == NO_URL
 
 
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.8.9.10", "::1"])

@@ -9,14 +9,14 @@ from django.utils.safestring import SafeString
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_migma.markup import (
+from django_migma.html import (
     _BodyFinder,
-    html_of_text,
-    inner_body,
-    text_of_html,
-    text_without_placeholders,
-    without_placeholders,
-    without_tags,
+    body_content,
+    escape_placeholders,
+    escape_placeholders_in_text,
+    escape_tags,
+    html_to_text,
+    text_to_html,
 )
 
 
@@ -37,7 +37,7 @@ def link(url, text=None):
     ],
 )
 def test_text_is_escaped_and_keeps_its_paragraphs(text, html):
-    assert html_of_text(text) == html
+    assert text_to_html(text) == html
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_text_is_escaped_and_keeps_its_paragraphs(text, html):
 )
 def test_web_addresses_are_clickable(text, html):
     """Without the punctuation of the sentence around them."""
-    assert html_of_text(text) == f"<p>{html}</p>"
+    assert text_to_html(text) == f"<p>{html}</p>"
 
 
 def test_the_html_is_safe_for_templates():
     """They must not escape it again."""
-    assert isinstance(html_of_text("a"), SafeString)
+    assert isinstance(text_to_html("a"), SafeString)
 
 
 class Tags(HTMLParser):
@@ -99,11 +99,11 @@ class Tags(HTMLParser):
 )
 def test_no_text_becomes_markup(text):
     """Three kinds of tags come out, all ours, and the same each time."""
-    html = html_of_text(text)
+    html = text_to_html(text)
     assert "<script" not in html
     allowed = [("p", []), ("br", []), ("a", ["href"])]
     assert all(tag in allowed for tag in Tags(html).found)
-    assert html_of_text(text) == html
+    assert text_to_html(text) == html
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_no_text_becomes_markup(text):
 )
 def test_the_inner_body_is_what_a_browser_would_show(html, inner):
     """Of a whole document; a fragment stays as it is."""
-    assert inner_body(html) == inner
+    assert body_content(html) == inner
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_inner_body_is_what_a_browser_would_show(html, inner):
 )
 def test_html_as_text_for_readers(html, text):
     """Blocks on lines of their own, links followed by their address, nothing that a browser hides."""
-    assert text_of_html(html) == text
+    assert html_to_text(html) == text
 
 
 @pytest.mark.parametrize(
@@ -176,19 +176,19 @@ def test_html_as_text_for_readers(html, text):
 )
 def test_what_a_customer_typed_is_no_placeholder(html, neutral):
     """It reads the same."""
-    assert without_placeholders(html) == neutral
+    assert escape_placeholders(html) == neutral
 
 
 @given(st.text("{}a &#123;"))
 def test_no_pair_of_braces_is_left(text):
-    assert "{{" not in without_placeholders(text)
-    assert "{{" not in text_without_placeholders(text)
-    assert text_without_placeholders(text).replace("\u2060", "") == text
+    assert "{{" not in escape_placeholders(text)
+    assert "{{" not in escape_placeholders_in_text(text)
+    assert escape_placeholders_in_text(text).replace("\u2060", "") == text
 
 
 def test_a_subject_gets_a_word_joiner():
     """It has no entities."""
-    assert text_without_placeholders("{{{a}}} {b}") == "{\u2060{\u2060{a}}} {b}"
+    assert escape_placeholders_in_text("{{{a}}} {b}") == "{\u2060{\u2060{a}}} {b}"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_subject_gets_a_word_joiner():
 )
 def test_a_layouts_text_can_start_no_tag(text, tagless):
     """And keeps everything else, in case that Migma escapes it."""
-    assert without_tags(text) == tagless
+    assert escape_tags(text) == tagless
 
 
 SIMPLE = st.lists(
@@ -217,4 +217,4 @@ def test_a_document_that_needs_no_parser_is_read_as_the_parser_would(html):
     finder = _BodyFinder()
     finder.feed(html)
     finder.close()
-    assert inner_body(html) == (html if finder.start is None else html[finder.start : finder.end])
+    assert body_content(html) == (html if finder.start is None else html[finder.start : finder.end])

@@ -24,7 +24,7 @@ _BLOCKS = {
 }
 
 
-def html_of_text(text: str) -> SafeString:
+def text_to_html(text: str) -> SafeString:
     """Plain text as HTML: escaped, paragraphs and line breaks kept, http(s) addresses clickable.
 
     Not Django's ``urlize``: its treatment of ``example.com`` changes between Django's versions, with a deprecation
@@ -50,7 +50,7 @@ def _without_punctuation(url: str) -> str:
     return url[:end]
 
 
-def inner_body(html: str) -> str:
+def body_content(html: str) -> str:
     """What stands inside ``<body>`` if this is a whole document, else the HTML as it is."""
     if "<body" not in html.lower():
         return html
@@ -98,7 +98,7 @@ class _BodyFinder(_Parser):
             self.end = self._offset()
 
 
-def text_of_html(html: str) -> str:
+def html_to_text(html: str) -> str:
     """HTML as plain text for readers: blocks on lines of their own, links followed by their address."""
     reader = _TextReader()
     reader.feed(html)
@@ -142,17 +142,17 @@ class _TextReader(_Parser):
             self.pieces.append(data.replace("\n", " "))
 
 
-def without_placeholders(html: str) -> str:
+def escape_placeholders(html: str) -> str:
     """HTML in which ``{{`` reads the same but is no placeholder: what a customer typed must not become a template."""
     return re.sub(r"\{{2,}", lambda braces: "&#123;" * len(braces[0]), html)
 
 
-def text_without_placeholders(text: str) -> str:
+def escape_placeholders_in_text(text: str) -> str:
     """The same for a subject, which has no entities: an invisible word joiner between the braces."""
     return re.sub(r"\{(?=\{)", "{\u2060", text)
 
 
-def without_tags(text: str) -> str:
+def escape_tags(text: str) -> str:
     """Text that can start no tag where a layout puts it into its HTML unescaped.
 
     Only ``<`` is replaced: were Migma to escape variables after all, which is not known, little else would change.

@@ -1,0 +1,182 @@
+"""What Migma's look-ups answer: batches, projects, emails and domains. Lenient like all answers, see `api.types`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+
+def as_str(value: object) -> str:
+    """A string as it is, a number as its digits, anything else as empty."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def as_int(value: object) -> int | None:
+    """A whole number, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_bool(value: object) -> bool | None:
+    """A boolean, or None."""
+    return value if isinstance(value, bool) else None
+
+
+def as_dict(value: object) -> dict[str, Any]:
+    """A JSON object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_dicts(value: object) -> list[dict[str, Any]]:
+    """The JSON objects of a JSON array; whatever else it holds is passed over."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def json_field(wire: str, read: Any = as_str) -> Any:
+    """A field of an answer: its name in Migma's JSON and the function that reads it."""
+    return field(default_factory=lambda: read(None), metadata={"wire": wire, "read": read})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """Base of what Migma answers. ``raw`` is the JSON object as received."""
+
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, data: object, **more: Any) -> Self:
+        """Read leniently from a JSON value, which should be an object."""
+        raw = as_dict(data)
+        wired: Any = _wired  # mypy takes no class for hashable here
+        known = {name: read(raw.get(wire)) for name, wire, read in wired(cls)}
+        return cls(raw=raw, **known, **more)
+
+
+@cache
+def _wired(cls: Any) -> tuple[tuple[str, str, Any], ...]:
+    """Each field of an answer that comes from Migma, with its name there and the function that reads it."""
+    found = ((item.name, item.metadata) for item in fields(cls))
+    return tuple((name, about["wire"], about["read"]) for name, about in found if "wire" in about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchStatus(Resource):
+    """GET /v1/sending/batches/{batchId}.
+
+    ``status``: queued, processing, completed, failed, partial or throttled (then ``throttle`` tells why and until
+    when). Dates are ISO 8601 text.
+    """
+
+    batch_id: str = json_field("batchId")
+    recipient_type: str = json_field("recipientType")
+    recipient_id: str = json_field("recipientId")
+    provider: str = json_field("provider")
+    from_email: str = json_field("from")
+    from_name: str = json_field("fromName")
+    subject: str = json_field("subject")
+    status: str = json_field("status")
+    total_count: int | None = json_field("totalCount", as_int)
+    queued_count: int | None = json_field("queuedCount", as_int)
+    sent_count: int | None = json_field("sentCount", as_int)
+    failed_count: int | None = json_field("failedCount", as_int)
+    created_at: str = json_field("createdAt")
+    updated_at: str = json_field("updatedAt")
+    error: str = json_field("error")
+    throttle: dict[str, Any] = json_field("throttle", as_dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project(Resource):
+    """A brand. Migma spells its id ``_id``. ``status``: pending, processing, active or error."""
+
+    id: str = json_field("_id")
+    name: str = json_field("name")
+    description: str = json_field("description")
+    status: str = json_field("status")
+    domain: str = json_field("domain")
+    created_at: str = json_field("createdAt")
+    updated_at: str = json_field("updatedAt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmailSummary(Resource):
+    """A line of GET /v1/projects/emails: a conversation. It carries no email id, see `GenerationStatus`."""
+
+    conversation_id: str = json_field("conversationId")
+    title: str = json_field("title")
+    subject: str = json_field("subject")
+    preview_text: str = json_field("previewText")
+    status: str = json_field("status")
+    screenshot_url: str = json_field("screenshotUrl")
+    created_at: str = json_field("createdAt")
+    updated_at: str = json_field("updatedAt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Email(Resource):
+    """A stored email with its content. ``slot`` counts from 1 within a series; ``status`` is ready when usable.
+
+    Variables are not listed by Migma: they are the ``{{name}}`` found in subject, preheader and HTML.
+    """
+
+    email_id: str = json_field("emailId")
+    conversation_id: str = json_field("conversationId")
+    message_id: str = json_field("messageId")
+    slot: int | None = json_field("slot", as_int)
+    slot_idx: int | None = json_field("slotIdx", as_int)
+    subject: str = json_field("subject")
+    preheader: str = json_field("preheader")
+    html: str = json_field("html")
+    status: str = json_field("status")
+    send_offset_days: int | None = json_field("sendOffsetDays", as_int)
+    screenshot_url: str = json_field("screenshotUrl")
+    thumbnail_url: str = json_field("thumbnailUrl")
+    updated_at: str = json_field("updatedAt")
+
+
+def _emails(result: object) -> tuple[Email, ...]:
+    return tuple(Email.read(item) for item in as_dicts(as_dict(result).get("emails")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationStatus(Resource):
+    """GET /v1/projects/emails/{conversationId}/status: ``emails`` in order, empty until ``status`` is completed."""
+
+    conversation_id: str = json_field("conversationId")
+    status: str = json_field("status")
+    error: str = json_field("error")
+    created_at: str = json_field("createdAt")
+    updated_at: str = json_field("updatedAt")
+    result: dict[str, Any] = json_field("result", as_dict)
+    emails: tuple[Email, ...] = json_field("result", _emails)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain(Resource):
+    """A sending domain. Migma's list of ``status`` words is not public."""
+
+    domain: str = json_field("domain")
+    status: str = json_field("status")
+    region: str = json_field("region")
+    is_verified: bool | None = json_field("isVerified", as_bool)
+    ownership_verified: bool | None = json_field("ownershipVerified", as_bool)
+    is_managed: bool | None = json_field("isManagedDomain", as_bool)
+
+    @property
+    def usable(self) -> bool:
+        """Whether any of the three marks that Migma's documents use says that one may send from it."""
+        return bool(self.is_verified or self.ownership_verified or self.status.lower() == "verified")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a list. ``total`` is None where Migma does not say; ``has_more`` asks for the next page."""
+
+    items: tuple[T, ...]
+    total: int | None = None
+    has_more: bool = False
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
