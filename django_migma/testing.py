@@ -25,8 +25,8 @@ from .api.types import SendRequest, SendResult
 from .backends import direct
 from .backends.base import MigmaBackend
 from .conf import Config, load_config
+from .sandbox.options import Switches
 from .sandbox.server import Sandbox
-from .sandbox.switches import Switches
 
 if TYPE_CHECKING:
     from .backends.outgoing import OutgoingMessage
@@ -42,7 +42,7 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
     Django's test runner has replaced every mailer by an in-memory one; those that use our backend come back, with
     their options but the sandbox's address and key. Where none does, the default mailer becomes ours. Any sender's
     domain counts as verified and any well-formed id as known, unless ``verified_domains`` and ``any_id`` say
-    otherwise; the other switches are those of `django_migma.sandbox.switches.Switches`. Proxies of the environment
+    otherwise; the other switches are those of `django_migma.sandbox.options.Switches`. Proxies of the environment
     are passed by.
     """
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, **switches})

@@ -14,8 +14,8 @@ from urllib3.exceptions import ConnectTimeoutError
 from django_migma import signals
 from django_migma.doctor import examine
 from django_migma.models import StoredEmail
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account as data
+from django_migma.sandbox.protocol import KEYS
 from tests.api.clocks import FakeClock
 from tests.conftest import BACKEND, our_mailer
 

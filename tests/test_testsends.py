@@ -18,8 +18,8 @@ from django_migma.api.errors import (
 from django_migma.content import StoredEmailData
 from django_migma.mailers import mailer
 from django_migma.models import StoredEmail
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account as data
+from django_migma.sandbox.protocol import KEYS
 from django_migma.testsends import MOST_CALLS, SECONDS, Outcome, TestSend, addresses_in, note_tested, send_tests
 from tests.api.clocks import FakeClock
 

@@ -1,7 +1,98 @@
-"""``python -m django_migma.sandbox``"""
+"""``python -m django_migma.sandbox``, and the same for a manage.py command."""
 
+from __future__ import annotations
+
+import argparse
+import errno
 import sys
+from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox.cli import main
+from django_migma.sandbox import account
+from django_migma.sandbox.control import is_loopback
+from django_migma.sandbox.options import add_arguments, switches_from
+from django_migma.sandbox.server import Sandbox
 
-sys.exit(main())
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m django_migma.sandbox",
+        description="A local Migma: takes mail through Migma's API, shows it, sends nothing.",
+    )
+    add_arguments(parser)
+    return run(vars(parser.parse_args(arguments)), stdout=sys.stdout, stderr=sys.stderr)
+
+
+def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
+    """Serve until Ctrl-C; return the exit status. ``options`` as parsed, streams as Django gives them to commands."""
+    host, port = options["host"], options["port"]
+    try:
+        sandbox = Sandbox(host=host, port=port, switches=switches_from(options))
+    except OSError as error:
+        stderr.write(_bind_error(host, port, error))
+        return 1
+    try:
+        sandbox.faults.script(*options["script"])
+        if not is_loopback(host):
+            stderr.write(_warning(host))
+        stdout.write(_greeting(sandbox))
+        stdout.flush()
+        sandbox.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sandbox.stop()
+    return 0
+
+
+def _bind_error(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is taken; choose another one with --port (0: any free one).\n"
+    return f"Cannot listen on {host}, port {port}: {error.strerror}; see --host and --port.\n"
+
+
+def _warning(host: str) -> str:
+    return (
+        f"Warning: {host} is not loopback. Whoever reaches this port can read the mail and use the "
+        "keys below, which are the same everywhere. Clients beyond this machine need "
+        'MIGMA["ALLOW_HTTP"] = True.\n'
+    )
+
+
+def _greeting(sandbox: Sandbox) -> str:
+    emails = "\n".join(f"  {email_id}  {name}" for email_id, name in account.EMAIL_NAMES.items())
+    return f"""\
+Migma sandbox on {sandbox.url}
+What it accepted: {sandbox.url}/_sandbox/messages   Stop it with Ctrl-C.
+{_chance(sandbox)}
+API keys
+  {sandbox.keys.full}     may do everything
+  {sandbox.keys.no_send}  may read, not send
+  {sandbox.keys.revoked}  is refused
+
+Stored emails of Fernhill Coffee (project {account.FERNHILL})
+{emails}
+
+Settings
+  # Django 6.1 and later; before it: EMAIL_BACKEND = "django_migma.backends.EmailBackend"
+  MAILERS = {{"default": {{"BACKEND": "django_migma.backends.EmailBackend"}}}}
+  MIGMA = {{
+      "API_URL": "{sandbox.api_url}",
+      "API_KEY": "{sandbox.keys.full}",
+      "FROM_EMAIL": "Fernhill Coffee <hello@fernhill.example>",
+      "LAYOUT_EMAIL_ID": "{account.LAYOUT}",
+  }}
+"""
+
+
+def _chance(sandbox: Sandbox) -> str:
+    if not sandbox.switches.fault_rate:
+        return ""
+    rate, seed = sandbox.switches.fault_rate, sandbox.faults.seed
+    return f"Faults strike by chance, rate {rate:g}; for the same ones again: --fault-seed {seed}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,18 +6,19 @@ name to 127.0.0.1 would otherwise read the mail through the developer's browser.
 
 from __future__ import annotations
 
+import ipaddress
+from dataclasses import asdict
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from django_migma.sandbox.calls import number
-from django_migma.sandbox.hosts import host_in, is_loopback
-from django_migma.sandbox.wire import Answer, Refusal, json_answer, json_object, timestamp
+from django.http import HttpResponse
+
+from django_migma.sandbox.protocol import KEYS, ApiError, json_object, json_response, query_int, timestamp
 
 if TYPE_CHECKING:
-    from django_migma.sandbox.calls import Call
+    from django_migma.sandbox.server import Request
     from django_migma.sandbox.store import Message
-    from django_migma.sandbox.wire import Request
-
-PREFIX = "/_sandbox"
 
 # A mail may hold whatever a site's users typed: no scripts, no forms, no same-origin access to the sandbox. Links may
 # open, in new windows too, and images may come from the developer's own site.
@@ -26,91 +27,124 @@ _POLICY = (
     "img-src https: data: http://127.0.0.1:* http://localhost:*; style-src 'unsafe-inline'; "
     "font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
-_MAIL_HEADERS = (
-    ("Content-Security-Policy", _POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
-)
+_MAIL_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 
-def refuse_strangers(request: Request, bound_host: str) -> None:
-    host = host_in(request.headers.get("host", ""))
-    if not is_loopback(host) and host != bound_host.lower():
-        raise Refusal(403, f"{PREFIX}/ answers only to this machine: open it as localhost")
+def is_loopback(host: str) -> bool:
+    """True for ``localhost`` and loopback addresses; False for any other name, whatever it resolves to."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
-def home(_call: Call) -> Answer:
-    """Where people look first."""
-    return Answer(status=302, body=b"", headers=(("Location", f"{PREFIX}/messages"),))
+def refuse_strangers(request: Request) -> None:
+    """Raises 403 unless the Host header names this machine, or the address that the sandbox is bound to."""
+    host = _host_in(request.META.get("HTTP_HOST", ""))
+    if not is_loopback(host) and host != request.sandbox.host.lower():
+        raise ApiError(403, "/_sandbox/ answers only to this machine: open it as localhost")
 
 
-def messages(call: Call) -> Answer:
+def _host_in(header: str) -> str:
+    """The host of a ``Host`` header, without port and brackets; empty when unreadable."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def home(_request: Request) -> HttpResponse:
+    return HttpResponse(b"", status=302, content_type="application/json", headers={"Location": "/_sandbox/messages"})
+
+
+def about(request: Request) -> HttpResponse:
+    sandbox = request.sandbox
+    return json_response({
+        "version": _version(),
+        "api_url": sandbox.api_url,
+        "switches": asdict(sandbox.switches),
+        "keys": asdict(KEYS),
+        "messages": len(sandbox.store.messages()),
+        "stats": sandbox.store.stats(),
+        "endpoints": import_module(request.urlconf).ENDPOINTS,
+    })  # fmt: skip
+
+
+def _version() -> str:
+    try:
+        return metadata.version("django-migma")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # run from a checkout
+
+
+def messages(request: Request) -> HttpResponse:
     """The newest ``limit`` messages, all by default; the newest last."""
-    kept = call.site.store.messages()
-    limit = number(call, "limit", default=max(1, len(kept)), low=1)
-    return json_answer({"total": len(kept), "messages": [_summary(call, m) for m in kept[-limit:]]})
+    kept = request.sandbox.store.messages()
+    limit = query_int(request, "limit", default=max(1, len(kept)), low=1)
+    return json_response({"total": len(kept), "messages": [_summary(request, item) for item in kept[-limit:]]})
 
 
-def message(call: Call) -> Answer:
-    found = _find(call)
-    return json_answer({**_summary(call, found), "html": found.html})
+def message(request: Request, message_id: str) -> HttpResponse:
+    found = _find_message(request, message_id)
+    return json_response({**_summary(request, found), "html": found.html})
 
 
-def message_html(call: Call) -> Answer:
+def message_html(request: Request, message_id: str) -> HttpResponse:
     # "replace": JSON may carry lone surrogates, which UTF-8 cannot.
-    body = _find(call).html.encode(errors="replace")
-    kind = "text/html; charset=utf-8"
-    return Answer(status=200, body=body, content_type=kind, headers=_MAIL_HEADERS)
+    page = _find_message(request, message_id).html.encode(errors="replace")
+    return HttpResponse(page, content_type="text/html; charset=utf-8", headers=_MAIL_HEADERS)
 
 
-def clear_messages(call: Call) -> Answer:
+def clear_messages(request: Request) -> HttpResponse:
     """Batches, counters and idempotency keys stay: Migma would not forget them either."""
-    return json_answer({"deleted": call.site.store.clear_messages()})
+    return json_response({"deleted": request.sandbox.store.clear_messages()})
 
 
-def stats(call: Call) -> Answer:
-    return json_answer(call.site.store.stats())
+def stats(request: Request) -> HttpResponse:
+    return json_response(request.sandbox.store.stats())
 
 
-def faults(call: Call) -> Answer:
-    """What is to come, and the words there are."""
-    return json_answer(call.site.faults.state())
+def faults(request: Request) -> HttpResponse:
+    return json_response(request.sandbox.faults.state())
 
 
-def script_faults(call: Call) -> Answer:
+def script_faults(request: Request) -> HttpResponse:
     """``{"script": ["500", "lost"]}`` strikes the next sends.
 
-    Only as application/json, which a page of another origin may not send unasked: it would have to ask by OPTIONS,
-    which is not answered with leave.
+    Only as application/json: a page of another origin needs a preflight request for that, which is not allowed.
     """
-    script = json_object(call.request).get("script")
+    script = json_object(request).get("script")
     if not isinstance(script, list) or not all(isinstance(word, str) for word in script):
-        raise Refusal(400, 'script must be an array of faults, such as {"script": ["500", "lost"]}')
+        raise ApiError(400, 'script must be an array of faults, such as {"script": ["500", "lost"]}')
     try:
-        call.site.faults.script(*script)
+        request.sandbox.faults.script(*script)
     except ValueError as error:
-        raise Refusal(400, f"script: {error}") from None
-    return faults(call)
+        raise ApiError(400, f"script: {error}") from None
+    return json_response(request.sandbox.faults.state())
 
 
-def clear_faults(call: Call) -> Answer:
+def clear_faults(request: Request) -> HttpResponse:
     """Script and probability; recipients that ask for a fault go on doing so."""
-    call.site.faults.clear()
-    return faults(call)
+    request.sandbox.faults.clear()
+    return json_response(request.sandbox.faults.state())
 
 
-def _find(call: Call) -> Message:
-    found = call.site.store.message(call.ids["messageId"])
+def _find_message(request: Request, message_id: str) -> Message:
+    found = request.sandbox.store.message(message_id)
     if found is None:
-        raise Refusal(404, f"Message not found: {call.ids['messageId']} (only the newest are kept)")
+        raise ApiError(404, f"Message not found: {message_id} (only the newest are kept)")
     return found
 
 
-def _summary(call: Call, item: Message) -> dict[str, Any]:
+def _summary(request: Request, item: Message) -> dict[str, Any]:
     return {
         "id": item.id,
-        "html_url": f"{call.site.url}{PREFIX}/messages/{item.id}/html",
+        "html_url": f"{request.sandbox.url}/_sandbox/messages/{item.id}/html",
         "received_at": timestamp(item.received_at),
         "endpoint": item.endpoint,
         "key_name": item.key_name,

@@ -1,28 +1,35 @@
-"""The faults, by their words: what each does to a request, in one table.
+"""Faults: the table of what each does to a request, and which request is struck by which.
 
 They are done and not pretended: a reset is an RST on the wire, a lost reply belongs to a mail that was accepted.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import random
 import re
-from dataclasses import dataclass, replace
+import secrets
+import threading
+from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from django_migma.sandbox.wire import Answer, Refusal
+from django.http import HttpResponse
+
+from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from django_migma.sandbox.wire import Line
+    from django.http import HttpRequest
 
-    Reply = Callable[["Fault", datetime], Answer]
-    Way = Callable[[Line, Answer, float], None]
+    Deliver = Callable[["Connection", HttpResponse, float], None]
+    Respond = Callable[["Fault", datetime], HttpResponse]
 
-_SECONDS = 30.0
+_DEFAULT_SECONDS = 30.0
 _NUMBER = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 _CHUNK = b" " * 65536
 _PAUSE = 0.001  # seconds between chunks of an endless body: 64 MB/s are enough to fill a careless client
@@ -30,26 +37,186 @@ _DRIP = 0.005  # seconds between two bytes
 _DRIP_LENGTH = 100_000  # bytes: more than eight minutes
 
 
-@dataclass(frozen=True, kw_only=True)
+class Connection(Protocol):
+    """The connection that a response goes out on. Writing raises ConnectionError once the client has left."""
+
+    def write(self, response: HttpResponse) -> None:
+        """The whole response."""
+
+    def start(self, response: HttpResponse, length: int | None) -> None:
+        """Status and headers, at once; a ``length`` of None announces a chunked body."""
+
+    def send(self, data: bytes) -> None:
+        """Part of the body, at once."""
+
+    def wait(self, seconds: float) -> bool:
+        """Return early, with False, when the client leaves or the sandbox is stopped."""
+
+    def close(self) -> None:
+        """End of stream, unannounced, once the response is through."""
+
+    def reset(self) -> None:
+        """RST instead of an end of stream."""
+
+
+def _whole(connection: Connection, response: HttpResponse, _seconds: float) -> None:
+    connection.write(response)
+
+
+def _reset(connection: Connection, _response: HttpResponse, _seconds: float) -> None:
+    connection.reset()
+
+
+def _hang_up(connection: Connection, _response: HttpResponse, _seconds: float) -> None:
+    connection.close()
+
+
+def _silent(connection: Connection, _response: HttpResponse, seconds: float) -> None:
+    connection.wait(seconds)
+    connection.close()
+
+
+def _half(connection: Connection, response: HttpResponse, _seconds: float) -> None:
+    connection.start(response, len(response.content))
+    connection.send(response.content[: len(response.content) // 2])
+    connection.close()
+
+
+def _empty(connection: Connection, response: HttpResponse, _seconds: float) -> None:
+    connection.start(response, 0)
+
+
+def _slow(connection: Connection, response: HttpResponse, seconds: float) -> None:
+    connection.start(response, len(response.content))
+    if connection.wait(seconds):
+        connection.send(response.content)
+    else:
+        connection.close()
+
+
+def _drip(connection: Connection, response: HttpResponse, _seconds: float) -> None:
+    padded = response.content.ljust(_DRIP_LENGTH)
+    connection.start(response, len(padded))
+    for place in range(len(padded)):
+        if not connection.wait(_DRIP):
+            break
+        connection.send(padded[place : place + 1])
+    connection.close()
+
+
+def _endless(connection: Connection, response: HttpResponse, _seconds: float) -> None:
+    connection.start(response, None)
+    connection.send(_chunk(response.content))
+    while connection.wait(_PAUSE):
+        connection.send(_chunk(_CHUNK))
+    connection.close()
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _close(connection: Connection, response: HttpResponse, _seconds: float) -> None:
+    connection.start(response, len(response.content))
+    connection.send(response.content)
+    connection.close()
+
+
+def _error(status: int, retry_after: Callable[[Fault, datetime], str] | None = None) -> Respond:
+    def respond(fault: Fault, now: datetime) -> HttpResponse:
+        headers = None if retry_after is None else {"Retry-After": retry_after(fault, now)}
+        return ApiError(status, f"The sandbox strikes: fault {fault.word}", headers=headers).response()
+
+    return respond
+
+
+def _whole_seconds(fault: Fault, _now: datetime) -> str:
+    return str(int(fault.seconds))
+
+
+def _date(fault: Fault, now: datetime) -> str:
+    # Rounded up: an HTTP date has no fractions, and must not come before the time is over.
+    moment = math.ceil(now.timestamp() + fault.seconds)
+    return format_datetime(datetime.fromtimestamp(moment, UTC), usegmt=True)
+
+
+def _page(status: int, title: str) -> Respond:
+    """The HTML page of a proxy in between, where the client expects JSON."""
+    page = f"<!doctype html><title>{title}</title><h1>{title}</h1><hr>a proxy before the sandbox"
+    return lambda _fault, _now: HttpResponse(page.encode(), status=status, content_type="text/html; charset=utf-8")
+
+
+def _redirect(_fault: Fault, _now: datetime) -> HttpResponse:
+    # To a path that answers with success: a client that follows takes a list of projects for an accepted mail.
+    return HttpResponse(b"", status=302, content_type="application/json", headers={"Location": "/v1/projects"})
+
+
+def _nothing(_fault: Fault, _now: datetime) -> HttpResponse:
+    """Stands in for a response that never leaves."""
+    return HttpResponse(b"", status=500, content_type="application/json")
+
+
+@dataclass(frozen=True)
 class Kind:
     """One row of the table."""
 
     name: str
     meaning: str
-    # Whether the request is processed as usual before the fault strikes. Then the answer is the usual one, be it a
-    # refusal. Otherwise the fault strikes whatever the request is: no key is looked at, no token taken.
-    accepts: bool = False
     # Whether a number follows the word: none, whole seconds, or a number of seconds that may be left out.
     number: Literal["none", "whole", "optional"] = "none"
     delays: bool = False  # its seconds pass while the request is being processed
-    reply: Reply | None = None  # an answer in place of the usual one
-    way: Way | None = None  # how the answer is written, when not whole and in one piece
+    # A response in place of the usual one; nothing is accepted then, and neither key nor rate limit is looked at.
+    # None: the request is processed as usual, and the response is the usual one, be it an error.
+    respond: Respond | None = None
+    deliver: Deliver = _whole
 
     @property
     def words(self) -> tuple[str, ...]:
         """As they are written, N for a number."""
         forms = {"none": (self.name,), "whole": (f"{self.name}-N",), "optional": (self.name, f"{self.name}-N")}
         return forms[self.number]
+
+    @property
+    def accepts_mail(self) -> bool:
+        return self.respond is None
+
+
+_AFTER = "with Retry-After in whole seconds"
+_AS_DATE = "with Retry-After as an HTTP date so many seconds ahead"
+
+KINDS = (
+    Kind("429", "429 without Retry-After", respond=_error(429)),
+    Kind("429-after", f"429 {_AFTER}", number="whole", respond=_error(429, _whole_seconds)),
+    Kind("429-date", f"429 {_AS_DATE}", number="whole", respond=_error(429, _date)),
+    Kind("503", "503 without Retry-After", respond=_error(503)),
+    Kind("503-after", f"503 {_AFTER}", number="whole", respond=_error(503, _whole_seconds)),
+    Kind("503-date", f"503 {_AS_DATE}", number="whole", respond=_error(503, _date)),
+    Kind("500", "500", respond=_error(500)),
+    Kind("502", "502 with a proxy's HTML page", respond=_page(502, "Bad Gateway")),
+    Kind("504", "504 with a proxy's HTML page", respond=_page(504, "Gateway Timeout")),
+    Kind("html", "200 with a proxy's HTML page", respond=_page(200, "Please sign in")),
+    Kind("redirect", "302 to a path that answers with success", respond=_redirect),
+    Kind("reset", "the connection is reset", respond=_nothing, deliver=_reset),
+    Kind("hangup", "the connection ends without a byte of answer", respond=_nothing, deliver=_hang_up),
+    Kind(
+        "silent", "no answer for so many seconds, then the end", number="optional", respond=_nothing, deliver=_silent
+    ),
+    Kind("lost", "the connection is reset: the reply is lost", deliver=_reset),
+    Kind("half", "headers and half of the body, then the end", deliver=_half),
+    Kind("empty", "the answer with an empty body", deliver=_empty),
+    Kind("slow", "headers, and the body so much later", number="optional", deliver=_slow),
+    Kind(
+        "busy",
+        "accepting takes so many seconds; its Idempotency-Key is in use meanwhile",
+        number="optional",
+        delays=True,
+    ),
+    Kind("drip", "a body that comes byte by byte for minutes", deliver=_drip),
+    Kind("endless", "a body without an end", deliver=_endless),
+    Kind("close", "the whole answer, then an end that was not announced", deliver=_close),
+    Kind("ok", "no fault"),
+)
+_KINDS_BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,152 +232,107 @@ class Fault:
         """Seconds that processing takes."""
         return self.seconds if self.kind.delays else 0.0
 
-    def reply(self, now: datetime) -> Answer:
-        """The answer of a fault that does not accept; one that is never sent where it does not answer."""
-        return self.kind.reply(self, now) if self.kind.reply is not None else Answer(status=500, body=b"")
-
-    def applied_to(self, answer: Answer) -> Answer:
-        """The same answer, to be delivered in the fault's way."""
-        way = self.kind.way
-        return answer if way is None else replace(answer, delivery=lambda line, own: way(line, own, self.seconds))
+    def deliver(self, connection: Connection, response: HttpResponse) -> None:
+        self.kind.deliver(connection, response, self.seconds)
 
 
 def parse_fault(word: str) -> Fault:
-    """ValueError, which names the known words, when there is no such fault."""
+    """Raises ValueError, which names the known words, for an unknown one."""
     name, _, number = word.rpartition("-")
     if not _NUMBER.fullmatch(number) or not name:
         name, number = word, ""
     kind = _KINDS_BY_NAME.get(name)
-    if kind is None or not _number_fits(kind, number):
+    if kind is None or not {"none": not number, "whole": number.isdigit(), "optional": True}[kind.number]:
         raise ValueError(f"unknown fault {word!r}; known: {', '.join(word for k in KINDS for word in k.words)}")
-    return Fault(word=word, kind=kind, seconds=float(number or _SECONDS))
+    return Fault(word=word, kind=kind, seconds=float(number or _DEFAULT_SECONDS))
 
 
-def _number_fits(kind: Kind, number: str) -> bool:
-    return {"none": not number, "whole": number.isdigit(), "optional": True}[kind.number]
+# What may happen to any client on any day, with short waits. Without `redirect` (a mistake of the API's operator),
+# `drip` and `endless` (malice): a client may rightly give up on those.
+DEFAULT_KINDS = (
+    "429", "429-after-1", "503", "503-after-1", "500", "502", "504", "html",
+    "reset", "hangup", "silent-0.5", "lost", "half", "empty", "slow-0.5", "busy-0.5", "close",
+)  # fmt: skip
+NO_FAULT = parse_fault("ok")
+_DOMAIN = "sandbox.example"
+_ALWAYS = "-always"
+# The endpoints that are struck, and where each has its recipient.
+_RECIPIENTS = {"POST /v1/sending": "recipientEmail", "POST /v1/emails/test/send": "to"}
 
 
-def _error(status: int, retry_after: Callable[[Fault, datetime], str] | None = None) -> Reply:
-    def reply(fault: Fault, now: datetime) -> Answer:
-        headers = () if retry_after is None else (("Retry-After", retry_after(fault, now)),)
-        return Refusal(status, f"The sandbox strikes: fault {fault.word}", headers=headers).answer()
+class FaultPlan:
+    """The faults to come: first the script decides, then the recipient, then chance. Safe to use from any thread."""
 
-    return reply
+    def __init__(self, *, rate: float = 0.0, seed: int | None = None, kinds: Sequence[str] = ()) -> None:
+        self.seed = secrets.randbelow(2**32) if seed is None else seed
+        self._kinds = [parse_fault(word) for word in kinds or DEFAULT_KINDS]
+        self._rate = rate
+        self._random = random.Random(self.seed)  # noqa: S311 - to be repeated, not to be secret
+        self._script: deque[Fault] = deque()
+        self._struck: set[str] = set()
+        self._lock = threading.Lock()
 
+    def script(self, *words: str) -> None:
+        """Strike the next sends with these, one after the other, once earlier scripts are through.
 
-def _whole_seconds(fault: Fault, _now: datetime) -> str:
-    return str(int(fault.seconds))
+        Raises ValueError for an unknown word; then none of them is taken.
+        """
+        faults = [parse_fault(word) for word in words]
+        with self._lock:
+            self._script.extend(faults)
 
+    def clear(self) -> None:
+        """Drop the script and faults by chance; recipients strike as if for the first time."""
+        with self._lock:
+            self._script.clear()
+            self._struck.clear()
+            self._rate = 0.0
 
-def _date(fault: Fault, now: datetime) -> str:
-    # Rounded up: an HTTP date has no fractions, and must not come before the time is over.
-    moment = math.ceil(now.timestamp() + fault.seconds)
-    return format_datetime(datetime.fromtimestamp(moment, UTC), usegmt=True)
+    def state(self) -> dict[str, Any]:
+        """The faults to come, as JSON."""
+        with self._lock:
+            left, rate = [fault.word for fault in self._script], self._rate
+        return {
+            "script": left,
+            "fault_rate": rate,
+            "fault_seed": self.seed,
+            "fault_kinds": [fault.word for fault in self._kinds],
+            "words": [
+                {"word": word, "accepts": kind.accepts_mail, "meaning": kind.meaning}
+                for kind in KINDS
+                for word in kind.words
+            ],
+        }
 
+    def next_fault(self, endpoint: str, request: HttpRequest) -> Fault:
+        """The fault for a request to an endpoint (method and path template), which is used up; often `NO_FAULT`."""
+        if endpoint not in _RECIPIENTS:
+            return NO_FAULT
+        word = _requested_word(request.body, _RECIPIENTS[endpoint])
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+        with self._lock:
+            if self._script:
+                return self._script.popleft()
+            if word:
+                return parse_fault(word.removesuffix(_ALWAYS)) if self._is_due(word, key) else NO_FAULT
+            return self._random.choice(self._kinds) if self._random.random() < self._rate else NO_FAULT
 
-def _page(status: int, title: str) -> Reply:
-    """What a proxy in between says, in its own words: no JSON."""
-    page = f"<!doctype html><title>{title}</title><h1>{title}</h1><hr>a proxy before the sandbox"
-    answer = Answer(status=status, body=page.encode(), content_type="text/html; charset=utf-8")
-    return lambda _fault, _now: answer
-
-
-def _redirect(_fault: Fault, _now: datetime) -> Answer:
-    # To a path that answers with success: a client that follows takes a list of projects for an accepted mail.
-    return Answer(status=302, body=b"", headers=(("Location", "/v1/projects"),))
-
-
-def _reset(line: Line, _answer: Answer, seconds: float) -> None:
-    line.reset()
-
-
-def _hang_up(line: Line, _answer: Answer, seconds: float) -> None:
-    line.close()
-
-
-def _half(line: Line, answer: Answer, seconds: float) -> None:
-    line.start(answer)
-    line.send(answer.body[: len(answer.body) // 2])
-    line.close()
-
-
-def _slow(line: Line, answer: Answer, seconds: float) -> None:
-    line.start(answer)
-    if line.wait(seconds):
-        line.send(answer.body)
-    else:
-        line.close()
-
-
-def _silent(line: Line, _answer: Answer, seconds: float) -> None:
-    line.wait(seconds)
-    line.close()
-
-
-def _empty(line: Line, answer: Answer, seconds: float) -> None:
-    line.start(replace(answer, body=b""))
-
-
-def _endless(line: Line, answer: Answer, seconds: float) -> None:
-    line.start(answer, ("Transfer-Encoding", "chunked"))
-    line.send(_chunk(answer.body))
-    while line.wait(_PAUSE):
-        line.send(_chunk(_CHUNK))
-    line.close()
+    def _is_due(self, word: str, key: str | None) -> bool:
+        # The key is looked at even where a switch ignores it, or no mail would ever come through.
+        if word.endswith(_ALWAYS) or key is None:
+            return True
+        is_first = key not in self._struck
+        self._struck.add(key)
+        return is_first
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def _drip(line: Line, answer: Answer, seconds: float) -> None:
-    padded = replace(answer, body=answer.body.ljust(_DRIP_LENGTH))
-    line.start(padded)
-    for place in range(len(padded.body)):
-        if not line.wait(_DRIP):
-            break
-        line.send(padded.body[place : place + 1])
-    line.close()
-
-
-def _close(line: Line, answer: Answer, seconds: float) -> None:
-    line.start(answer)
-    line.send(answer.body)
-    line.close()
-
-
-_AFTER = "with Retry-After in whole seconds"
-_AS_DATE = "with Retry-After as an HTTP date so many seconds ahead"
-
-KINDS = (
-    Kind(name="429", reply=_error(429), meaning="429 without Retry-After"),
-    Kind(name="429-after", number="whole", reply=_error(429, _whole_seconds), meaning=f"429 {_AFTER}"),
-    Kind(name="429-date", number="whole", reply=_error(429, _date), meaning=f"429 {_AS_DATE}"),
-    Kind(name="503", reply=_error(503), meaning="503 without Retry-After"),
-    Kind(name="503-after", number="whole", reply=_error(503, _whole_seconds), meaning=f"503 {_AFTER}"),
-    Kind(name="503-date", number="whole", reply=_error(503, _date), meaning=f"503 {_AS_DATE}"),
-    Kind(name="500", reply=_error(500), meaning="500"),
-    Kind(name="502", reply=_page(502, "Bad Gateway"), meaning="502 with a proxy's HTML page"),
-    Kind(name="504", reply=_page(504, "Gateway Timeout"), meaning="504 with a proxy's HTML page"),
-    Kind(name="html", reply=_page(200, "Please sign in"), meaning="200 with a proxy's HTML page"),
-    Kind(name="redirect", reply=_redirect, meaning="302 to a path that answers with success"),
-    Kind(name="reset", way=_reset, meaning="the connection is reset"),
-    Kind(name="hangup", way=_hang_up, meaning="the connection ends without a byte of answer"),
-    Kind(name="silent", number="optional", way=_silent, meaning="no answer for so many seconds, then the end"),
-    Kind(name="lost", accepts=True, way=_reset, meaning="the connection is reset: the reply is lost"),
-    Kind(name="half", accepts=True, way=_half, meaning="headers and half of the body, then the end"),
-    Kind(name="empty", accepts=True, way=_empty, meaning="the answer with an empty body"),
-    Kind(name="slow", accepts=True, number="optional", way=_slow, meaning="headers, and the body so much later"),
-    Kind(
-        name="busy",
-        accepts=True,
-        number="optional",
-        delays=True,
-        meaning="accepting takes so many seconds; its Idempotency-Key is in use meanwhile",
-    ),
-    Kind(name="drip", accepts=True, way=_drip, meaning="a body that comes byte by byte for minutes"),
-    Kind(name="endless", accepts=True, way=_endless, meaning="a body without an end"),
-    Kind(name="close", accepts=True, way=_close, meaning="the whole answer, then an end that was not announced"),
-    Kind(name="ok", accepts=True, meaning="no fault"),
-)
-_KINDS_BY_NAME = {kind.name: kind for kind in KINDS}
+def _requested_word(body: bytes, field: str) -> str:
+    """The fault that the recipient's address asks for, perhaps with ``-always``; empty for ordinary ones."""
+    if _DOMAIN.encode() not in body.lower():  # nearly always; to parse every body twice would be slow
+        return ""
+    try:
+        local, _, domain = json.loads(body)[field].lower().rpartition("@")
+        parse_fault(local.removesuffix(_ALWAYS))
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return ""
+    return local if domain == _DOMAIN else ""

@@ -12,100 +12,89 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django_migma.sandbox.wire import Refusal
+from django.http import HttpResponse
+
+from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from django_migma.sandbox.wire import Answer
-
-LIFETIME = timedelta(hours=24)
-MAX_LENGTH = 100  # characters
-REPLAYED = ("Idempotent-Replayed", "true")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slot:
-    """A key in use: whose it is and for which body."""
-
-    key_name: str
-    idempotency_key: str
-    # Of the bytes: whether Migma compares bytes or parsed JSON is unknown, and the same bytes are the same
-    # body under either rule.
-    digest: bytes
+_LIFETIME = timedelta(hours=24)
+_MAX_LENGTH = 100  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
+    # Of the body's bytes: whether Migma compares bytes or parsed JSON is unknown, and the same bytes are the same
+    # body under either rule.
     digest: bytes
     since: datetime
-    answer: Answer | None  # None while the first request is still running
+    status: int = 0  # of the answer; 0 while the first request is still running
+    content: bytes = b""
 
 
-def slot_for(key_name: str, idempotency_key: str, body: bytes) -> Slot:
-    # What Migma answers to a longer key, or to an empty one, is unknown.
-    if not 1 <= len(idempotency_key) <= MAX_LENGTH:
-        raise Refusal(400, f"Idempotency-Key must be 1 to {MAX_LENGTH} characters long")
-    digest = hashlib.sha256(body).digest()
-    return Slot(key_name=key_name, idempotency_key=idempotency_key, digest=digest)
+class IdempotencyStore:
+    """Which keys were used, and what was answered. Safe to use from any thread."""
 
-
-def is_remembered(status: int, *, errors_consume_key: bool) -> bool:
-    """Whether an answer of this status is the one that a repetition gets again."""
-    if status < 400:
-        return True
-    return errors_consume_key and status < 500 and status != 429
-
-
-class Ledger:
-    """Which keys were used, and what was answered."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], *, errors_consume_key: bool = True) -> None:
         self._clock = clock
+        self._errors_consume_key = errors_consume_key
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
 
-    def begin(self, slot: Slot) -> Answer | None:
-        """The earlier answer, marked as a replay; None when the caller is the first and must ``finish``."""
-        now = self._clock()
-        with self._lock:
-            self._forget_expired(now)
-            entry = self._entries.get(_place(slot))
-            if entry is None:
-                self._entries[_place(slot)] = _Entry(digest=slot.digest, since=now, answer=None)
-                return None
-        return _replay(entry, slot)
+    def begin(self, key_name: str, idempotency_key: str, body: bytes) -> HttpResponse | None:
+        """The earlier answer, marked as a replay; None when the caller is the first and must ``finish``.
 
-    def finish(self, slot: Slot, answer: Answer | None) -> None:
-        """Remember ``answer`` for the slot, or free the slot when there is none to remember."""
+        Raises 409 for another body, and while the first request is still running.
+        """
+        # What Migma answers to a longer key, or to an empty one, is unknown.
+        if not 1 <= len(idempotency_key) <= _MAX_LENGTH:
+            raise ApiError(400, f"Idempotency-Key must be 1 to {_MAX_LENGTH} characters long")
+        now = self._clock()
+        digest = hashlib.sha256(body).digest()
         with self._lock:
-            entry = self._entries.pop(_place(slot), None)
-            if entry is not None and answer is not None:
-                self._entries[_place(slot)] = replace(entry, answer=answer)
+            self._drop_expired(now)
+            entry = self._entries.get((key_name, idempotency_key))
+            if entry is None:
+                self._entries[key_name, idempotency_key] = _Entry(digest=digest, since=now)
+                return None
+        return _replay(entry, digest)
+
+    def finish(self, key_name: str, idempotency_key: str, response: HttpResponse | None) -> None:
+        """Remember the answer, or free the key where a repetition is to be processed again.
+
+        None stands for a failure of the sandbox itself.
+        """
+        with self._lock:
+            entry = self._entries.pop((key_name, idempotency_key), None)
+            if entry is not None and response is not None and self._is_remembered(response.status_code):
+                remembered = replace(entry, status=response.status_code, content=response.content)
+                self._entries[key_name, idempotency_key] = remembered
 
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
 
-    def _forget_expired(self, now: datetime) -> None:
+    def _is_remembered(self, status: int) -> bool:
+        # A 429 does not come here: a request over the rate limit has not used its key yet.
+        return status < 400 or (self._errors_consume_key and status < 500)
+
+    def _drop_expired(self, now: datetime) -> None:
         # Oldest first, but for requests that overtook each other: those are off by their own duration.
         while self._entries:
             place, entry = next(iter(self._entries.items()))
-            if now - entry.since < LIFETIME:
+            if now - entry.since < _LIFETIME:
                 return
             del self._entries[place]
 
 
-def _place(slot: Slot) -> tuple[str, str]:
-    return slot.key_name, slot.idempotency_key
-
-
-def _replay(entry: _Entry, slot: Slot) -> Answer:
-    if entry.digest != slot.digest:
+def _replay(entry: _Entry, digest: bytes) -> HttpResponse:
+    if entry.digest != digest:
         text = "This Idempotency-Key was used with another request body within 24 hours"
-        raise Refusal(409, text, code="IDEMPOTENCY_CONFLICT")
-    if entry.answer is None:
+        raise ApiError(409, text, code="IDEMPOTENCY_CONFLICT")
+    if not entry.status:
         # What Migma answers while the first request runs is unknown. No code: only two are published.
-        raise Refusal(409, "A request with this Idempotency-Key is still being processed")
-    return replace(entry.answer, headers=(*entry.answer.headers, REPLAYED))
+        raise ApiError(409, "A request with this Idempotency-Key is still being processed")
+    replayed = {"Idempotent-Replayed": "true"}
+    return HttpResponse(entry.content, status=entry.status, content_type="application/json", headers=replayed)

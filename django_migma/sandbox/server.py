@@ -4,6 +4,10 @@ with Sandbox() as sandbox:
     sandbox.faults.script("lost")  # the reply to the first send does not arrive
     ...  # speak HTTP to sandbox.api_url with sandbox.keys.full
     assert sandbox.store.messages()[-1].subject == "Welcome"
+
+The server is our own, since a fault acts on the socket; what it reads becomes one of Django's requests, ``urls`` says
+which view answers it, and the view's response goes out in the way of a fault. There is no middleware and no signal,
+and Django's settings are not read: the sandbox runs without any, and those of a site do not change it.
 """
 
 from __future__ import annotations
@@ -11,37 +15,48 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
+import struct
 import sys
 import threading
+import time
+import traceback
 from datetime import UTC, datetime
-from functools import partial
-from http.server import ThreadingHTTPServer
+from functools import cached_property, lru_cache, partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
 
-from django_migma.sandbox import routes
-from django_migma.sandbox.calls import Site
-from django_migma.sandbox.handler import Handler
-from django_migma.sandbox.hosts import base_url
-from django_migma.sandbox.keys import KEYS
-from django_migma.sandbox.plan import Plan
+from django.http import HttpRequest
+from django.http.request import HttpHeaders
+from django.urls import Resolver404, resolve
+from django.utils.datastructures import MultiValueDict
+
+from django_migma.sandbox.faults import NO_FAULT, FaultPlan
+from django_migma.sandbox.options import Switches
+from django_migma.sandbox.protocol import KEYS, ApiError, path_template
 from django_migma.sandbox.store import Store
-from django_migma.sandbox.switches import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Self
 
-_POLL = 0.05  # seconds until a stop is noticed
+    from django.http import HttpResponse
+
+    from django_migma.sandbox.faults import Connection
+    from django_migma.sandbox.protocol import View
+
+MAX_BODY = 10 * 1024 * 1024  # bytes
+_MAX_DISCARDED = 8 * MAX_BODY
+_CHUNK = 64 * 1024
+_POLL = 0.05  # seconds until a stop, or a client that left, is noticed
 _JOIN = 5.0  # seconds for a request in progress to end
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+_resolve = lru_cache(maxsize=128)(resolve)  # a benchmark sends to one path a thousand times a second
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised, not bound
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _plan(switches: Switches) -> Plan:
-    return Plan(rate=switches.fault_rate, seed=switches.fault_seed, kinds=switches.fault_kinds)
 
 
 class Sandbox:
@@ -57,33 +72,23 @@ class Sandbox:
         switches: Switches | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
-        """Port 0 takes any free one; ``clock`` gives aware times.
-
-        OSError when the address cannot be bound, ValueError when a switch's rate or fault is not understood.
-        """
+        """Port 0 takes any free one; ``clock`` returns aware times. Raises OSError if the address cannot be bound."""
         self.switches = switches or Switches()
-        self.store = Store(max_messages=self.switches.max_messages, clock=clock, rate=self.switches.rate)
-        self.faults = _plan(self.switches)
-        self._stopping = threading.Event()
-        self._server = _Server(host, port, self.store)
+        self.store = Store(self.switches, clock)
+        self.faults = FaultPlan(
+            rate=self.switches.fault_rate, seed=self.switches.fault_seed, kinds=self.switches.fault_kinds
+        )
+        self.stopping = threading.Event()  # ends every wait
+        self._server = _Server(host, port, self)
         self.host = host
         self.port = self._server.server_port
-        self.url = base_url(host, self.port)
+        self.url = _base_url(host, self.port)
         self.api_url = f"{self.url}/v1"
-        site = Site(
-            store=self.store,
-            switches=self.switches,
-            faults=self.faults,
-            stopping=self._stopping,
-            host=host,
-            url=self.url,
-        )
-        self._server.RequestHandlerClass = partial(Handler, partial(routes.answer, site), self._stopping)
         self._thread: threading.Thread | None = None
         self._serving = False
 
     def serve_forever(self) -> None:
-        """In the caller's thread, until ``stop`` is called elsewhere or an exception such as Ctrl-C comes."""
+        """Serve in the caller's thread, until ``stop`` is called elsewhere or an exception such as Ctrl-C comes."""
         self._serving = True
         try:
             self._server.serve_forever(poll_interval=_POLL)
@@ -91,14 +96,14 @@ class Sandbox:
             self._serving = False
 
     def start(self) -> None:
-        """In a daemon thread."""
+        """Serve in a daemon thread."""
         self._serving = True  # at once: stop() may come before the thread has begun
         self._thread = threading.Thread(target=self.serve_forever, name="migma-sandbox", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends serving, every fault under way too, and closes every socket; calling it twice does no harm."""
-        self._stopping.set()
+        """End serving and every fault under way, and close every socket. Calling it twice does no harm."""
+        self.stopping.set()
         if self._serving:
             self._server.shutdown()
         if self._thread is not None:
@@ -110,13 +115,198 @@ class Sandbox:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _base_url(host: str, port: int) -> str:
+    """An address that works from this machine, also when ``host`` is a wildcard."""
+    reachable = _WILDCARDS.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+class Request(HttpRequest):
+    """Django's request, filled from the socket.
+
+    As in Django's own subclasses, ``HttpRequest.__init__`` is not called: it reads settings. So does ``WSGIRequest``.
+    """
+
+    urlconf = "django_migma.sandbox.urls"
+    body = b""  # not Django's property: the upload limit of a site is not the sandbox's
+    endpoint = ""  # method and path template, once the view is found
+    key_name = ""  # of the API key, once it is checked
+
+    def __init__(self, sandbox: Sandbox, connection: _Handler, body: bytes) -> None:
+        self.sandbox = sandbox
+        self.connection: Connection = connection
+        self.method: str = connection.command
+        path, _, self._query = connection.path.partition("?")
+        self.path = self.path_info = unquote(path)
+        headers = connection.headers.items()
+        # A name with "_" would be taken for one with "-". Of a repeated header the last value counts.
+        self.META = {HttpHeaders.to_wsgi_name(name): value for name, value in headers if "_" not in name}
+        self.content_type = self.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        self.body = body
+        self.fault = NO_FAULT
+
+    @cached_property
+    def GET(self) -> MultiValueDict[str, str]:  # type: ignore[override]  # noqa: N802 - a QueryDict reads settings
+        query: MultiValueDict[str, str] = MultiValueDict()
+        for name, value in parse_qsl(self._query, keep_blank_values=True):
+            query.appendlist(name, value)
+        return query
+
+    def take_time(self) -> None:
+        """Wait if a fault demands it, also when the client has left: a busy server does not notice."""
+        if self.fault.delay and self.sandbox.stopping.wait(self.fault.delay):
+            raise ApiError(503, "The sandbox is being stopped")
+
+
+def _respond(request: Request) -> HttpResponse:
+    try:
+        return _process(request)
+    except ApiError as error:
+        return error.response()
+    except Exception:  # noqa: BLE001 - a failure of the sandbox must not look like a lost connection
+        traceback.print_exc()
+        request.fault = NO_FAULT
+        return ApiError(500, "The sandbox failed; its standard error has the traceback").response()
+
+
+def _process(request: Request) -> HttpResponse:
+    """Find the view of a request and the fault that strikes it; the one or the other makes the response."""
+    sandbox = request.sandbox
+    try:
+        match = _resolve(request.path_info, request.urlconf)
+    except Resolver404:
+        sandbox.store.count_request(f"{request.method} (unknown path)")
+        raise ApiError(404, f"Not found: {request.method} {request.path}") from None
+    request.endpoint = f"{request.method} {path_template(match.route)}"
+    sandbox.store.count_request(request.endpoint)
+    request.fault = sandbox.faults.next_fault(request.endpoint, request)
+    if request.fault.word != NO_FAULT.word:
+        sandbox.store.count_fault(request.fault.word)
+    if (respond := request.fault.kind.respond) is not None:
+        return respond(request.fault, sandbox.store.clock())
+    view: View = match.func
+    return view(request, **match.kwargs)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """HTTP/1.1 on one connection: reads requests whole, and is the `faults.Connection` of their responses."""
+
+    protocol_version = "HTTP/1.1"
+    # The library's default, HTTP/0.9, would answer a malformed request line without status or headers.
+    default_request_version = "HTTP/1.1"
+    # Without these two, Nagle's algorithm and delayed acknowledgements stall every response by 40 ms.
+    disable_nagle_algorithm = True
+    wbufsize = _CHUNK
+
+    def __init__(self, sandbox: Sandbox, *args: Any) -> None:
+        self._sandbox = sandbox
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        try:
+            body = self._read_body()
+        except ApiError as error:
+            self.close_connection = True  # where the next request would start is not known
+            self.write(error.response())
+            return
+        if body is None:
+            self.close_connection = True
+            return
+        request = Request(self._sandbox, self, body)
+        response = _respond(request)
+        request.fault.deliver(request.connection, response)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Errors that the library finds (malformed requests, unknown methods), as an envelope."""
+        self.close_connection = True
+        self.write(ApiError(code, message or explain or "Malformed request").response())
+
+    def handle_expect_100(self) -> bool:
+        going_on = super().handle_expect_100()
+        self.wfile.flush()  # the client waits for it before it sends the body
+        return going_on
+
+    def log_message(self, *_: object) -> None:
+        """Silent: requests are under /_sandbox/messages and /_sandbox/stats."""
+
+    def version_string(self) -> str:
+        return "django-migma-sandbox"
+
+    def _read_body(self) -> bytes | None:
+        """None when the client left before the end."""
+        if "Transfer-Encoding" in self.headers:
+            raise ApiError(411, "Chunked bodies are not read: send Content-Length")
+        given = set(self.headers.get_all("Content-Length", ["0"]))
+        text = given.pop()
+        if given or not (text.isascii() and text.isdigit()) or len(text) > 18:
+            raise ApiError(400, "Content-Length must be one whole number")
+        length = int(text)
+        if length > MAX_BODY:
+            # Read on, or the client meets a reset connection instead of the response.
+            self._discard(min(length, _MAX_DISCARDED))
+            raise ApiError(413, f"The request body is larger than {MAX_BODY} bytes")
+        body = self.rfile.read(length)
+        return body if len(body) == length else None
+
+    def _discard(self, length: int) -> None:
+        while length > 0 and (chunk := self.rfile.read(min(length, _CHUNK))):
+            length -= len(chunk)
+
+    def write(self, response: HttpResponse) -> None:
+        self._write_head(response, len(response.content))
+        if self.command != "HEAD":
+            self.wfile.write(response.content)
+
+    def _write_head(self, response: HttpResponse, length: int | None) -> None:
+        self.send_response(response.status_code)
+        for name, value in response.items():
+            self.send_header(name, value)
+        self.send_header(*("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+
+    def start(self, response: HttpResponse, length: int | None) -> None:
+        self._write_head(response, length)
+        self.wfile.flush()
+
+    def send(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+    def wait(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._sandbox.stopping.wait(min(left, _POLL)) or self._client_left():
+                return False
+        return True
+
+    def close(self) -> None:
+        self.close_connection = True
+
+    def reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        # Closed already here (in truth, when the library lets go of its files), because the server's own way of
+        # closing sends an end of stream first, and a client that has read that sees no reset.
+        self.connection.close()
+        self.close_connection = True
+
+    def _client_left(self) -> bool:
+        """True after an end of stream or an error, unless a further request lies before it."""
+        self.connection.settimeout(0)
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.connection.settimeout(None)
 
 
 class _Server(ThreadingHTTPServer):
@@ -125,12 +315,12 @@ class _Server(ThreadingHTTPServer):
     # Newer Pythons may set this, and a second sandbox would then share the port instead of failing.
     allow_reuse_port = False
 
-    def __init__(self, host: str, port: int, store: Store) -> None:
+    def __init__(self, host: str, port: int, sandbox: Sandbox) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._store = store
+        self._store = sandbox.store
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
-        super().__init__((host, port), Handler)
+        super().__init__((host, port), partial(_Handler, sandbox))
 
     def server_bind(self) -> None:
         # HTTPServer's own looks the host's full name up, which can take seconds.
@@ -151,7 +341,7 @@ class _Server(ThreadingHTTPServer):
             self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that leaves early is no news.
+        # Clients may leave early.
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -1,4 +1,4 @@
-"""What the sandbox remembers: accepted messages, batches, idempotency keys, tokens and counters. In memory only."""
+"""The sandbox's state, in memory only: accepted messages, batches, idempotency keys, rate limits and counters."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django_migma.sandbox.idempotency import Ledger
-from django_migma.sandbox.limits import Limiter
+from django_migma.sandbox.idempotency import IdempotencyStore
+from django_migma.sandbox.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from django_migma.sandbox.rendering import Content
+    from django_migma.sandbox.options import Switches
+    from django_migma.sandbox.placeholders import RenderedEmail
 
 _T = TypeVar("_T")
 
 _Key = tuple[str, str | None]  # name of the API key, Idempotency-Key
 
-SENDING = "POST /v1/sending"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One accepted send, of one recipient or of a batch, or one test send."""
+    """One accepted send, to one recipient or to a batch, or one test send."""
 
     id: str  # message id, or batch id: `id` of the answer
     received_at: datetime
@@ -34,18 +33,18 @@ class Message:
     idempotency_key: str | None
     body: Mapping[str, Any]  # the request as it came, fields unknown to Migma included
     answer: Mapping[str, Any]  # `data` of the answer
-    content: Content
+    email: RenderedEmail
     replays: int = 0  # how often the same request came again under its key
 
     @property
     def subject(self) -> str:
         """Variables filled in."""
-        return self.content.subject
+        return self.email.subject
 
     @property
     def html(self) -> str:
         """Variables filled in."""
-        return self.content.html
+        return self.email.html
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +60,11 @@ class Batch:
 class Store:
     """Safe to use from any thread."""
 
-    def __init__(self, *, max_messages: int, clock: Callable[[], datetime], rate: str = "") -> None:
-        """ValueError when ``rate`` is not understood."""
+    def __init__(self, switches: Switches, clock: Callable[[], datetime]) -> None:
         self.clock = clock
-        self.ledger = Ledger(clock)
-        self.limiter = Limiter(rate, clock)
-        self._max_messages = max_messages
+        self.idempotency = IdempotencyStore(clock, errors_consume_key=switches.errors_consume_key)
+        self.rate_limiter = RateLimiter(switches.rate, clock)
+        self._max_messages = switches.max_messages
         self._lock = threading.Lock()
         self._messages: dict[str, Message] = {}
         self._by_key: dict[_Key, str] = {}  # ids of the messages in `_messages` that came under a key
@@ -85,7 +83,7 @@ class Store:
                     del self._by_key[_key(dropped)]
 
     def messages(self) -> list[Message]:
-        """Newest last."""
+        """The accepted messages that are kept, newest last."""
         with self._lock:
             return list(self._messages.values())
 
@@ -101,7 +99,7 @@ class Store:
                 self._messages[message_id] = replace(message, replays=message.replays + 1)
 
     def clear_messages(self) -> int:
-        """Empties the inbox and says how many there were; batches, keys and counters stay."""
+        """Drop all messages and return their number; batches, idempotency keys and counters stay."""
         with self._lock:
             count = len(self._messages)
             self._messages.clear()
@@ -109,9 +107,9 @@ class Store:
             return count
 
     def reset(self) -> None:
-        """Forgets everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
-        self.ledger.clear()
-        self.limiter.clear()
+        """Forget everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
+        self.idempotency.clear()
+        self.rate_limiter.clear()
         with self._lock:
             self._messages.clear()
             self._by_key.clear()
@@ -147,7 +145,7 @@ class Store:
             return {
                 "connections": self._connections,
                 "requests": dict(self._requests),
-                "sending_posts": self._requests[SENDING],
+                "sending_posts": self._requests["POST /v1/sending"],
                 "accepted": self._accepted,
                 "faults": dict(self._faults),
             }
@@ -158,6 +156,6 @@ def _key(message: Message) -> _Key:
 
 
 def _add_newest(kept: dict[str, _T], key: str, value: _T, *, limit: int) -> list[_T]:
-    """Returns the oldest, which had to go."""
+    """Return the oldest ones, which were dropped."""
     kept[key] = value
     return [kept.pop(next(iter(kept))) for _ in range(len(kept) - limit)]

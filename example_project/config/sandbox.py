@@ -3,14 +3,15 @@
 A site of yours has its own account and its own ids, and needs nothing like this file.
 """
 
-from django_migma.sandbox import data, keys
+from django_migma.sandbox import account
+from django_migma.sandbox.protocol import KEYS
 
 VALUES = {
-    "MIGMA_API_KEY": keys.KEYS.full,
+    "MIGMA_API_KEY": KEYS.full,
     "MIGMA_API_URL": "http://127.0.0.1:8026/v1",
-    "MIGMA_PROJECT_ID": data.FERNHILL,
+    "MIGMA_PROJECT_ID": account.FERNHILL,
     "MIGMA_FROM_NAME": "Fernhill Coffee",
-    "MIGMA_LAYOUT_EMAIL_ID": data.LAYOUT,
+    "MIGMA_LAYOUT_EMAIL_ID": account.LAYOUT,
     "DEFAULT_FROM_EMAIL": "hello@fernhill.example",
 }
-STORED_EMAILS = {"welcome": data.WELCOME, "password-reset": data.PASSWORD_RESET, "receipt": data.RECEIPT}
+STORED_EMAILS = {"welcome": account.WELCOME, "password-reset": account.PASSWORD_RESET, "receipt": account.RECEIPT}

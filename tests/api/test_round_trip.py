@@ -12,7 +12,7 @@ from django_migma.api import (
     TestSendRequest,
 )
 from django_migma.api.errors import AuthenticationError
-from django_migma.sandbox import data
+from django_migma.sandbox import account as data
 from django_migma.sandbox.server import Sandbox
 from tests.api.examples import client as make_client
 from tests.api.examples import send_request

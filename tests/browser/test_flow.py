@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from django_migma.models import StoredEmail
-from django_migma.sandbox import data
+from django_migma.sandbox import account as data
 
 from .conftest import PASSWORD
 from .visiting import LIST, message, press, rows, sync

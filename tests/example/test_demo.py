@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from django_migma.sandbox import data
+from django_migma.sandbox import account as data
 
 from .conftest import DOCUMENTED, EXAMPLE, PYTHON, environment, run
 

@@ -10,7 +10,7 @@ import django
 import pytest
 
 from django_migma.api.credentials import API_URL
-from django_migma.sandbox import data
+from django_migma.sandbox import account as data
 from django_migma.sandbox.server import Sandbox
 
 from .conftest import DOCUMENTED, EXAMPLE, run
@@ -26,8 +26,8 @@ OWN_ACCOUNT = {
 }
 SHOW = """
 import json
-from django_migma.conf import load
-config = load({})
+from django_migma.conf import load_config
+config = load_config({})
 shown = [config.api_key, config.api_url, config.project_id, config.from_name, config.layout_email_id]
 print(json.dumps(shown))
 """

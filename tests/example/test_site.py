@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests
 
-from django_migma.sandbox import data
+from django_migma.sandbox import account as data
 from django_migma.sandbox.server import Sandbox
 
 from .conftest import run, submit

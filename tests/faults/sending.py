@@ -17,8 +17,8 @@ from django_migma.api.connections import close_pools
 from django_migma.backends import EmailBackend
 from django_migma.exceptions import MigmaError
 from django_migma.message import MigmaMessage, RecipientStatus
+from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
 from tests.api.clocks import FastClock
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"

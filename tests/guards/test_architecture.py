@@ -121,14 +121,15 @@ def django_in_the_api(root: Path) -> list[str]:
 
 
 def strangers_in_the_sandbox(root: Path) -> list[str]:
-    """What the sandbox uses beyond itself, ``api.types`` and the standard library: it must not copy our mistakes."""
+    """Imports of the sandbox beyond itself, ``api.types``, Django and the standard library: it must not share our
+    mistakes."""
     return [
         str(found)
         for found in imports(root)
         if own_part(found.importer, root) == "sandbox"
         and own_part(found.target, root) != "sandbox"
         and found.target != f"{root.name}.api.types"
-        and found.target.partition(".")[0] not in sys.stdlib_module_names
+        and found.target.partition(".")[0] not in sys.stdlib_module_names | {"django"}
     ]
 
 
@@ -227,7 +228,7 @@ FINE = {
     "api/types.py": "import json\nfrom django_migma import __version__",
     "conf.py": "from django.conf import settings\nfrom . import addresses\nfrom .api import T",
     "addresses.py": LAZY + "  # noqa: PLC0415 - lazy: few need it\n    import json  # the same",
-    "sandbox/data.py": "import json\nfrom django_migma.api.types import T",
+    "sandbox/data.py": "import json, django.http\nfrom django_migma.api.types import T",
     "testing.py": "from .sandbox import data\n" + LONG_FUNCTION.replace("    x = 1\n", "", 1),
 }
 

@@ -21,10 +21,9 @@ from django_migma import exceptions, features, signals
 from django_migma.api import MigmaClient
 from django_migma.conf import SETTINGS
 from django_migma.message import MigmaMessage
-from django_migma.sandbox import cli
-from django_migma.sandbox.keys import KEYS
-from django_migma.sandbox.routes import ROUTES
-from django_migma.sandbox.switches import Switches
+from django_migma.sandbox.options import Switches, add_arguments
+from django_migma.sandbox.protocol import KEYS
+from django_migma.sandbox.urls import ENDPOINTS
 
 ATTRIBUTES = [name for name, of in signature(MigmaMessage).parameters.items() if of.kind is of.KEYWORD_ONLY]
 PACKAGE = Path(django_migma.__file__).parent
@@ -62,7 +61,7 @@ def commands() -> set[str]:
 def sandbox_options() -> set[str]:
     """The options of the sandbox's command line."""
     parser = argparse.ArgumentParser(add_help=False)
-    cli.add_arguments(parser)
+    add_arguments(parser)
     return {option for action in parser._actions for option in action.option_strings}
 
 
@@ -93,7 +92,7 @@ def raised_features() -> set[str]:
 
 def control_requests() -> set[str]:
     """The sandbox's own endpoints, which are no part of Migma's API."""
-    return {route.name for route in ROUTES if route.is_control}
+    return {name for name in ENDPOINTS if " /v1/" not in name}
 
 
 @pytest.mark.parametrize(

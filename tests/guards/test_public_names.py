@@ -121,7 +121,7 @@ def test_fixture_migma_sandbox(migma_sandbox):
     [
         ("django_migma", {"django", "requests"}),
         ("django_migma.api", {"django", "requests"}),
-        ("django_migma.sandbox.server", {"django", "requests"}),
+        ("django_migma.sandbox.server", {"requests", "django_migma.models", "django.contrib"}),
         ("django_migma.pytest_plugin", {"django", "requests"}),
         ("django_migma.backends", {"requests", "django_migma.models", "django.contrib"}),
     ],
@@ -131,11 +131,10 @@ def test_importing_does_not_import(module, strangers):
     assert loaded_by(module) & strangers == set()
 
 
-def test_importing_the_backend_defines_no_model():
-    """The backend works without a database: no model of any app comes with it."""
-    code = (
-        "import django_migma.backends; from django.apps import apps; print([*filter(None, apps.all_models.values())])"
-    )
+@pytest.mark.parametrize("module", ["django_migma.backends", "django_migma.sandbox.server"])
+def test_importing_defines_no_model(module):
+    """The backend and the sandbox work without a database: no model of any app comes with them."""
+    code = f"import {module}; from django.apps import apps; print([*filter(None, apps.all_models.values())])"
     assert run(code) == "[]"
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.core import checks
 from django.core.management import CommandError, call_command
 
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account as data
+from django_migma.sandbox.protocol import KEYS
 
 pytestmark = pytest.mark.django_db
 

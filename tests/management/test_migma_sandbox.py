@@ -26,7 +26,15 @@ def start(*arguments):
     return process, "".join(lines)
 
 
-def test_serves_until_interrupted_and_takes_the_projects_senders():
+@pytest.fixture
+def ctrl_c():
+    """Processes started in the background of a shell inherit an ignored Ctrl-C; children must not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_serves_until_interrupted_and_takes_the_projects_senders(ctrl_c):
     process, printed = start("--port", "0")
     try:
         url = printed.split()[3]

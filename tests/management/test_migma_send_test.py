@@ -13,8 +13,8 @@ from urllib3.exceptions import ConnectTimeoutError
 
 from django_migma import signals
 from django_migma.models import StoredEmail
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account as data
+from django_migma.sandbox.protocol import KEYS
 from tests.conftest import BACKEND
 
 ADA = "ada@example.org"

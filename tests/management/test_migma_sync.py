@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_migma.models import StoredEmail
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account as data
+from django_migma.sandbox.protocol import KEYS
 from tests.conftest import our_mailer
 from tests.sync.account import PROJECT, UNREACHABLE, Account, conversation_id, email, email_id, refusal
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account
+from django_migma.sandbox.protocol import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def send(sandbox: Sandbox, body: object, *, idempotency_key: str | None = None, 
 
 
 def raw(sandbox: Sandbox, request: bytes) -> bytes:
-    """Bytes as they are; everything that comes back until the sandbox closes."""
+    """Send bytes as they are; return everything until the sandbox closes."""
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
         connection.sendall(request)
         answer = b""
@@ -94,21 +94,21 @@ def single(**changes: Any) -> dict[str, Any]:
         "from": "hello@fernhill.example",
         "fromName": "Fernhill Coffee",
         "subject": "Welcome, {{first_name}}",
-        "emailId": data.WELCOME,
+        "emailId": account.WELCOME,
         "variables": {"first_name": "Kim", "shop_url": "https://fernhill.example/shop"},
     }
     return _changed(body, changes)
 
 
 def batch(**changes: Any) -> dict[str, Any]:
-    """The body of a good send to everybody with a tag."""
+    """The body of a good send to a tag."""
     body = {
         "recipientType": "tag",
-        "recipientId": data.CUSTOMERS_TAG,
+        "recipientId": account.CUSTOMERS_TAG,
         "from": "hello@fernhill.migma.email",
         "fromName": "Fernhill Coffee",
         "subject": "New beans",
-        "emailId": data.WELCOME,
+        "emailId": account.WELCOME,
     }
     return _changed(body, changes)
 
@@ -136,7 +136,7 @@ def sent(sandbox: Sandbox, body: object, **options: str) -> Iterator[socket.sock
 
 
 def received(connection: socket.socket, *, until: bytes = b"") -> bytes:
-    """What comes up to and with ``until``, or up to the end of the stream."""
+    """Read up to and including ``until``, or to the end of the stream."""
     answer = b""
     while not until or not answer.endswith(until):
         chunk = connection.recv(1 if until else 65536)
@@ -147,7 +147,7 @@ def received(connection: socket.socket, *, until: bytes = b"") -> bytes:
 
 
 def eventually(happened: Callable[[], object]) -> bool:
-    """Whether it happens before anybody would lose patience."""
+    """Whether it happens within ten seconds."""
     end = time.monotonic() + 10
     while not happened() and time.monotonic() < end:
         time.sleep(0.005)

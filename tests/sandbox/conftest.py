@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 class Clock:
-    """A clock that moves only when told to."""
+    """A clock that moves only by ``forward()``."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox.protocol import KEYS
 from tests.sandbox.asking import ask, batch, get, send, single
 
 CHALLENGE = 'Bearer resource_metadata="https://api.migma.ai/.well-known/oauth-protected-resource"'

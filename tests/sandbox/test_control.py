@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints: what was sent can be looked at, from this machine only."""
+"""The sandbox's own endpoints show the accepted messages, to this machine only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOSTS = ["localhost", "LOCALHOST:8026", "127.0.0.1:8026", "127.9.9.9", "[::1]:80
 STRANGERS = ["evil.example", "evil.example:8026", "localhost.evil.example", "192.0.2.7", "[::ffff", "", "10.0.0.7"]
 
 
-def test_the_overview_says_what_this_is(sandbox):
+def test_the_overview_has_switches_keys_and_endpoints(sandbox):
     send(sandbox, single())
     answer = get(sandbox, "/_sandbox/", key=None).json
     assert answer["api_url"] == sandbox.api_url == f"{sandbox.url}/v1"
@@ -76,7 +76,7 @@ def test_messages_are_listed_newest_last_without_their_html(start, clock):
     }
 
 
-def test_the_bare_address_leads_to_the_messages(sandbox):
+def test_the_bare_address_redirects_to_the_messages(sandbox):
     reply = get(sandbox, "/", key=None)
     assert (reply.status, reply.headers["Location"]) == (302, "/_sandbox/messages")
 
@@ -155,7 +155,7 @@ def test_stats_count_by_template_and_count_refused_requests_too(sandbox):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_this_machine_is_known_by_all_its_names(sandbox, host):
+def test_all_names_of_this_machine_are_accepted(sandbox, host):
     assert get(sandbox, "/_sandbox/messages", headers={"Host": host}).status == 200
 
 

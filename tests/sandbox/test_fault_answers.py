@@ -1,4 +1,4 @@
-"""Faults that answer whole, but not what the client hopes for."""
+"""Faults that send a whole response, but an unwanted one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox.protocol import KEYS
 from tests.sandbox.asking import get, send, single
 
 

@@ -1,4 +1,4 @@
-"""The words by which faults are ordered."""
+"""The words that name the faults."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def test_the_readme_has_a_row_for_every_word():
     rows = re.findall(r"^(``.+``) +(accepted|not accepted) ", README, re.MULTILINE)
     documented = {word: fate for cell, fate in rows for word in re.findall(r"``([^`]+)``", cell)}
     assert documented == {
-        word: "accepted" if kind.accepts else "not accepted" for kind in KINDS for word in kind.words
+        word: "accepted" if kind.accepts_mail else "not accepted" for kind in KINDS for word in kind.words
     }

@@ -8,10 +8,10 @@ import json
 import threading
 
 import pytest
+from django.http import HttpResponse
 
-from django_migma.sandbox import faults
 from django_migma.sandbox.faults import parse_fault
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox.protocol import KEYS
 from tests.sandbox.asking import ask, eventually, received, send, sent, single
 
 
@@ -20,7 +20,7 @@ def accepted(sandbox):
 
 
 def struck(sandbox, word, body=None, **options):
-    """All that comes back for one request, which the fault strikes."""
+    """The whole answer to one request, which the fault strikes."""
     sandbox.faults.script(word)
     with sent(sandbox, body or single(), **options) as connection:
         return received(connection)
@@ -82,7 +82,7 @@ def test_silence_ends_without_an_answer(sandbox):
     assert accepted(sandbox) == 0
 
 
-def test_a_further_request_does_not_pass_for_leaving(sandbox):
+def test_a_pipelined_request_is_not_taken_for_a_client_that_left(sandbox):
     sandbox.faults.script("slow-0.2")
     with sent(sandbox, single()) as connection:
         connection.sendall(b"GET /_sandbox/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -93,9 +93,11 @@ def test_a_repetition_meets_409_while_the_first_request_is_busy(start):
     sandbox = start()
     sandbox.faults.script("busy")
     with sent(sandbox, single(), idempotency_key="order-1"):
-        assert eventually(lambda: sandbox.store.ledger._entries)
+        assert eventually(lambda: sandbox.store.idempotency._entries)
         again = send(sandbox, single(), idempotency_key="order-1")
-        assert (again.status, again.error) == (409, "A request with this Idempotency-Key is still being processed")
+        assert again.status == 409
+        text = "A request with this Idempotency-Key is still being processed"
+        assert again.json == {"success": False, "error": text}
         assert accepted(sandbox) == 0
         sandbox.stop()
     assert accepted(sandbox) == 0
@@ -143,13 +145,13 @@ def test_a_drip_comes_byte_by_byte(sandbox):
 
 
 class Patient:
-    """A line for which no time passes."""
+    """A connection for which no time passes."""
 
     def __init__(self):
-        self.head, self.body, self.closed = None, b"", False
+        self.length, self.body, self.closed = None, b"", False
 
-    def start(self, answer):
-        self.head = answer
+    def start(self, response, length):
+        self.length = length
 
     def send(self, data):
         self.body += data
@@ -162,12 +164,12 @@ class Patient:
 
 
 def test_a_drip_is_whole_in_the_end():
-    line, answer = Patient(), faults.Answer(status=200, body=b'{"success": true}')
-    drip = parse_fault("drip").applied_to(answer)
-    drip.delivery(line, drip)
-    assert line.body == line.head.body
-    assert json.loads(line.body) == {"success": True}
-    assert line.closed
+    """It takes eight minutes on a real connection."""
+    connection = Patient()
+    parse_fault("drip").deliver(connection, HttpResponse(b'{"success": true}'))
+    assert len(connection.body) == connection.length
+    assert json.loads(connection.body) == {"success": True}
+    assert connection.closed
 
 
 def test_a_close_is_a_whole_answer_and_an_end_that_was_not_announced(sandbox):
@@ -201,7 +203,7 @@ def test_half_a_refusal_is_half_of_its_envelope(sandbox):
     assert accepted(sandbox) == 0
 
 
-def test_sends_side_by_side_share_a_script(sandbox):
+def test_concurrent_sends_share_a_script(sandbox):
     sandbox.faults.script(*["lost", "hangup", "ok", "500"] * 8)
     threads = [threading.Thread(target=_send_whatever_comes, args=(sandbox,)) for _ in range(32)]
     for thread in threads:

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from django_migma.sandbox.handler import MAX_BODY
+from django_migma.sandbox.server import MAX_BODY
 from tests.sandbox.asking import ask, get, raw, send, single
 
 CLOSE = b"Host: localhost\r\nConnection: close\r\n"
@@ -75,7 +75,7 @@ def test_a_head_request_gets_no_body(sandbox):
     assert answer.endswith(b"\r\n\r\n")
 
 
-def test_a_method_that_nobody_knows_is_an_envelope_too(sandbox):
+def test_an_unknown_method_gets_an_envelope_too(sandbox):
     reply = ask(sandbox, "BREW", "/v1/sending")
     assert reply.status == 501
     assert reply.error == "Unsupported method ('BREW')"
@@ -115,7 +115,7 @@ def test_a_body_over_ten_mebibytes_is_413(sandbox):
     assert reply.error == f"The request body is larger than {MAX_BODY} bytes"
 
 
-def test_a_client_that_gives_up_a_huge_body_costs_nothing(sandbox):
+def test_a_client_that_gives_up_a_huge_body_gets_its_413(sandbox):
     head = b"POST /v1/sending HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n"
     with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
         connection.sendall(head + b"some")
@@ -197,7 +197,7 @@ def test_a_client_that_resets_its_connection_prints_nothing(start, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_requests_are_served_side_by_side(sandbox):
+def test_requests_are_served_concurrently(sandbox):
     statuses = []
     threads = [threading.Thread(target=lambda: statuses.append(send(sandbox, single()).status)) for _ in range(16)]
     for thread in threads:

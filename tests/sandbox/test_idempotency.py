@@ -7,9 +7,8 @@ import json
 
 import pytest
 
-from django_migma.sandbox import idempotency
-from django_migma.sandbox.keys import KEYS
-from tests.sandbox.asking import ask, send, single
+from django_migma.sandbox.protocol import KEYS
+from tests.sandbox.asking import ask, eventually, send, sent, single
 
 
 def replayed(reply):
@@ -63,9 +62,10 @@ def test_a_key_lives_for_24_hours(start, clock):
 
 
 def test_a_key_belongs_to_one_api_key(start, clock):
-    ledger = start(clock=clock).store.ledger
-    ledger.begin(idempotency.slot_for("full", "order-1", b"{}"))
-    assert ledger.begin(idempotency.slot_for("no_send", "order-1", b"[]")) is None
+    """Seen at the store, since only one of the sandbox's keys may send."""
+    store = start(clock=clock).store.idempotency
+    store.begin("full", "order-1", b"{}")
+    assert store.begin("no_send", "order-1", b"[]") is None
 
 
 @pytest.mark.parametrize("length", [0, 101])
@@ -101,13 +101,6 @@ def test_refused_keys_never_consume(sandbox, key, status):
     assert not replayed(send(sandbox, single(subject="Other"), idempotency_key="order-1"))
 
 
-@pytest.mark.parametrize(
-    ("status", "remembered"), [(200, True), (400, True), (404, True), (429, False), (500, False), (503, False)]
-)
-def test_429_and_5xx_are_not_remembered(status, remembered):
-    assert idempotency.is_remembered(status, errors_consume_key=True) is remembered
-
-
 def test_a_fault_of_the_sandbox_frees_the_key(start, clock, capsys):
     sandbox = start(clock=clock)
     add_message, sandbox.store.add_message = sandbox.store.add_message, None
@@ -117,25 +110,13 @@ def test_a_fault_of_the_sandbox_frees_the_key(start, clock, capsys):
     assert "TypeError" in capsys.readouterr().err
 
 
-def test_a_second_request_while_the_first_runs_is_409_without_a_code(sandbox):
-    running = idempotency.slot_for("full", "order-1", json.dumps(single()).encode())
-    sandbox.store.ledger.begin(running)
-    reply = send(sandbox, single(), idempotency_key="order-1")
-    assert reply.status == 409
-    assert reply.json == {
-        "success": False,
-        "error": "A request with this Idempotency-Key is still being processed",
-    }
-    sandbox.store.ledger.finish(running, None)
-    assert send(sandbox, single(), idempotency_key="order-1").status == 200
-
-
 def test_a_reset_forgets_keys_even_of_running_requests(sandbox):
-    running = idempotency.slot_for("full", "order-1", b"{}")
-    sandbox.store.ledger.begin(running)
-    sandbox.store.reset()
-    sandbox.store.ledger.finish(running, None)
-    assert send(sandbox, single(), idempotency_key="order-1").status == 200
+    sandbox.faults.script("busy-0.2")
+    with sent(sandbox, single(), idempotency_key="order-1"):
+        assert eventually(lambda: sandbox.store.idempotency._entries)
+        sandbox.store.reset()
+        assert eventually(lambda: sandbox.store.stats()["accepted"])
+    assert send(sandbox, single(subject="Other"), idempotency_key="order-1").status == 200
 
 
 def test_a_replay_after_the_inbox_was_cleared_is_still_a_replay(sandbox):

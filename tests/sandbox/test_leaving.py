@@ -1,4 +1,4 @@
-"""Whoever leaves, client or sandbox: what is under way ends at once, and nothing is printed."""
+"""When the client leaves or the sandbox stops, every fault under way ends at once, and nothing is printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_idle(sandbox):
 
 
 def leave_at_once(connection):
-    """By a reset, as a client does that is killed."""
+    """Leave by a reset, as a killed client does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -42,7 +42,7 @@ def test_a_fault_ends_when_its_client_leaves(sandbox, capfd, word, leave):
 def test_a_busy_request_is_accepted_even_if_its_client_has_left(sandbox, capfd):
     sandbox.faults.script("busy-0.2")
     with sent(sandbox, single(), idempotency_key="order-1") as connection:
-        assert eventually(lambda: sandbox.store.ledger._entries)
+        assert eventually(lambda: sandbox.store.idempotency._entries)
         leave_at_once(connection)
     assert eventually(lambda: sandbox.store.stats()["accepted"] == 1 and is_idle(sandbox))
     assert send(sandbox, single(), idempotency_key="order-1").headers["Idempotent-Replayed"] == "true"

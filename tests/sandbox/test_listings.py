@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from django_migma.sandbox import data
+from django_migma.sandbox import account
 from tests.sandbox.asking import get
 
-F = f"projectId={data.FERNHILL}"
+F = f"projectId={account.FERNHILL}"
 
 
 def test_projects_have_an_underscored_id_and_are_paged_by_offset(sandbox):
@@ -15,7 +15,7 @@ def test_projects_have_an_underscored_id_and_are_paged_by_offset(sandbox):
     assert answer["pagination"] == {"total": 2, "limit": 20, "offset": 0, "hasMore": False}
     first, second = answer["projects"]
     assert first == {
-        "_id": data.FERNHILL,
+        "_id": account.FERNHILL,
         "name": "Fernhill Coffee",
         "description": "A roastery that sends its beans by post.",
         "domain": "fernhill.example",
@@ -24,14 +24,14 @@ def test_projects_have_an_underscored_id_and_are_paged_by_offset(sandbox):
         "createdAt": "2026-05-01T08:00:00.000Z",
         "updatedAt": "2026-05-02T08:00:00.000Z",
     }
-    assert (second["_id"], second["name"], second["domain"]) == (data.LUMEN, "Lumen Bikes", "lumenbikes.example")
+    assert (second["_id"], second["name"], second["domain"]) == (account.LUMEN, "Lumen Bikes", "lumenbikes.example")
 
 
 def test_a_page_of_projects_says_whether_more_follow(sandbox):
     first = get(sandbox, "/v1/projects?limit=1").data
     second = get(sandbox, "/v1/projects?limit=1&offset=1").data
     assert [page["pagination"]["hasMore"] for page in (first, second)] == [True, False]
-    assert [page["projects"][0]["_id"] for page in (first, second)] == [data.FERNHILL, data.LUMEN]
+    assert [page["projects"][0]["_id"] for page in (first, second)] == [account.FERNHILL, account.LUMEN]
 
 
 @pytest.mark.parametrize(("status", "count"), [("active", 2), ("error", 0)])
@@ -43,7 +43,7 @@ def test_tags_are_a_list_with_their_count_beside_it(sandbox):
     reply = get(sandbox, f"/v1/tags?{F}")
     assert reply.json["count"] == 2
     assert reply.data[0] == {
-        "id": data.CUSTOMERS_TAG,
+        "id": account.CUSTOMERS_TAG,
         "name": "customers",
         "color": "#7a4b2a",
         "description": "Everybody who has ordered once",
@@ -77,7 +77,7 @@ def test_segments_are_a_list_with_their_count_beside_it(sandbox):
     reply = get(sandbox, f"/v1/segments?{F}")
     assert reply.json["count"] == 2
     assert reply.data[0] == {
-        "id": data.COFFEE_LOVERS,
+        "id": account.COFFEE_LOVERS,
         "name": "Coffee lovers",
         "description": "Ordered three times or more",
         "filters": {},
@@ -88,7 +88,7 @@ def test_segments_are_a_list_with_their_count_beside_it(sandbox):
 
 
 def test_each_project_has_its_own_recipients_and_emails(sandbox):
-    lumen = f"projectId={data.LUMEN}"
+    lumen = f"projectId={account.LUMEN}"
     assert [tag["name"] for tag in get(sandbox, f"/v1/tags?{lumen}").data] == ["riders"]
     assert [part["name"] for part in get(sandbox, f"/v1/segments?{lumen}").data] == ["Commuters"]
     assert get(sandbox, f"/v1/projects/emails?{lumen}").data["emails"] == []

@@ -1,4 +1,4 @@
-"""What an accepted send answers, and what is recorded of it."""
+"""The answer to an accepted send, and the message that is kept."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account
+from django_migma.sandbox.protocol import KEYS
 from tests.sandbox.asking import batch, get, send, single
 
 HEX_ID = re.compile(r"[0-9a-f]{24}")
@@ -22,8 +22,8 @@ def test_a_single_send_answers_with_its_ids(sandbox):
         "status": "queued",
         "sentCount": 1,
         "message": "Email queued",
-        "emailId": data.WELCOME,
-        "conversationId": data.WELCOME_CONVERSATION,
+        "emailId": account.WELCOME,
+        "conversationId": account.WELCOME_CONVERSATION,
     }
 
 
@@ -39,9 +39,9 @@ def test_the_provider_asked_for_is_the_provider_used(sandbox):
 @pytest.mark.parametrize(
     ("kind", "recipient_id", "size"),
     [
-        ("tag", data.NEWSLETTER_TAG, 3875),
-        ("segment", data.COFFEE_LOVERS, 412),
-        ("audience", data.COFFEE_LOVERS.upper(), 412),
+        ("tag", account.NEWSLETTER_TAG, 3875),
+        ("segment", account.COFFEE_LOVERS, 412),
+        ("audience", account.COFFEE_LOVERS.upper(), 412),
     ],
 )
 def test_a_batch_answers_with_its_batch_id(sandbox, kind, recipient_id, size):
@@ -53,14 +53,14 @@ def test_a_batch_answers_with_its_batch_id(sandbox, kind, recipient_id, size):
         "provider": "migma",
         "status": "queued",
         "message": f"Batch of {size} queued",
-        "emailId": data.WELCOME,
-        "conversationId": data.WELCOME_CONVERSATION,
+        "emailId": account.WELCOME,
+        "conversationId": account.WELCOME_CONVERSATION,
     }
 
 
 def test_raw_html_goes_out_by_switch_and_echoes_no_email(start):
     sandbox = start(accept_template=True)
-    body = single(emailId=None, template="<p>Hi {{first_name}}</p>", projectId=data.LUMEN)
+    body = single(emailId=None, template="<p>Hi {{first_name}}</p>", projectId=account.LUMEN)
     answer = send(sandbox, body).data
     assert {"emailId", "conversationId"}.isdisjoint(answer)
     assert sandbox.store.message(answer["id"]).html == "<p>Hi Kim</p>"
@@ -103,13 +103,13 @@ def test_a_batch_is_queued_then_processing_then_completed(start, clock):
     assert seen == [("queued", 1240, 0), ("processing", 620, 620), ("processing", 620, 620), ("completed", 0, 1240)]
 
 
-def test_a_batch_tells_what_it_is(start, clock):
+def test_the_status_of_a_batch_echoes_its_send(start, clock):
     sandbox = start(clock=clock)
     batch_id = send(sandbox, batch()).data["batchId"]
     assert get(sandbox, f"/v1/sending/batches/{batch_id}").data == {
         "batchId": batch_id,
         "recipientType": "tag",
-        "recipientId": data.CUSTOMERS_TAG,
+        "recipientId": account.CUSTOMERS_TAG,
         "provider": "migma",
         "from": "hello@fernhill.migma.email",
         "fromName": "Fernhill Coffee",

@@ -1,4 +1,4 @@
-"""What the sandbox remembers of accepted sends, and how much of it."""
+"""Messages and counters of accepted sends."""
 
 from __future__ import annotations
 

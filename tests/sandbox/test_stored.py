@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from django_migma.sandbox import data
+from django_migma.sandbox import account
 from tests.sandbox.asking import get
 
-F = f"projectId={data.FERNHILL}"
+F = f"projectId={account.FERNHILL}"
 COMPLETED = [
-    data.SERIES_CONVERSATION,
-    data.LAYOUT_CONVERSATION,
-    data.PASSWORD_RESET_CONVERSATION,
-    data.RECEIPT_CONVERSATION,
-    data.WELCOME_CONVERSATION,
+    account.SERIES_CONVERSATION,
+    account.LAYOUT_CONVERSATION,
+    account.PASSWORD_RESET_CONVERSATION,
+    account.RECEIPT_CONVERSATION,
+    account.WELCOME_CONVERSATION,
 ]
 
 
@@ -25,7 +25,7 @@ def test_the_list_of_emails_holds_conversations_without_email_ids(sandbox):
     answer = get(sandbox, f"/v1/projects/emails?{F}").data
     assert answer["pagination"] == {"total": 7, "page": 1, "limit": 20, "hasMore": False}
     assert answer["emails"][-1] == {
-        "conversationId": data.WELCOME_CONVERSATION,
+        "conversationId": account.WELCOME_CONVERSATION,
         "title": "Welcome",
         "subject": "Welcome to Fernhill, {{first_name}}",
         "previewText": "Your first bag is waiting",
@@ -41,11 +41,11 @@ def test_the_list_of_emails_holds_conversations_without_email_ids(sandbox):
     ("query", "ids"),
     [
         ("status=completed", COMPLETED),
-        ("status=processing", [data.PROCESSING_CONVERSATION]),
-        ("status=failed", [data.FAILED_CONVERSATION]),
+        ("status=processing", [account.PROCESSING_CONVERSATION]),
+        ("status=failed", [account.FAILED_CONVERSATION]),
         ("status=pending", []),
-        ("search=SALE", [data.PROCESSING_CONVERSATION]),
-        ("search=which+beans", [data.SERIES_CONVERSATION]),
+        ("search=SALE", [account.PROCESSING_CONVERSATION]),
+        ("search=which+beans", [account.SERIES_CONVERSATION]),
         ("status=completed&limit=2&page=2", COMPLETED[2:4]),
     ],
 )
@@ -60,10 +60,10 @@ def test_a_page_of_emails_says_whether_more_follow(sandbox, page, more):
 
 
 def test_a_completed_conversation_has_its_emails_with_their_ids(sandbox):
-    answer = get(sandbox, f"/v1/projects/emails/{data.WELCOME_CONVERSATION}/status").data
+    answer = get(sandbox, f"/v1/projects/emails/{account.WELCOME_CONVERSATION}/status").data
     result = answer.pop("result")
     assert answer == {
-        "conversationId": data.WELCOME_CONVERSATION,
+        "conversationId": account.WELCOME_CONVERSATION,
         "status": "completed",
         "createdAt": "2026-05-04T08:00:00.000Z",
         "updatedAt": "2026-05-04T08:00:00.000Z",
@@ -72,9 +72,9 @@ def test_a_completed_conversation_has_its_emails_with_their_ids(sandbox):
     html = result.pop("html")
     assert "{{shop_url}}" in html
     assert email == {
-        "id": data.WELCOME,
-        "emailId": data.WELCOME,
-        "conversationId": data.WELCOME_CONVERSATION,
+        "id": account.WELCOME,
+        "emailId": account.WELCOME,
+        "conversationId": account.WELCOME_CONVERSATION,
         "messageId": None,
         "slotIdx": 0,
         "slot": 1,
@@ -96,20 +96,20 @@ def test_a_completed_conversation_has_its_emails_with_their_ids(sandbox):
 
 
 def test_a_series_has_its_plan_and_its_emails_in_order(sandbox):
-    result = get(sandbox, f"/v1/projects/emails/{data.SERIES_CONVERSATION}/status").data["result"]
+    result = get(sandbox, f"/v1/projects/emails/{account.SERIES_CONVERSATION}/status").data["result"]
     assert result["seriesPlan"] == {"name": "Coffee at home", "count": 2}
     places = [(email["emailId"], email["slotIdx"], email.get("sendOffsetDays")) for email in result["emails"]]
-    assert places == [(data.SERIES_1, 0, None), (data.SERIES_2, 1, 3)]
+    assert places == [(account.SERIES_1, 0, None), (account.SERIES_2, 1, 3)]
 
 
 def test_an_unfinished_conversation_has_no_result(sandbox):
-    answer = get(sandbox, f"/v1/projects/emails/{data.PROCESSING_CONVERSATION}/status").data
+    answer = get(sandbox, f"/v1/projects/emails/{account.PROCESSING_CONVERSATION}/status").data
     assert answer["status"] == "processing"
     assert {"result", "error"}.isdisjoint(answer)
 
 
 def test_a_failed_conversation_has_an_error(sandbox):
-    answer = get(sandbox, f"/v1/projects/emails/{data.FAILED_CONVERSATION}/status").data
+    answer = get(sandbox, f"/v1/projects/emails/{account.FAILED_CONVERSATION}/status").data
     assert (answer["status"], answer["error"]) == ("failed", "The email could not be generated")
     assert "result" not in answer
 
@@ -120,12 +120,12 @@ def test_an_unknown_conversation_is_404(sandbox):
 
 
 def test_one_email_has_its_html_but_no_list_of_variables(sandbox):
-    answer = get(sandbox, f"/v1/emails/{data.SERIES_2.upper()}").data
+    answer = get(sandbox, f"/v1/emails/{account.SERIES_2.upper()}").data
     assert "{{first_name}}" in answer.pop("html")
     assert answer == {
-        "id": data.SERIES_2,
-        "emailId": data.SERIES_2,
-        "conversationId": data.SERIES_CONVERSATION,
+        "id": account.SERIES_2,
+        "emailId": account.SERIES_2,
+        "conversationId": account.SERIES_CONVERSATION,
         "messageId": None,
         "slotIdx": 1,
         "slotUuid": None,

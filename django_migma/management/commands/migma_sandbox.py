@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from django_migma.addresses import parse
 from django_migma.api.errors import InvalidAddress
-from django_migma.sandbox.cli import run
+from django_migma.sandbox.__main__ import run
 from django_migma.sandbox.options import add_arguments
 
 

@@ -6,9 +6,8 @@ import threading
 
 import pytest
 
-from django_migma.sandbox.keys import KEYS
-from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
+from django_migma.sandbox.options import Switches
+from django_migma.sandbox.protocol import KEYS
 from tests.sandbox.asking import get, send, single
 
 
@@ -74,7 +73,7 @@ def test_all_endpoints_share_the_bucket_and_refusals_cost_too(start, clock):
     assert send(sandbox, single()).status == 429
 
 
-def test_what_has_no_valid_key_costs_nothing(start, clock):
+def test_a_request_without_a_valid_key_costs_no_token(start, clock):
     sandbox = start(clock=clock, rate="1/s")
     assert [get(sandbox, "/v1/projects", key=key).status for key in (None, "nobody", KEYS.revoked)] == [401] * 3
     assert statuses(sandbox, 1, "/nowhere") == [404]
@@ -91,7 +90,7 @@ def test_a_request_over_the_limit_is_not_remembered_under_its_key(start, clock):
     assert (reply.status, reply.headers["Idempotent-Replayed"]) == (200, None)
 
 
-def test_faults_that_do_not_accept_cost_nothing_the_others_do(start, clock):
+def test_only_faults_that_accept_cost_a_token(start, clock):
     sandbox = start(clock=clock, rate="1/s")
     sandbox.faults.script("500", "html", "empty", "empty")
     assert [send(sandbox, single()).status for _ in range(4)] == [500, 200, 200, 429]
@@ -129,4 +128,4 @@ def test_threads_do_not_get_more_than_the_bucket_holds(start, clock):
 def test_a_rate_that_is_not_understood_is_a_value_error(rate):
     text = f"{rate!r} is no rate: write 10/s, 100/m or 1000/h for so many a second, minute or hour"
     with pytest.raises(ValueError, match=f"^{text}$"):
-        Sandbox(switches=Switches(rate=rate))
+        Switches(rate=rate)

@@ -14,11 +14,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from django_migma.sandbox import cli
+from django_migma.sandbox.__main__ import main, run
 from django_migma.sandbox.faults import KINDS
-from django_migma.sandbox.options import add_arguments, switches
+from django_migma.sandbox.options import Switches, add_arguments, switches_from
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
 
 KNOWN = ", ".join(word for kind in KINDS for word in kind.words)
 
@@ -38,14 +37,14 @@ class Interrupting(io.StringIO):
 
 def greeting(*arguments):
     stdout, stderr = Interrupting(), io.StringIO()
-    assert cli.run(parsed("--port", "0", *arguments), stdout=stdout, stderr=stderr) == 0
+    assert run(parsed("--port", "0", *arguments), stdout=stdout, stderr=stderr) == 0
     return stdout.getvalue(), stderr.getvalue()
 
 
 def test_without_options_it_is_the_default_sandbox_on_loopback_port_8026():
     options = parsed()
     assert (options["host"], options["port"]) == ("127.0.0.1", 8026)
-    assert switches(options) == Switches()
+    assert switches_from(options) == Switches()
 
 
 def test_every_switch_has_an_option():
@@ -62,7 +61,7 @@ def test_every_switch_has_an_option():
         *("--fault-rate", "0.25", "--fault-seed", "7", "--fault-kinds", "500,lost"),
         *("--max-messages", "7"),
     )
-    chosen = switches(options)
+    chosen = switches_from(options)
     assert chosen == Switches(
         accept_template=True,
         any_id=True,
@@ -79,6 +78,18 @@ def test_every_switch_has_an_option():
         max_messages=7,
     )
     assert all(getattr(chosen, field.name) != field.default for field in fields(Switches))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"missing_variables": "drop"}, "missing_variables must be one of keep, blank, error, not 'drop'"),
+        ({"max_messages": 0}, "max_messages must be at least 1, not 0"),
+    ],
+)
+def test_a_switch_with_a_bad_value_is_a_value_error(value, text):
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        Switches(**value)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +114,7 @@ def test_every_switch_has_an_option():
 )
 def test_a_bad_option_is_explained(arguments, text, capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
+        main(arguments)
     assert stopped.value.code == 2
     assert text in capsys.readouterr().err
 
@@ -154,14 +165,14 @@ def test_beyond_loopback_it_warns():
 
 def test_a_taken_port_is_one_line_that_names_the_option(capsys):
     with Sandbox() as taken:
-        assert cli.main(["--port", str(taken.port)]) == 1
+        assert main(["--port", str(taken.port)]) == 1
     port = taken.port
     expected = f"Port {port} on 127.0.0.1 is taken; choose another one with --port (0: any free one).\n"
     assert capsys.readouterr() == ("", expected)
 
 
 def test_an_address_of_another_machine_is_one_line_that_names_the_options(capsys):
-    assert cli.main(["--host", "192.0.2.1", "--port", "0"]) == 1
+    assert main(["--host", "192.0.2.1", "--port", "0"]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith("Cannot listen on 192.0.2.1, port 0: ")
     assert printed.endswith("; see --host and --port.\n")

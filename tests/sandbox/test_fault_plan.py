@@ -1,4 +1,4 @@
-"""Which sends are struck: by script, by recipient, by chance."""
+"""Which sends are struck: by script, by recipient or by chance."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import json
 
 import pytest
 
-from django_migma.sandbox import data
-from django_migma.sandbox.faults import parse_fault
-from django_migma.sandbox.plan import DEFAULT_KINDS
-from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.switches import Switches
+from django_migma.sandbox import account
+from django_migma.sandbox.faults import DEFAULT_KINDS, parse_fault
+from django_migma.sandbox.options import Switches
 from tests.sandbox.asking import ask, get, send, single
 
 
@@ -19,7 +17,7 @@ def statuses(sandbox, count, **changes):
 
 
 def send_test(sandbox, to, **headers):
-    return ask(sandbox, "POST", "/v1/emails/test/send", body={"to": to, "emailId": data.WELCOME}, headers=headers)
+    return ask(sandbox, "POST", "/v1/emails/test/send", body={"to": to, "emailId": account.WELCOME}, headers=headers)
 
 
 def test_a_script_strikes_sends_in_order_and_ends(sandbox):
@@ -143,24 +141,24 @@ def test_nothing_strikes_by_chance_without_a_rate(start):
     assert statuses(start(fault_kinds=("500",)), 20) == [200] * 20
 
 
-def test_what_strikes_by_chance_by_default_is_known_and_waits_no_longer_than_a_second():
+def test_the_default_faults_by_chance_wait_at_most_a_second():
     assert [word for word in DEFAULT_KINDS if parse_fault(word).word != word] == []
     waits = [fault.seconds for word in DEFAULT_KINDS if (fault := parse_fault(word)).kind.number != "none"]
     assert max(waits) <= 1
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
-def test_a_rate_that_is_no_share_is_a_value_error(rate):
+def test_a_fault_rate_outside_0_to_1_is_a_value_error(rate):
     with pytest.raises(ValueError, match=f"^fault_rate must be from 0 to 1, not {rate}$"):
-        Sandbox(switches=Switches(fault_rate=rate))
+        Switches(fault_rate=rate)
 
 
 def test_an_unknown_kind_is_a_value_error():
     with pytest.raises(ValueError, match=r"^unknown fault 'lots'; known: 429, "):
-        Sandbox(switches=Switches(fault_kinds=("lots",)))
+        Switches(fault_kinds=("lots",))
 
 
-def test_clear_takes_back_script_and_chance_and_forgets_who_was_struck(start):
+def test_clear_drops_script_and_chance_and_forgets_which_keys_were_struck(start):
     sandbox = start(fault_rate=1, fault_kinds=("503",))
     body = single(recipientEmail="500@sandbox.example")
     assert send(sandbox, body, idempotency_key="order-1").status == 500
@@ -170,7 +168,7 @@ def test_clear_takes_back_script_and_chance_and_forgets_who_was_struck(start):
     assert send(sandbox, body, idempotency_key="order-1").status == 500
 
 
-def test_faults_can_be_ordered_seen_and_taken_back_over_http(start):
+def test_faults_can_be_scripted_listed_and_cleared_over_http(start):
     sandbox = start(fault_rate=0.25, fault_seed=7, fault_kinds=("lost",))
     ordered = ask(sandbox, "POST", "/_sandbox/faults", body={"script": ["500", "slow-0.5"]}, key=None).json
     assert ordered == get(sandbox, "/_sandbox/faults", key=None).json
@@ -182,8 +180,8 @@ def test_faults_can_be_ordered_seen_and_taken_back_over_http(start):
     assert (cleared["script"], cleared["fault_rate"]) == ([], 0)
 
 
-def test_a_page_of_another_origin_cannot_order_faults(sandbox):
-    """It could send text without asking first; JSON it may not, and to its question there is no yes."""
+def test_a_page_of_another_origin_cannot_script_faults(sandbox):
+    """text/plain needs no preflight request and is refused; JSON needs one, which is not allowed."""
     body = json.dumps({"script": ["500"]}).encode()
     plain = ask(sandbox, "POST", "/_sandbox/faults", body=body, headers={"Content-Type": "text/plain"})
     assert (plain.status, plain.error) == (400, "Content-Type must be application/json")

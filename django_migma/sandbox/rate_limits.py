@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django_migma.sandbox.wire import Refusal
+from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +25,14 @@ _RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """So many requests a period; as many at once when none came for that long."""
+    """So many requests per period; as many at once when none came for that long."""
 
     count: int
     period: int  # microseconds
 
 
 def parse_rate(text: str) -> Rate:
+    """Raises ValueError, which names the three ways to write a rate."""
     match = _RATE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no rate: write 10/s, 100/m or 1000/h for so many a second, minute or hour")
@@ -44,11 +45,10 @@ class _Bucket:
     at: datetime
 
 
-class Limiter:
-    """A bucket for each API key. An empty rate is no limit."""
+class RateLimiter:
+    """A bucket for each API key. An empty rate is no limit. Safe to use from any thread."""
 
     def __init__(self, rate: str, clock: Callable[[], datetime]) -> None:
-        """ValueError when ``rate`` is not understood."""
         self._text = rate
         self._rate = parse_rate(rate) if rate else None
         self._clock = clock
@@ -56,7 +56,7 @@ class Limiter:
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, key_name: str) -> None:
-        """One token; a Refusal with 429 and ``Retry-After`` where there is none."""
+        """Take one token; raises a 429 with ``Retry-After`` if there is none."""
         if self._rate is None:
             return
         with self._lock:
@@ -67,10 +67,10 @@ class Limiter:
                 return
         seconds = _rounded_up(_rounded_up(-level, self._rate.count), 1_000_000)
         text = f"Rate limit exceeded: {self._text} for each API key"
-        raise Refusal(429, text, headers=(("Retry-After", str(seconds)),))
+        raise ApiError(429, text, headers={"Retry-After": str(seconds)})
 
     def clear(self) -> None:
-        """Every bucket is full again."""
+        """Fill every bucket."""
         with self._lock:
             self._buckets.clear()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_migma.sandbox import data
+from django_migma.sandbox import account
 from tests.sandbox.asking import batch, send, single
 
 INVALID = "Invalid email address (one address, without a display name)"
@@ -23,7 +23,7 @@ def test_a_good_body_passes(sandbox):
     assert send(sandbox, single()).status == 200
 
 
-def test_an_empty_object_is_told_everything_that_is_required(sandbox):
+def test_an_empty_object_gets_the_name_of_every_required_field(sandbox):
     assert refused(sandbox, {}).split("; ") == [
         "recipientType is required",
         "from is required",
@@ -52,7 +52,7 @@ def test_an_empty_object_is_told_everything_that_is_required(sandbox):
         ({"variables": [1]}, "variables must be an object"),
         ({"variables": "a=b"}, "variables must be an object"),
         ({"emailId": "welcome"}, "emailId must be 24 hexadecimal digits"),
-        ({"emailId": data.WELCOME + "0"}, "emailId must be 24 hexadecimal digits"),
+        ({"emailId": account.WELCOME + "0"}, "emailId must be 24 hexadecimal digits"),
         ({"emailId": 665}, "emailId must be a string"),
         ({"conversationId": "x" * 24}, "conversationId must be 24 hexadecimal digits"),
         ({"conversationId": {}}, "conversationId must be a string"),
@@ -105,7 +105,7 @@ def test_a_batch_needs_a_recipient_id(sandbox, kind):
         "a@" + "b" * 60 + "." + "c" * 60 + "." + "d" * 60 + "." + "e" * 60 + "." + "f" * 60,
     ],
 )
-def test_what_is_no_single_plain_address_is_refused(sandbox, address):
+def test_only_a_single_plain_address_is_accepted(sandbox, address):
     assert refused(sandbox, single(recipientEmail=address)) == f"recipientEmail: {INVALID}"
 
 
@@ -117,7 +117,7 @@ def test_unusual_but_valid_addresses_pass(sandbox, address):
 
 
 @pytest.mark.parametrize("sender", ["hello@gmail.example", "hello@lumenbikes.example", "a@mail.fernhill.example"])
-def test_a_sender_of_no_verified_domain_is_told_which_are_and_the_way_out(sandbox, sender):
+def test_a_sender_of_an_unverified_domain_gets_the_verified_ones_and_the_option(sandbox, sender):
     domain = sender.partition("@")[2]
     assert refused(sandbox, single(from_=sender)) == (
         f"from: the domain {domain} is not verified (verified: fernhill.example, fernhill.migma.email; "
@@ -154,18 +154,18 @@ def test_several_broken_rules_are_all_named(sandbox):
         {"bcc": []},
         {"bcc": ["copy@example.com"]},
         {"replyTo": "help@fernhill.example"},
-        {"projectId": data.FERNHILL},
-        {"conversationId": data.WELCOME_CONVERSATION},
-        {"emailId": data.WELCOME.upper()},
-        {"emailId": None, "conversationId": data.WELCOME_CONVERSATION},
+        {"projectId": account.FERNHILL},
+        {"conversationId": account.WELCOME_CONVERSATION},
+        {"emailId": account.WELCOME.upper()},
+        {"emailId": None, "conversationId": account.WELCOME_CONVERSATION},
     ],
 )
-def test_what_the_contract_allows_passes(sandbox, changes):
+def test_everything_that_the_contract_allows_passes(sandbox, changes):
     assert send(sandbox, single(**changes)).status == 200
 
 
 def test_raw_html_is_refused_as_absent_from_the_newest_contract(sandbox):
-    body = single(emailId=None, template="<p>Hi</p>", projectId=data.FERNHILL)
+    body = single(emailId=None, template="<p>Hi</p>", projectId=account.FERNHILL)
     assert refused(sandbox, body) == (
         "emailId or conversationId is required: template (raw HTML) is not part of Migma's newest contract "
         "(the sandbox takes it with --accept-template)"
@@ -181,10 +181,10 @@ def test_a_template_beside_an_email_id_is_an_unknown_field_and_ignored(sandbox):
     ("changes", "text"),
     [
         ({"template": "<p>Hi</p>"}, "projectId is required with template"),
-        ({"template": 5, "projectId": data.FERNHILL}, "template must be a string"),
+        ({"template": 5, "projectId": account.FERNHILL}, "template must be a string"),
     ],
 )
-def test_raw_html_has_rules_of_its_own(start, changes, text):
+def test_raw_html_needs_a_project_and_a_string(start, changes, text):
     assert refused(start(accept_template=True), single(emailId=None, **changes)) == text
 
 

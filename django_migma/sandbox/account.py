@@ -1,0 +1,191 @@
+"""The sandbox's account: two projects, their domains, recipients and stored emails, read from ``account.json``.
+
+The file has the shapes of Migma's answers: field names from the types of its Node SDK (mid 2026) and, for domains,
+from the examples of its docs. Only three things differ: tags and segments stand under their project's id, a
+conversation also has its ``projectId`` and its ``title``, and ``html`` names a file of ``emails/``.
+
+Every id is constant, so that settings and tests may name it. Domains end in ``.example``, which no one can own.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from django_migma.sandbox.protocol import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Json = dict[str, Any]
+
+# Ids of every kind look like 24 hex digits in Migma's SDK; documented as a pattern only for emails and
+# conversations.
+FERNHILL = "665f1c2ab7d3e4f5a6a70001"
+LUMEN = "665f1c2ab7d3e4f5a6a70002"
+
+WELCOME = "665f1c2ab7d3e4f5a6b70001"
+RECEIPT = "665f1c2ab7d3e4f5a6b70002"
+PASSWORD_RESET = "665f1c2ab7d3e4f5a6b70003"  # noqa: S105 - an id
+LAYOUT = "665f1c2ab7d3e4f5a6b70004"
+SERIES_1 = "665f1c2ab7d3e4f5a6b70005"
+SERIES_2 = "665f1c2ab7d3e4f5a6b70006"
+
+WELCOME_CONVERSATION = "665f1c2ab7d3e4f5a6c70001"
+RECEIPT_CONVERSATION = "665f1c2ab7d3e4f5a6c70002"
+PASSWORD_RESET_CONVERSATION = "665f1c2ab7d3e4f5a6c70003"  # noqa: S105 - an id
+LAYOUT_CONVERSATION = "665f1c2ab7d3e4f5a6c70004"
+SERIES_CONVERSATION = "665f1c2ab7d3e4f5a6c70005"
+PROCESSING_CONVERSATION = "665f1c2ab7d3e4f5a6c70006"
+FAILED_CONVERSATION = "665f1c2ab7d3e4f5a6c70007"
+
+CUSTOMERS_TAG = "665f1c2ab7d3e4f5a6d70001"
+NEWSLETTER_TAG = "665f1c2ab7d3e4f5a6d70002"
+RIDERS_TAG = "665f1c2ab7d3e4f5a6d70003"
+COFFEE_LOVERS = "665f1c2ab7d3e4f5a6e70001"
+LAPSED_CUSTOMERS = "665f1c2ab7d3e4f5a6e70002"
+COMMUTERS = "665f1c2ab7d3e4f5a6e70003"
+
+_FOLDER = resources.files("django_migma.sandbox")
+ACCOUNT: Json = json.loads(_FOLDER.joinpath("account.json").read_text("utf-8"))
+_RESULTS: list[Json] = [each["result"] for each in ACCOUNT["conversations"] if "result" in each]
+_EMAILS: dict[str, Json] = {email["id"]: email for result in _RESULTS for email in result["emails"]}
+EMAIL_NAMES = {email_id: email["html"].removesuffix(".html") for email_id, email in _EMAILS.items()}
+for _email in _EMAILS.values():
+    _email["html"] = _FOLDER.joinpath("emails", _email["html"]).read_text("utf-8")
+for _result in _RESULTS:
+    _first = _result["emails"][0]
+    _result |= {"subject": _first["subject"], "previewText": _first["preheader"], "html": _first["html"]}
+_PROJECTS = {project["_id"]: project for project in ACCOUNT["projects"]}
+_CONVERSATIONS = {each["conversationId"]: each for each in ACCOUNT["conversations"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What POST /v1/sending is to send; ``email`` is None for raw HTML."""
+
+    html: str
+    project: Json
+    email: Json | None = None
+
+
+def find_project(project_id: str) -> Json:
+    return _find(_PROJECTS, "Project", project_id, "projectId")
+
+
+def find_conversation(conversation_id: str, *, field: str = "") -> Json:
+    return _find(_CONVERSATIONS, "Conversation", conversation_id, field)
+
+
+def find_email(email_id: str, *, field: str = "") -> Json:
+    return _find(_EMAILS, "Email", email_id, field)
+
+
+def _find(items: Mapping[str, Json], noun: str, item_id: str, field: str) -> Json:
+    item = items.get(item_id.lower())
+    if item is None:
+        raise ApiError(404, f"{noun} not found: {f'{field} ' if field else ''}{item_id}")
+    return item
+
+
+def find_stored_email(body: Mapping[str, Any]) -> Json:
+    """By ``emailId``, or by the ``conversationId`` of a conversation that holds a single email.
+
+    The statuses are the documented ones of the test send. Those of POST /v1/sending for an unknown or unfinished
+    email and for a series are not public, and assumed to be the same.
+    """
+    if "emailId" not in body:
+        return _only_email(find_conversation(body["conversationId"], field="conversationId"))
+    email = find_email(body["emailId"], field="emailId")
+    if "conversationId" in body and body["conversationId"].lower() != email["conversationId"]:
+        raise ApiError(400, "emailId does not belong to conversationId; emailId alone is enough")
+    return email
+
+
+def _only_email(conversation: Json) -> Json:
+    if conversation["status"] != "completed":
+        raise ApiError(400, f"conversationId: this conversation is {conversation['status']}, not completed")
+    emails: list[Json] = conversation["result"]["emails"]
+    if len(emails) > 1:
+        raise ApiError(400, f"conversationId: this is a series of {len(emails)} emails; emailId is required")
+    return emails[0]
+
+
+def find_content(body: Mapping[str, Any], *, any_id: bool) -> Content:
+    """The stored email, or the raw HTML, of a checked body of POST /v1/sending.
+
+    With ``any_id``, ids of another account get a page that lists the variables.
+    """
+    try:
+        return _known_content(body)
+    except ApiError as error:
+        if not any_id or error.status != 404:
+            raise
+    return Content(html=body.get("template") or _placeholder_page(body), project=_PROJECTS[FERNHILL])
+
+
+def _known_content(body: Mapping[str, Any]) -> Content:
+    if "emailId" not in body and "conversationId" not in body:
+        return Content(html=body["template"], project=find_project(body["projectId"]))
+    email = find_stored_email(body)
+    project = find_project(_CONVERSATIONS[email["conversationId"]]["projectId"])
+    if "projectId" in body and find_project(body["projectId"]) != project:
+        raise ApiError(400, "projectId is not the project of this email; it may be left out")
+    return Content(html=email["html"], project=project, email=email)
+
+
+def _placeholder_page(body: Mapping[str, Any]) -> str:
+    names = (html.escape(str(name)) for name in body.get("variables", {}))
+    rows = "".join(f"<tr><th align=left>{name}</th><td>{{{{{name}}}}}</td></tr>" for name in names)
+    chosen = html.escape(body.get("emailId") or body.get("conversationId", ""))
+    return (
+        "<!doctype html><meta charset=utf-8><title>Stored at Migma</title><body style='font-family: sans-serif'>"
+        f"<p>The email {chosen} is stored at Migma, not here. Its variables:</p><table cellpadding=8>{rows}</table>"
+    )
+
+
+def count_recipients(body: Mapping[str, Any], project: Json) -> int:
+    """The size of the segment ("audience" means one too) or tag that ``recipientId`` names."""
+    noun, items, size = ("Segment", "segments", "count")
+    if body["recipientType"] == "tag":
+        noun, items, size = ("Tag", "tags", "subscriberCount")
+    for item in ACCOUNT[items][project["_id"]]:
+        if item["id"] == body["recipientId"].lower():
+            return int(item[size])
+    text = f"{noun} not found: recipientId must be the id of a {noun.lower()} of {project['name']}"
+    raise ApiError(404, f"{text}, not its name")
+
+
+def listed_emails(project: Json, *, status: str | None, search: str) -> list[Json]:
+    """The project's conversations as the list of emails has them: newest first, and without any ``emailId``.
+
+    ``search``, in lower case, is looked for in the titles and the subjects.
+    """
+    return [
+        _listed_email(conversation, conversation.get("result", {}))
+        for conversation in reversed(ACCOUNT["conversations"])
+        if conversation["projectId"] == project["_id"]
+        and status in {None, conversation["status"]}
+        and search in _searched_text(conversation)
+    ]
+
+
+def _searched_text(conversation: Json) -> str:
+    emails = conversation.get("result", {}).get("emails", [])
+    return "\n".join([conversation["title"], *(email["subject"] for email in emails)]).lower()
+
+
+def _listed_email(conversation: Json, result: Json) -> Json:
+    return {
+        "conversationId": conversation["conversationId"],
+        "title": conversation["title"],
+        "subject": result.get("subject"),
+        "previewText": result.get("previewText"),
+        "status": conversation["status"],
+        "screenshotUrl": None,
+        "createdAt": conversation["createdAt"],
+        "updatedAt": conversation["updatedAt"],
+    }

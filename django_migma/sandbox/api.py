@@ -1,0 +1,263 @@
+"""The views of /v1: Migma's API as far as this package's client may use it."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django_migma.sandbox import account
+from django_migma.sandbox.account import ACCOUNT
+from django_migma.sandbox.placeholders import RenderedEmail
+from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
+from django_migma.sandbox.store import Batch, Message
+from django_migma.sandbox.validation import send_errors, send_test_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from django.http import HttpResponse
+
+    from django_migma.sandbox.account import Content
+    from django_migma.sandbox.server import Request
+
+    Body = Mapping[str, Any]
+
+# How long Migma takes for a batch is unknown; short enough to wait for, long enough to see each word.
+_BATCH_STARTS = timedelta(seconds=1)
+_BATCH_ENDS = timedelta(seconds=3)
+
+
+@endpoint("email:send")
+def send(request: Request) -> HttpResponse:
+    """POST /v1/sending: one mail to one address, or one batch to a segment or a tag; once per Idempotency-Key."""
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None or not request.sandbox.switches.idempotency:
+        return _accept(request, None)
+    store = request.sandbox.store
+    earlier = store.idempotency.begin(request.key_name, key, request.body)
+    if earlier is not None:
+        store.count_replay(request.key_name, key)
+        return earlier
+    response = None
+    try:
+        response = _accept(request, key)
+    except ApiError as error:
+        response = error.response()
+    finally:  # also when the sandbox itself fails: a 500 frees the key
+        store.idempotency.finish(request.key_name, key, response)
+    return response
+
+
+def _accept(request: Request, idempotency_key: str | None) -> HttpResponse:
+    request.take_time()
+    sandbox = request.sandbox
+    body = json_object(request)
+    _raise_for(send_errors(body, sandbox.switches))
+    content = account.find_content(body, any_id=sandbox.switches.any_id)
+    email = RenderedEmail(
+        subject_template=body["subject"],
+        html_template=content.html,
+        variables=body.get("variables", {}),
+        switches=sandbox.switches,
+    )
+    if sandbox.switches.missing_variables == "error" and (names := email.missing_variables()):
+        raise ApiError(400, f"variables: no value for {', '.join(names)}", data={"missing": names})
+    answer = _accept_single(body) if body["recipientType"] == "email" else _accept_batch(request, body, content)
+    if content.email is not None:
+        answer |= {"emailId": content.email["emailId"], "conversationId": content.email["conversationId"]}
+    _keep_message(request, id=answer["id"], body=body, answer=answer, email=email, idempotency_key=idempotency_key)
+    return success(answer)
+
+
+def _raise_for(errors: list[str]) -> None:
+    if errors:
+        raise ApiError(400, "; ".join(errors), data={"problems": errors})
+
+
+def _accept_single(body: Body) -> dict[str, Any]:
+    # `sendId` is the tracking id of the newer Node SDK; nothing says that it equals `id`, so it does not.
+    about = {"status": "queued", "sendId": _new_id(), "sentCount": 1, "message": "Email queued"}
+    return {"id": _new_id(), "provider": body.get("providerType", "migma"), **about}
+
+
+def _accept_batch(request: Request, body: Body, content: Content) -> dict[str, Any]:
+    recipients = account.count_recipients(body, content.project)
+    store = request.sandbox.store
+    batch = Batch(id=_new_id(), created_at=store.clock(), body=body, recipients=recipients)
+    store.add_batch(batch)
+    about = {"status": "queued", "batchId": batch.id, "message": f"Batch of {recipients} queued"}
+    return {"id": batch.id, "provider": body.get("providerType", "migma"), **about}
+
+
+def _new_id() -> str:
+    return secrets.token_hex(12)  # 24 hexadecimal digits
+
+
+def _keep_message(request: Request, *, answer: Body, idempotency_key: str | None = None, **about: Any) -> None:
+    store = request.sandbox.store
+    message = Message(
+        received_at=store.clock(),
+        endpoint=request.endpoint,
+        key_name=request.key_name,
+        idempotency_key=idempotency_key,
+        answer=answer,
+        **about,
+    )
+    store.add_message(message)
+
+
+@endpoint("email:send")
+def send_test(request: Request) -> HttpResponse:
+    """POST /v1/emails/test/send: one stored email to one address, as it is stored.
+
+    There are no variables and no choice of sender or subject. An Idempotency-Key is ignored: Migma's Node SDK offers
+    none here.
+    """
+    request.take_time()
+    body = json_object(request)
+    _raise_for(send_test_errors(body))
+    stored = account.find_stored_email(body)
+    answer = {
+        "messageId": _new_id(),
+        "conversationId": stored["conversationId"],
+        "emailId": stored["emailId"],
+        "sentTo": body["to"],
+        "sentAt": timestamp(request.sandbox.store.clock()),
+        "subject": stored["subject"],
+    }
+    email = RenderedEmail(
+        subject_template=stored["subject"],
+        html_template=stored["html"],
+        variables={},
+        switches=request.sandbox.switches,
+    )
+    _keep_message(request, id=answer["messageId"], body=body, answer=answer, email=email)
+    return success(answer)
+
+
+@endpoint("email:read")
+def batch_status(request: Request, batch_id: str) -> HttpResponse:
+    """Queued for a second, processing for two, then completed."""
+    batch = request.sandbox.store.batch(batch_id)
+    if batch is None:
+        raise ApiError(404, f"Batch not found: {batch_id}")
+    now = request.sandbox.store.clock()
+    status, sent = _batch_progress(now - batch.created_at, batch.recipients)
+    echoed = ("recipientType", "recipientId", "from", "fromName", "subject")
+    return success({
+        "batchId": batch.id,
+        **{name: batch.body[name] for name in echoed},
+        "provider": batch.body.get("providerType", "migma"),
+        "status": status,
+        "totalCount": batch.recipients,
+        "queuedCount": batch.recipients - sent,
+        "sentCount": sent,
+        "failedCount": 0,
+        "createdAt": timestamp(batch.created_at),
+        "updatedAt": timestamp(now),
+    })  # fmt: skip
+
+
+def _batch_progress(age: timedelta, total: int) -> tuple[str, int]:
+    if age < _BATCH_STARTS:
+        return "queued", 0
+    if age < _BATCH_ENDS:
+        return "processing", total // 2
+    return "completed", total
+
+
+# No source states a permission for listing projects, and there is none that would fit. Those of the lists of emails,
+# of one email and of webhook events are inferred from their neighbours. Whether Migma answers an unknown `projectId`
+# with 404 or with an empty list is not public: 404 here.
+
+
+@endpoint()
+def projects(request: Request) -> HttpResponse:
+    """Paged by offset, unlike all other lists."""
+    # The list's limits are not public; those of the list of emails are.
+    limit = query_int(request, "limit", default=20, low=1, high=100)
+    offset = query_int(request, "offset", default=0, low=0)
+    status = query_choice(request, "status", ("pending", "processing", "active", "error"))
+    found = [project for project in ACCOUNT["projects"] if status in (None, project["status"])]
+    more = offset + limit < len(found)
+    pagination = {"total": len(found), "limit": limit, "offset": offset, "hasMore": more}
+    return success({"projects": found[offset : offset + limit], "pagination": pagination})
+
+
+@endpoint("audience:read")
+def tags(request: Request) -> HttpResponse:
+    """``count`` is of all pages together."""
+    project = _project(request)
+    sort = query_choice(request, "sortBy", ("createdAt", "name"))
+    backwards = query_choice(request, "sortOrder", ("asc", "desc")) == "desc"
+    search = request.GET.get("search", "").lower()
+    found = [tag for tag in ACCOUNT["tags"][project["_id"]] if search in tag["name"].lower()]
+    found.sort(key=lambda tag: tag["name" if sort == "name" else "id"], reverse=backwards)
+    page, _, _ = _page(request, found)
+    return success(page, count=len(found))
+
+
+@endpoint("audience:read")
+def segments(request: Request) -> HttpResponse:
+    found = ACCOUNT["segments"][_project(request)["_id"]]
+    return success(found, count=len(found))
+
+
+@endpoint("email:read")
+def emails(request: Request) -> HttpResponse:
+    """Conversations, newest first; their emails are in the status of each."""
+    project = _project(request)
+    status = query_choice(request, "status", ("pending", "processing", "completed", "failed"))
+    search = request.GET.get("search", "").lower()
+    found = account.listed_emails(project, status=status, search=search)
+    page, number, limit = _page(request, found)
+    pagination = {"total": len(found), "page": number, "limit": limit, "hasMore": number * limit < len(found)}
+    return success({"emails": page, "pagination": pagination})
+
+
+@endpoint("email:read")
+def conversation_status(request: Request, conversation_id: str) -> HttpResponse:
+    """The answer to polling a conversation; ``result`` is there once it is completed."""
+    found = account.find_conversation(conversation_id)
+    return success({name: value for name, value in found.items() if name not in {"projectId", "title"}})
+
+
+@endpoint("email:read")
+def email(request: Request, email_id: str) -> HttpResponse:
+    """One stored email. The newest types have no list of its variables, so there is none here."""
+    found = account.find_email(email_id)
+    shown = {name: value for name, value in found.items() if name not in {"slot", "sendOffsetDays"}}
+    updated_at = account.find_conversation(found["conversationId"])["updatedAt"]
+    return success({**shown, "slotUuid": None, "warnings": [], "updatedAt": updated_at})
+
+
+@endpoint("domain:read")
+def domains(request: Request) -> HttpResponse:
+    """A bare array. Whether Migma's holds managed domains too is not stated; here it does not."""
+    return success([domain for domain in ACCOUNT["domains"] if not domain["isManagedDomain"]])
+
+
+@endpoint("domain:read")
+def managed_domains(request: Request) -> HttpResponse:
+    return success([domain for domain in ACCOUNT["domains"] if domain["isManagedDomain"]])
+
+
+@endpoint("webhook:read")
+def webhook_events(request: Request) -> HttpResponse:
+    """All that any source names; the descriptions are the sandbox's own."""
+    events = ACCOUNT["webhookEvents"]
+    return success({"events": events, "total": len(events)})
+
+
+def _project(request: Request) -> dict[str, Any]:
+    project_id = request.GET.get("projectId")
+    if not project_id:
+        raise ApiError(400, "projectId is required")
+    return account.find_project(project_id)
+
+
+def _page(request: Request, found: Sequence[Any]) -> tuple[Sequence[Any], int, int]:
+    limit = query_int(request, "limit", default=20, low=1, high=100)
+    page = query_int(request, "page", default=1, low=1)
+    return found[(page - 1) * limit : page * limit], page, limit

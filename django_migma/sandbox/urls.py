@@ -1,0 +1,70 @@
+"""Every endpoint: Migma's under /v1/, the sandbox's own beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.urls import path
+
+from django_migma.sandbox import api, control
+from django_migma.sandbox.protocol import ApiError, path_template
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from django_migma.sandbox.protocol import View
+    from django_migma.sandbox.server import Request
+
+
+class Methods:
+    """One view per HTTP method of a path."""
+
+    def __init__(self, **views: View) -> None:
+        self.views = views
+
+    def __call__(self, request: Request, **ids: str) -> HttpResponse:
+        view = self.views.get(request.method)
+        if view is None:
+            allowed = ", ".join(self.views)
+            text = f"{request.method} is not allowed here (allowed: {allowed})"
+            raise ApiError(405, text, headers={"Allow": allowed})
+        return view(request, **ids)
+
+
+class LocalMethods(Methods):
+    """The same, without an API key and for this machine only."""
+
+    def __call__(self, request: Request, **ids: str) -> HttpResponse:
+        control.refuse_strangers(request)
+        return super().__call__(request, **ids)
+
+
+urlpatterns = [
+    path("v1/sending", Methods(POST=api.send)),
+    path("v1/sending/batches/<batch_id>", Methods(GET=api.batch_status)),
+    path("v1/emails/test/send", Methods(POST=api.send_test)),
+    path("v1/projects", Methods(GET=api.projects)),
+    path("v1/tags", Methods(GET=api.tags)),
+    path("v1/segments", Methods(GET=api.segments)),
+    path("v1/projects/emails", Methods(GET=api.emails)),
+    path("v1/projects/emails/<conversation_id>/status", Methods(GET=api.conversation_status)),
+    path("v1/emails/<email_id>", Methods(GET=api.email)),
+    path("v1/domains", Methods(GET=api.domains)),
+    path("v1/domains/managed", Methods(GET=api.managed_domains)),
+    path("v1/webhooks/events", Methods(GET=api.webhook_events)),
+    path("", LocalMethods(GET=control.home)),
+    path("_sandbox/", LocalMethods(GET=control.about)),
+    path("_sandbox/messages", LocalMethods(GET=control.messages, DELETE=control.clear_messages)),
+    path("_sandbox/messages/<message_id>", LocalMethods(GET=control.message)),
+    path("_sandbox/messages/<message_id>/html", LocalMethods(GET=control.message_html)),
+    path("_sandbox/stats", LocalMethods(GET=control.stats)),
+    path(
+        "_sandbox/faults", LocalMethods(GET=control.faults, POST=control.script_faults, DELETE=control.clear_faults)
+    ),
+]
+ENDPOINTS = [
+    f"{method} {path_template(str(pattern.pattern))}"
+    for pattern in urlpatterns
+    if isinstance(pattern.callback, Methods)
+    for method in pattern.callback.views
+]
