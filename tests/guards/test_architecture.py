@@ -20,7 +20,7 @@ PACKAGE = Path(django_migma.__file__).parent
 LADDER = (
     {"__init__"},
     {"api"},
-    {"addresses", "conf", "exceptions", "explanations", "features", "signals", "variables"},
+    {"addresses", "conf", "error_messages", "exceptions", "explanations", "features", "signals", "variables"},
     {"content", "envelope", "html", "message", "payload"},
     {"models", "migrations"},
     {"backends"},
