@@ -350,8 +350,8 @@ def _check_key(key: str, places: list[str], resolve: StoredEmailResolver, gone: 
     try:
         resolve(key)
     except errors.StoredEmailNotFound as error:
-        text = f"{_first(places)}: {error}"
-        return _error(_KEYS, text, "Correct the key, or run manage.py migma_sync.")
+        text = f"{_first(places)}: {error.reason}."
+        return _error(_KEYS, text, f"{error.hint} If the email is new at Migma, run manage.py migma_sync first.")
     if key in gone:
         text = f"{_first(places)}: the stored email {key!r} is no longer at Migma"
         return _error(_KEYS, text, "Give the key to another stored email, or restore this one at Migma.")

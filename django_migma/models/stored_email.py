@@ -214,7 +214,7 @@ class StoredEmailResolver:
             self._failure = error
             raise
         if template_id not in known:
-            raise StoredEmailNotFound(_unknown_key(template_id, known))
+            raise _unknown_key(template_id, known)
         return known[template_id].as_stored()
 
     @cached_property
@@ -222,11 +222,11 @@ class StoredEmailResolver:
         return {str(row.key): row for row in StoredEmail.objects.named().only(*_NEEDED)}
 
 
-def _unknown_key(key: str, known: Iterable[str]) -> str:
+def _unknown_key(key: str, known: Iterable[str]) -> StoredEmailNotFound:
     import difflib  # noqa: PLC0415 - lazy: for a mistake only
 
     shown = key[:_MAX_KEY]
     by_lower_case = {name.lower(): name for name in known}
     near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case, n=3)]
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give a stored email this key in the admin."
-    return f"No stored email has the key {shown!r}. {hint} A raw id has 24 hex digits."
+    return StoredEmailNotFound(f"No stored email has the key {shown!r}", hint=f"{hint} A raw id has 24 hex digits.")
