@@ -167,7 +167,7 @@ class StoredEmail(models.Model):
         self.variable_names = sorted({*self.body_variable_names, *placeholder_names(self.subject)})
 
     def as_stored(self) -> StoredEmailData:
-        """The data that a send needs. Lists of names that hand-written SQL has broken count as empty."""
+        """The data that a send needs."""
         if self._state.adding:
             self._find_variables()
         return StoredEmailData(
@@ -179,13 +179,9 @@ class StoredEmail(models.Model):
             from_name=self.from_name,
             provider_type=self.provider_type,
             default_variables=self.default_variables,
-            body_variables=_names(self.body_variable_names),
-            optional_variables=_names(self.optional_variables),
+            body_variables=frozenset(self.body_variable_names),
+            optional_variables=frozenset(self.optional_variables),
         )
-
-
-def _names(value: Any) -> frozenset[str]:
-    return frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()
 
 
 class StoredEmailResolver:
