@@ -47,6 +47,11 @@ def parse(value: object, place: str) -> Address:
     raise InvalidAddress(f"{place} {address}. Give one address, such as bob@example.com or Bob <bob@example.com>.")
 
 
+def display_name_error(value: object) -> str:
+    """What makes this display name unusable, or an empty string. A line break in a name would add headers."""
+    return "contains a line break or another control character" if _has_control(str(value)) else ""
+
+
 def split(value: object) -> list[str]:
     """The addresses in a string that may hold several, as strings; what cannot be told apart stays together."""
     text = str(value)
@@ -92,7 +97,8 @@ def _header(text: str) -> Any:
 
 
 def _has_control(text: str) -> bool:
-    return any(ord(character) < 32 or ord(character) == 127 for character in text)
+    """Whether the text has a control character or a line separator of Unicode."""
+    return re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text) is not None
 
 
 def _ascii_domain(domain: str) -> str:

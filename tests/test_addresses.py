@@ -7,7 +7,7 @@ from django.utils.functional import lazystr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_migma.addresses import Address, parse
+from django_migma.addresses import Address, display_name_error, parse
 from django_migma.exceptions import InvalidAddress
 
 HELP = ". Give one address, such as bob@example.com or Bob <bob@example.com>."
@@ -186,3 +186,16 @@ def test_spellings_of_one_mailbox_have_one_key():
 
 def test_lazy_text_is_an_address_as_well():
     assert parse(lazystr("Bob <bob@example.com>"), "to").addr_spec == "bob@example.com"
+
+
+@pytest.mark.parametrize(
+    "name", ["Shop\nBcc: eve@example.com", "Shop\r", "Shop\0", "Shop\x7f", "Shop\x85", "Shop\u2028"]
+)
+def test_a_display_name_has_no_control_character(name):
+    """It stands in a header, where a line break starts another one."""
+    assert display_name_error(name) == "contains a line break or another control character"
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "Jürgen's 😀 Shop, Ltd.", lazystr("Shop")])
+def test_any_other_display_name_is_all_right(name):
+    assert display_name_error(name) == ""

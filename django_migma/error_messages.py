@@ -1,0 +1,55 @@
+"""Errors as sentences for people who look at a page or a terminal: what happened, and what to do next.
+
+The hints of some errors address code that sends mail: they say to send again with the same idempotency key, which
+no page and no command can do.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from .api.errors import Conflict, Forbidden, InvalidRequest, MigmaError, NoResponse, RateLimited, ServerError
+
+_LATER = _("Try again later; if it lasts, see Migma's status page.")
+_ADVICE: dict[type[MigmaError], Promise] = {
+    InvalidRequest: _("Correct what Migma names, and try again."),
+    Conflict: _LATER,
+    ServerError: _LATER,
+    NoResponse: _("Check API_URL, DNS, proxy and firewall, and try again."),
+}
+"""Where the error's own hint does not suit. `Forbidden` and `RateLimited` have values to fill in."""
+
+
+def explain(error: BaseException, *, permission: str = "email:send") -> str:
+    """Return what happened and what to do next, in the active language; API texts are shown without addresses.
+
+    ``permission`` is the one that the API key needs for what was tried. Of an error that is neither Migma's nor
+    written for people only the type is named, since its text may hold secrets.
+    """
+    if isinstance(error, MigmaError):
+        return " ".join(filter(None, [f"{error.reason}.", _advice(error, permission)]))
+    if isinstance(error, ImproperlyConfigured | ValueError | TypeError):
+        return str(error)
+    text = gettext("The site's own code raised %(error)s, and nothing was sent.")
+    return text % {"error": type(error).__name__}
+
+
+def _advice(error: MigmaError, permission: str) -> str:
+    if isinstance(error, Forbidden):
+        text = gettext("Give the API key the permission %(permission)s in Migma's dashboard.")
+        return text % {"permission": permission}
+    if isinstance(error, RateLimited):
+        return _wait(error.retry_after)
+    classes = type(error).__mro__
+    return str(next((_ADVICE[found] for found in classes if found in _ADVICE), error.hint))
+
+
+def _wait(seconds: float | None) -> str:
+    if not seconds:
+        return gettext("Wait a minute, then try again.")
+    whole = max(1, round(seconds))
+    wait = ngettext("Wait %(seconds)d second, then try again.", "Wait %(seconds)d seconds, then try again.", whole)
+    return wait % {"seconds": whole}
