@@ -205,7 +205,7 @@ class TestAPI:
         account.mock.upsert("GET", f"{API}/projects", body="<h1>Sign in</h1>")
         findings = found()
         assert findings["API"][0] == "error"
-        assert findings["API"][1].startswith("The answer with status 200 is not Migma's")
+        assert findings["API"][1].startswith("The response with status 200 is not Migma's")
         assert findings["permission email:send"][0] == "not_checked"
 
     def test_after_a_refused_key_no_more_requests_are_made(self, migma_sandbox, migma):

@@ -6,8 +6,8 @@ import requests
 from django_migma.conf import load_config
 from django_migma.exceptions import AuthenticationError, MigmaError, NoResponse, NotFound, RateLimited, ServerError
 from django_migma.models import StoredEmail
-from django_migma.sandbox import data
-from django_migma.sandbox.keys import KEYS
+from django_migma.sandbox import account as data
+from django_migma.sandbox.protocol import KEYS
 from django_migma.sync import list_projects, sync_project
 from tests.sync.account import PROJECT, UNREACHABLE, conversation_id, email, email_id, refusal
 
