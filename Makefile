@@ -34,7 +34,7 @@ pictures: $(VENV)/.test ## Take the pictures of the admin in docs/images anew
 soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed 7" repeats one
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
-bench: $(BENCH_MADE) ## Measure speed beside others, a quarter of an hour; BENCH="--quick" for a rough idea
+bench: $(BENCH_MADE) ## Measure speed beside others; BENCH="--quick" for a rough idea, "--against PATH" with another checkout
 	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
 lint: $(VENV)/.lint ## Check style, format and types
