@@ -1,7 +1,10 @@
-# One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one;
+# One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one
+# (as in "make test PYTHON=python3"; the default is the newest that the matrix knows, else python3);
 # and .venv-bench for the benchmark, so that neither sees the tools of the other.
 
-PYTHON ?= python3
+ifndef PYTHON
+PYTHON := $(shell sh tests/find_python.sh 3.13 || echo python3)
+endif
 VENV := .venv
 BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
@@ -24,7 +27,7 @@ demo-once: $(VENV)/.demo ## The same, and end; fails if any of the mail is missi
 
 test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser where there is a chromium
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest; status=$$?; \
+	$(BIN)/coverage run -m pytest --numprocesses=auto --dist=loadgroup; status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
 	{ $(BIN)/python -m tests.browser.chromium >/dev/null; exit $$status; }
 

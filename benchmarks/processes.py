@@ -20,7 +20,8 @@ import trustme
 ROOT = Path(__file__).resolve().parents[1]
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 """The first is read by requests, the second by the ssl module, which Django's SMTP backend uses."""
-_UNWANTED = {*_BUNDLES, "CURL_CA_BUNDLE", "SSL_CERT_DIR", "NO_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+_PROXIES = {"NO_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+_UNWANTED = {*_PROXIES, *_BUNDLES, "CURL_CA_BUNDLE", "SSL_CERT_DIR", "COVERAGE_PROCESS_CONFIG"}
 
 
 class Laboratory:

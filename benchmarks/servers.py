@@ -110,9 +110,7 @@ class SmtpSink(Connection):
 async def serve(kind, delay, certificate=None):
     """Serve on a free loopback port until standard input ends; over TLS with a certificate."""
     counts, end, loop = Counter(connections=0, requests=0, refused=0), asyncio.Event(), asyncio.get_running_loop()
-    context = None
-    if certificate:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if context := ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None:
         context.load_cert_chain(certificate)
     protocol = {"http": HttpStub, "smtp": SmtpSink}[kind]
     server = await loop.create_server(lambda: protocol(counts, delay), "127.0.0.1", 0, ssl=context, backlog=1024)

@@ -1,5 +1,7 @@
 """A browser, a site to visit with it, and people who sign in."""
 
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -10,11 +12,19 @@ from django_migma.testing import sandbox as running_sandbox
 from .chromium import path_or_skip
 from .live import database_on_disk, live_site
 
+HERE = Path(__file__).parent
 WINDOW = {"width": 1280, "height": 800}
 PATIENCE = 10_000  # milliseconds until something that should be on the page counts as missing
 PASSWORD = "a long enough one"
 
 expect.set_options(timeout=PATIENCE)
+
+
+def pytest_collection_modifyitems(items):
+    """Let one worker run all of these tests, so that one browser and one site serve them."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="package")
