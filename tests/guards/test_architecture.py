@@ -1,7 +1,7 @@
-"""The shape of the package, read from its source: which way imports point, and how big things may get.
+"""The shape of the package, read from its source: the direction of imports, and sizes.
 
-Each rule is a function over a package's folder that returns complaints. One test holds the package to all of them,
-the other proves on made-up packages that each of them can fail.
+Each rule is a function of a package's folder that returns complaints. One test applies all of them to the package,
+another one proves with made-up packages that each of them can fail.
 """
 
 import ast
@@ -30,7 +30,7 @@ LADDER = (
     {"sandbox"},
     {"admin", "apps", "checks", "management", "pytest_plugin", "testing"},
 )
-"""Lowest rung first. A module may import what stands below it or beside it, in no circle."""
+"""Lowest rung first. A module may import modules below it or beside it, without a cycle."""
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 MIN_MODULE_LINES = 60
@@ -47,7 +47,7 @@ NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "core", "manager"}
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module: by whom, which (both with all their dots), and how it is written."""
+    """One import: the dotted names of both modules, and the statement."""
 
     importer: str
     target: str
@@ -67,7 +67,7 @@ def _dotted(path: Path) -> str:
 
 
 def imports(root: Path) -> Iterator[Import]:
-    """Every import of a package, those inside functions and under ``TYPE_CHECKING`` too."""
+    """Every import of a package, including those inside functions and under ``TYPE_CHECKING``."""
     known = modules(root)
     for name, path in known.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -92,13 +92,13 @@ def _owner(target: str, node: ast.AST, package: str) -> str:
 
 
 def own_part(module: str, root: Path) -> str:
-    """The part of the package that a module belongs to: ``api`` of ``django_migma.api.errors``; empty for others."""
+    """The part of the package that a module belongs to: ``api`` of ``django_migma.api.errors``; else empty."""
     package, _, rest = module.partition(".")
     return "" if package != root.name else rest.partition(".")[0] or "__init__"
 
 
 def wrong_arrows(root: Path) -> list[str]:
-    """Imports that point up the ladder, and parts that have no rung."""
+    """Imports that point up the ladder, and parts without a rung."""
     height = {part: number for number, rung in enumerate(LADDER) for part in rung}
     parts = {own_part(module, root) for module in modules(root)}
     return [f"{part} has no rung on the ladder" for part in sorted(parts - height.keys())] + [
@@ -130,7 +130,7 @@ def django_in_the_api(root: Path) -> list[str]:
     ]
 
 
-def strangers_in_the_sandbox(root: Path) -> list[str]:
+def foreign_imports_of_the_sandbox(root: Path) -> list[str]:
     """Imports of the sandbox beyond itself, ``api.types``, Django and the standard library.
 
     A sandbox that shares code with the client would share its mistakes.
@@ -208,7 +208,7 @@ def _small_modules(root: Path) -> list[str]:
 
 
 def empty_names(root: Path) -> list[str]:
-    """Files and folders whose names fit any content."""
+    """Files and folders with a name that fits any content."""
     names = {part for module in modules(root) for part in module.split(".")}
     return [f"{name} is a name that says nothing" for name in sorted(names & NAMES_THAT_SAY_NOTHING)]
 
@@ -217,7 +217,7 @@ RULES = (
     wrong_arrows,
     cycles,
     django_in_the_api,
-    strangers_in_the_sandbox,
+    foreign_imports_of_the_sandbox,
     unexplained_imports,
     long_files,
     long_functions,
@@ -244,13 +244,17 @@ FAULTS = [
     (django_in_the_api, {"api/x.py": "from django.conf import settings"}, "api.x:1 imports django.conf"),
     (django_in_the_api, {"api/x.py": "def f():\n    import django"}, "api.x:2 imports django"),
     (
-        strangers_in_the_sandbox,
+        foreign_imports_of_the_sandbox,
         {"sandbox/x.py": "from ..api import MigmaClient", "api/__init__.py": ""},
         "sandbox.x:1",
     ),
-    (strangers_in_the_sandbox, {"sandbox/x.py": "from django_migma.conf import load", "conf.py": ""}, "sandbox.x:1"),
-    (strangers_in_the_sandbox, {"sandbox/x.py": "import requests"}, "sandbox.x:1 imports requests"),
-    (strangers_in_the_sandbox, {"sandbox/x.py": "import django_environ"}, "sandbox.x:1 imports django_environ"),
+    (
+        foreign_imports_of_the_sandbox,
+        {"sandbox/x.py": "from django_migma.conf import load", "conf.py": ""},
+        "sandbox.x:1",
+    ),
+    (foreign_imports_of_the_sandbox, {"sandbox/x.py": "import requests"}, "sandbox.x:1 imports requests"),
+    (foreign_imports_of_the_sandbox, {"sandbox/x.py": "import django_environ"}, "sandbox.x:1 imports django_environ"),
     (unexplained_imports, {"conf.py": LAZY}, "conf.py:2"),
     (unexplained_imports, {"conf.py": LAZY + "  # noqa: PLC0415"}, "conf.py:2"),
     (unexplained_imports, {"conf.py": LAZY.replace("def", "async def")}, "conf.py:2"),
@@ -296,20 +300,20 @@ def package(folder: Path, files: dict[str, str]) -> Path:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_package_keeps_the_rule(rule):
-    """Nobody finds out by reviewing what a machine can read."""
+    """The package gets no complaint."""
     assert rule(PACKAGE) == []
 
 
 @pytest.mark.parametrize(("rule", "files", "complaint"), FAULTS)
 def test_the_rule_can_fail(rule, files, complaint, tmp_path):
-    """A package with the fault gets exactly one complaint, which names the place."""
+    """A package with one fault gets one complaint, which names the place."""
     [found] = rule(package(tmp_path, files))
     assert complaint in found
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_what_is_right_passes(rule, tmp_path):
-    """A package that does all that is allowed gets no complaint."""
+def test_a_faultless_package_passes(rule, tmp_path):
+    """A package that uses everything that is allowed gets no complaint."""
     assert rule(package(tmp_path, FINE)) == []
 
 
@@ -319,13 +323,13 @@ def test_no_small_module_is_tolerated_without_need():
 
 
 def test_the_ladder_names_only_what_exists():
-    """A rung for a module that is gone would let its name come back anywhere."""
+    """A name that is left over would allow a new module of that name to import anything below."""
     parts = {own_part(module, PACKAGE) for module in modules(PACKAGE)}
     assert {part for rung in LADDER for part in rung} == parts
 
 
 def test_all_files_of_the_package_are_read():
-    """The rules look at the real package, its lowest and its highest modules included."""
+    """The rules see the whole package, from its lowest to its highest modules."""
     assert {"django_migma", "django_migma.api.errors", "django_migma.management.commands.migma_sandbox"} <= set(
         modules(PACKAGE)
     )
