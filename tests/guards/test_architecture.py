@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
@@ -71,9 +72,16 @@ def imports(root: Path) -> Iterator[Import]:
     known = modules(root)
     for name, path in known.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _statements(path):
             for target in _targets(node, package):
                 yield Import(name, target if target in known else _owner(target, node, package), node)
+
+
+@cache
+def _statements(path: Path) -> list[ast.AST]:
+    """Imports and functions of a module, at any depth."""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
 
 
 def _targets(node: ast.AST, package: str) -> list[str]:
@@ -149,11 +157,10 @@ def unexplained_imports(root: Path) -> list[str]:
     """Imports inside a function without a comment on their line that says why they are there."""
     complaints = []
     for path in modules(root).values():
-        source = path.read_text()
-        lines = source.splitlines()
+        lines = path.read_text().splitlines()
         complaints += [
             f"{path.name}:{node.lineno} imports inside a function and does not say why"
-            for function in ast.walk(ast.parse(source))
+            for function in _statements(path)
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
             for node in ast.walk(function)
             if isinstance(node, ast.Import | ast.ImportFrom) and not _reason(lines[node.lineno - 1])
@@ -178,7 +185,7 @@ def long_functions(root: Path) -> list[str]:
     sizes = {
         f"{path.name}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
         for path in modules(root).values()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in _statements(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     return [f"{name} has {size} lines" for name, size in sizes.items() if size > MAX_FUNCTION_LINES]
