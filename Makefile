@@ -27,7 +27,7 @@ demo-once: $(VENV)/.demo ## The same, and end; fails if any of the mail is missi
 
 test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser where there is a chromium
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=auto --dist=loadgroup; status=$$?; \
+	$(BIN)/coverage run -m pytest --numprocesses=auto; status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
 	{ $(BIN)/python -m tests.browser.chromium >/dev/null; exit $$status; }
 

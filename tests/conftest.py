@@ -25,6 +25,22 @@ def pytest_xdist_auto_num_workers():
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let one worker run all tests that share a browser, and one all that share the example's site.
+
+    Not by marks: xdist 3.8 does not see groups under pytest 9.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            folder = nodeid.split("/")[1]
+            return folder if folder in {"browser", "example"} else nodeid
+
+    return Scheduling(config, log)
+
+
 def our_mailer(options=None, backend=BACKEND):
     """The setting that makes ours the default mailer. Options exist under MAILERS only."""
     if django.VERSION >= (6, 1):

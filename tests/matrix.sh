@@ -33,7 +33,7 @@ for pair in $pairs; do
     "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
         "django==$django_version.*" -r requirements/test.txt $constraints
     # shellcheck disable=SC2086 # the same
-    "$environment/bin/python" -m coverage run -m pytest --numprocesses=auto --dist=loadgroup $without
+    "$environment/bin/python" -m coverage run -m pytest --numprocesses=auto $without
     last="$environment"
 done
 

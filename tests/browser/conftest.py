@@ -1,7 +1,5 @@
 """A browser, a running site, and signed-in users."""
 
-from pathlib import Path
-
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -12,19 +10,11 @@ from django_migma.testing import sandbox as running_sandbox
 from .chromium import path_or_skip
 from .live import database_on_disk, live_site
 
-HERE = Path(__file__).parent
 WINDOW = {"width": 1280, "height": 800}
 PATIENCE = 10_000  # milliseconds to wait for something to appear on a page
 PASSWORD = "a long enough one"
 
 expect.set_options(timeout=PATIENCE)
-
-
-def pytest_collection_modifyitems(items):
-    """Let one worker run all of these tests, so that one browser and one site serve them."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="package")

@@ -21,13 +21,6 @@ PYTHON = (sys.executable, "-W", "error::DeprecationWarning")
 DOCUMENTED = re.findall(r"^(\w+)=", (EXAMPLE / ".env.example").read_text(), re.MULTILINE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run all of these tests, so that one site serves them."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("example"))
-
-
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment with only ``variables`` set for the example; a ``.env`` file is ignored.
 
