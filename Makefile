@@ -12,6 +12,8 @@ MADE := $(VENV)/.made-with$(subst /,-,-$(PYTHON))
 BENCH_MADE := $(BENCH_VENV)/.made-with$(subst /,-,-$(PYTHON))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests and benchmarks start hundreds of processes: without bytecode, each of them would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-once test pictures soak bench lint matrix build clean

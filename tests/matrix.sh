@@ -6,6 +6,7 @@
 # and left out, or fail with REQUIRE_BROWSER=1.
 set -eu
 cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE  # the tests start hundreds of processes, and each would compile the package anew
 
 newest=3.13:6.1
 oldest=3.11:5.2
