@@ -139,11 +139,11 @@ def test_with_the_api_down_the_page_says_so(visit, stored_email, admin):
     stored_email("<p>Hello</p>")
     page = visit(admin)
     sync(page)
-    expect(message(page, "The sync came to a stop.")).to_be_visible(timeout=20_000)
+    expect(message(page, "The sync came to a stop.")).to_be_visible()
     expect(page.get_by_role("link", name="Made here")).to_be_visible()
     page.get_by_role("link", name="Made here").click()
     press(page.get_by_role("link", name=SEND))
     page.get_by_role("button", name="Send").click()
     outcome = message(page, "Test of “Made here” to ada@example.org:")
-    expect(outcome).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.", timeout=20_000)
+    expect(outcome).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.")
     assert StoredEmail.objects.get().title == "Made here"
