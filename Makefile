@@ -1,7 +1,10 @@
-# One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one;
+# One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one
+# (as in "make test PYTHON=python3"; the default is the newest that the matrix knows, else python3);
 # and .venv-bench for the benchmark, so that neither sees the tools of the other.
 
-PYTHON ?= python3
+ifndef PYTHON
+PYTHON := $(shell sh tests/find_python.sh 3.13 || echo python3)
+endif
 VENV := .venv
 BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
@@ -9,6 +12,8 @@ MADE := $(VENV)/.made-with$(subst /,-,-$(PYTHON))
 BENCH_MADE := $(BENCH_VENV)/.made-with$(subst /,-,-$(PYTHON))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests and benchmarks start hundreds of processes: without bytecode, each of them would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-once test pictures soak bench lint matrix build clean
@@ -24,7 +29,7 @@ demo-once: $(VENV)/.demo ## The same, and end; fails if any of the mail is missi
 
 test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser where there is a chromium
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest; status=$$?; \
+	$(BIN)/coverage run -m pytest --numprocesses=auto; status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
 	{ $(BIN)/python -m tests.browser.chromium >/dev/null; exit $$status; }
 
@@ -34,7 +39,7 @@ pictures: $(VENV)/.test ## Take the pictures of the admin in docs/images anew
 soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed 7" repeats one
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
-bench: $(BENCH_MADE) ## Measure speed beside others, a quarter of an hour; BENCH="--quick" for a rough idea
+bench: $(BENCH_MADE) ## Measure speed beside others; BENCH="--quick" for a rough idea, "--against PATH" with another checkout
 	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
 lint: $(VENV)/.lint ## Check style, format and types

@@ -1,5 +1,4 @@
-"""The benchmark behind ``make bench``: django-migma beside what one would use instead, over loopback.
+"""The benchmark behind ``make bench``: django-migma beside its alternatives, over loopback.
 
-Three kinds of process: this one, which only conducts; a server for each scenario (`serving`); and a fresh Python for
-every single measurement (`client`, `startup`).
+`__main__` conducts, `servers` are sent to, and each measurement is made by a `client` process of its own.
 """

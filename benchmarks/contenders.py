@@ -1,45 +1,34 @@
-"""Who is compared: titles, how many sends each keeps in flight, and the Django settings that make it the mailer."""
+"""Who is compared, the Django settings that make each the mailer, and how each sends."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import http.client
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import django
+import requests
+from django.core import mail
 
-from .orders import PROJECT_ID, SENDER
+from .messages import PROJECT_ID, SENDER, body, message, order
 
-_OURS = "django_migma.backends.EmailBackend"
-_RESEND = "anymail.backends.resend.EmailBackend"
-_SMTP = "django.core.mail.backends.smtp.EmailBackend"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where a server listens: the port on 127.0.0.1, and whether it speaks TLS."""
-
-    port: int
-    tls: bool = False
-
-    @property
-    def origin(self) -> str:
-        """As the start of a URL."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
-
-
-Settings = Callable[[Address], dict[str, Any]]
+_DJANGO = ["django.contrib.contenttypes", "django.contrib.auth"]
+_AUTHORIZATION = {"Authorization": "Bearer sk_test_benchmark"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """``loop`` names a bare loop of `sending`; empty where Django's mail API is used, with ``settings``."""
+    """One of ``settings`` (for an origin and a port), ``loop`` (without Django's mail API) and ``start`` is given.
+
+    ``in_flight`` is how many requests it makes at once. ``start`` is a module to import, or apps to set up.
+    """
 
     title: str
     server: str = "http"
     in_flight: int = 1
-    loop: str = ""
-    settings: Settings = field(default=lambda _: {})
+    settings: Callable[[str, int], dict[str, Any]] | None = None
+    loop: Callable[[list[tuple[str, ...]], int], int] | None = None
+    start: str | Sequence[str] = ""
 
 
 def _mailer(backend: str, **options: Any) -> dict[str, Any]:
@@ -48,45 +37,74 @@ def _mailer(backend: str, **options: Any) -> dict[str, Any]:
     return {"EMAIL_BACKEND": backend} | {f"EMAIL_{name.upper()}": value for name, value in options.items()}
 
 
-def _migma(backend: str = _OURS, **migma: Any) -> Settings:
-    def settings(address: Address) -> dict[str, Any]:
-        reached = {"API_URL": f"{address.origin}/v1", "API_KEY": "sk_test_benchmark", "PROJECT_ID": PROJECT_ID}
-        return {"INSTALLED_APPS": ["django_migma"], "MIGMA": reached | migma} | _mailer(backend)
+def _migma(concurrency: int) -> Contender:
+    def settings(origin: str, port: int) -> dict[str, Any]:
+        migma = {"API_URL": f"{origin}/v1", "API_KEY": "sk_test_benchmark", "PROJECT_ID": PROJECT_ID}
+        migma |= {"MAX_CONCURRENCY": concurrency} if concurrency != 16 else {}
+        return {"INSTALLED_APPS": ["django_migma"], "MIGMA": migma} | _mailer("django_migma.backends.EmailBackend")
 
-    return settings
-
-
-def _anymail(backend: str = _RESEND) -> Settings:
-    def settings(address: Address) -> dict[str, Any]:
-        reached = {"RESEND_API_URL": f"{address.origin}/", "RESEND_API_KEY": "re_benchmark"}
-        return {"INSTALLED_APPS": ["anymail"], "ANYMAIL": reached} | _mailer(backend)
-
-    return settings
+    title = "django-migma" if concurrency == 16 else f"django-migma, MAX_CONCURRENCY {concurrency}"
+    return Contender(title=title, in_flight=concurrency, settings=settings)
 
 
-def _smtp(address: Address) -> dict[str, Any]:
-    return _mailer(_SMTP, host="127.0.0.1", port=address.port, use_ssl=address.tls)
+def _anymail(origin: str, port: int) -> dict[str, Any]:
+    anymail = {"RESEND_API_URL": f"{origin}/", "RESEND_API_KEY": "re_benchmark"}
+    return {"INSTALLED_APPS": ["anymail"], "ANYMAIL": anymail} | _mailer("anymail.backends.resend.EmailBackend")
 
 
-CONTENDERS: Mapping[str, Contender] = {
-    "migma": Contender(title="django-migma", in_flight=16, settings=_migma()),
-    "migma-1": Contender(title="django-migma, MAX_CONCURRENCY 1", settings=_migma(MAX_CONCURRENCY=1)),
-    "migma-64": Contender(
-        title="django-migma, MAX_CONCURRENCY 64", in_flight=64, settings=_migma(MAX_CONCURRENCY=64)
-    ),
-    "anymail": Contender(title="django-anymail (Resend)", settings=_anymail()),
+def _smtp(origin: str, port: int) -> dict[str, Any]:
+    backend = "django.core.mail.backends.smtp.EmailBackend"
+    return _mailer(backend, host="127.0.0.1", port=port, use_ssl=origin.startswith("https"))
+
+
+def _requests(orders: list[tuple[str, ...]], port: int) -> int:
+    url = f"http://127.0.0.1:{port}/v1/sending"
+    with requests.Session() as session:
+        session.headers.update(_AUTHORIZATION)
+        responses = (session.post(url, json=body(s, html, to), timeout=10) for s, _, html, to in orders)
+        return sum(response.json()["success"] for response in responses)
+
+
+def _http_client(orders: list[tuple[str, ...]], port: int) -> int:
+    accepted = 0
+    headers = _AUTHORIZATION | {"Content-Type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    for subject, _, html, recipient in orders:
+        connection.request("POST", "/v1/sending", json.dumps(body(subject, html, recipient)).encode(), headers)
+        accepted += json.loads(connection.getresponse().read())["success"]
+    connection.close()
+    return accepted
+
+
+CONTENDERS = {
+    "migma": _migma(16),
+    "migma-1": _migma(1),
+    "migma-64": _migma(64),
+    "anymail": Contender(title="django-anymail (Resend)", settings=_anymail),
     "smtp": Contender(title="Django's SMTP backend", server="smtp", settings=_smtp),
-    "requests": Contender(title="bare requests.Session loop", loop="requests"),
-    "http.client": Contender(title="bare http.client loop", loop="http.client"),
-    "migma-building": Contender(title="django-migma", settings=_migma("benchmarks.building.MigmaBackend")),
-    "anymail-building": Contender(
-        title="django-anymail (Resend)", settings=_anymail("benchmarks.building.ResendBackend")
-    ),
-    "mime-building": Contender(title="Django's MIME", settings=lambda _: _mailer("benchmarks.building.MimeBackend")),
+    "requests": Contender(title="bare requests.Session loop", loop=_requests),
+    "http.client": Contender(title="bare http.client loop", loop=_http_client),
+    "import-migma": Contender(title="import django_migma.backends", start="django_migma.backends"),
+    "import-anymail": Contender(title="import anymail.backends.resend", start="anymail.backends.resend"),
+    "setup": Contender(title="django.setup() with Django's contenttypes and auth", start=_DJANGO),
+    "setup-migma": Contender(title="the same with django_migma", start=[*_DJANGO, "django_migma"]),
+    "setup-anymail": Contender(title="the same with anymail", start=[*_DJANGO, "anymail"]),
 }
 
 
-def django_settings(name: str, address: Address) -> dict[str, Any]:
-    """All settings of the process that measures a contender."""
-    shared = {"SECRET_KEY": "benchmark", "USE_TZ": True, "DEFAULT_FROM_EMAIL": SENDER}
-    return shared | CONTENDERS[name].settings(address)
+def prepare(contender: str, shape: str, count: int, port: int) -> Callable[[], int]:
+    """A function that sends so many messages as this ``shape`` and returns how many were accepted."""
+    if shape == "generator":
+        return lambda: _connection().send_messages(message(number) for number in range(count))
+    if loop := CONTENDERS[contender].loop:
+        orders = [order(number) for number in range(count)]
+        return lambda: loop(orders, port)
+    if shape == "list":
+        messages = [message(number) for number in range(count)]
+        return lambda: _connection().send_messages(messages)
+    calls = [((subject, text, SENDER, [to]), html) for subject, text, html, to in map(order, range(count))]
+    return lambda: sum(mail.send_mail(*arguments, html_message=html) for arguments, html in calls)
+
+
+def _connection() -> Any:
+    return mail.mailers.default if django.VERSION >= (6, 1) else mail.get_connection()

@@ -1,46 +1,43 @@
 """What is measured, as data. Contenders that send one after another get fewer messages where the server is slow:
 their rate is the same after thirty as after a thousand."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .contenders import CONTENDERS
 
+OTHER = "other"
 _SERIAL_MESSAGES = {0: 1000, 10: 300, 50: 100, 200: 30}
-_SMALLEST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A contender in a scenario, and how much it sends: ``messages`` in each of so many ``calls``.
+    """A contender in a scenario, and how many messages it sends.
 
-    ``name`` sets entries of one contender apart. ``warm_up`` messages go before, in the same process.
+    ``name`` sets entries of one contender apart, ``checkout`` is `OTHER` for the package of another checkout.
+    ``warm_up`` messages go before, in the same process.
     """
 
     contender: str
-    messages: int
-    calls: int = 1
-    warm_up: int = 20
+    messages: int = 1
+    warm_up: int = 5
     name: str = ""
+    checkout: str = ""
 
     @property
     def key(self) -> str:
         """Its name in results."""
-        return self.name or self.contender
+        return "-".join(filter(None, (self.name or self.contender, self.checkout)))
 
     @property
     def title(self) -> str:
-        """Its name in tables, with its sizes where a scenario has several of one contender."""
+        """Its name in tables, with its size where a scenario has several of one contender."""
         sizes = f", {self.messages:,}" if self.name else ""
-        repeated = f" in each of {self.calls} calls" if self.calls > 1 else ""
-        return CONTENDERS[self.contender].title + sizes + repeated
+        return CONTENDERS[self.contender].title + sizes + (", other checkout" if self.checkout else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """``bundle`` names the CA bundle of a TLS scenario. ``has_server`` is False where nothing goes out."""
+    """``bundle`` names the CA bundle of a TLS scenario. ``shape`` is that of `contenders.prepare`, or ``start``."""
 
     name: str
     title: str
@@ -48,67 +45,49 @@ class Scenario:
     entries: tuple[Entry, ...]
     delay_ms: int = 0
     bundle: str = ""
-    has_server: bool = True
 
-    def scaled(self, factor: float) -> Scenario:
-        """The same with fewer messages."""
-        entries = (
-            replace(entry, messages=min(entry.messages, max(_SMALLEST, round(entry.messages * factor))))
-            for entry in self.entries
-        )
+    def chosen(self, *, scale: float, has_other: bool, only_ours: bool) -> "Scenario":
+        """The same with fewer messages, with the package of another checkout beside ours, or with ours alone."""
+        entries = []
+        for entry in self.entries:
+            scaled = replace(entry, messages=min(entry.messages, max(4, round(entry.messages * scale))))
+            is_ours = "migma" in entry.contender
+            entries += [scaled] if is_ours or not only_ours else []
+            entries += [replace(scaled, checkout=OTHER)] if is_ours and has_other else []
         return replace(self, entries=tuple(entries))
 
 
-def _entry(contender: str, delay_ms: int) -> Entry:
-    in_flight = CONTENDERS[contender].in_flight
-    messages = 1000 if in_flight > 1 else _SERIAL_MESSAGES[delay_ms]
-    return Entry(contender=contender, messages=messages, warm_up=max(2 * in_flight, 2 if delay_ms else 20))
-
-
 def _list(delay_ms: int, *more: str) -> Scenario:
-    return Scenario(
-        name=f"list-{delay_ms}",
-        title=f"A list of messages, server time {delay_ms} ms",
-        shape="list",
-        delay_ms=delay_ms,
-        entries=tuple(_entry(name, delay_ms) for name in ("migma", "migma-64", "migma-1", "anymail", "smtp", *more)),
-    )
+    entries = []
+    for name in ("migma", "migma-64", "migma-1", "anymail", "smtp", *more):
+        in_flight = CONTENDERS[name].in_flight
+        messages = 1000 if in_flight > 1 else _SERIAL_MESSAGES[delay_ms]
+        entries.append(Entry(contender=name, messages=messages, warm_up=max(2 * in_flight, 2 if delay_ms else 20)))
+    title = f"A list of messages, server time {delay_ms} ms"
+    return Scenario(name=f"list-{delay_ms}", title=title, shape="list", delay_ms=delay_ms, entries=tuple(entries))
 
 
 def _send_mail(name: str, title: str, bundle: str = "") -> Scenario:
-    entries = tuple(Entry(contender=name, messages=200, warm_up=5) for name in ("migma", "anymail", "smtp"))
+    entries = tuple(Entry(contender=contender, messages=200) for contender in ("migma", "anymail", "smtp"))
     return Scenario(name=name, title=title, shape="send_mail", bundle=bundle, entries=entries)
 
 
-_GENERATOR = Scenario(
-    name="generator",
-    title="From a generator that makes each message when it is asked for, server time 0 ms",
-    shape="generator",
-    entries=(
-        Entry(contender="migma", name="migma-1k", messages=1000, calls=10, warm_up=200),
-        Entry(contender="migma", name="migma-100k", messages=100_000, warm_up=200),
-        Entry(contender="anymail", name="anymail-10k", messages=10_000, warm_up=200),
-    ),
+_GENERATOR = (
+    Entry(contender="migma", name="migma-10k", messages=10_000, warm_up=200),
+    Entry(contender="migma", name="migma-100k", messages=100_000, warm_up=200),
+    Entry(contender="anymail", name="anymail-10k", messages=10_000, warm_up=200),
 )
-_BUILDING = Scenario(
-    name="building",
-    title="Building alone: from a message to what would be sent, and its status; no network",
-    shape="list",
-    has_server=False,
-    entries=tuple(
-        Entry(contender=name, messages=1000) for name in ("migma-building", "anymail-building", "mime-building")
-    ),
+_GENERATOR_TITLE = "From a generator that makes each message when it is asked for, server time 0 ms"
+_STARTS = tuple(Entry(contender=name) for name, contender in CONTENDERS.items() if contender.start)
+_ALL = (
+    _list(0, "requests", "http.client"),
+    _list(10),
+    _list(50),
+    _list(200),
+    _send_mail("send-mail", "send_mail, one after another, as a web site does, server time 0 ms"),
+    _send_mail("send-mail-tls", "send_mail over TLS, CA bundle of one certificate", "own"),
+    _send_mail("send-mail-tls-system", "send_mail over TLS, CA bundle of the system", "system"),
+    Scenario(name="generator", title=_GENERATOR_TITLE, shape="generator", entries=_GENERATOR),
+    Scenario(name="start", title="Start-up, after Django's own mail modules", shape="start", entries=_STARTS),
 )
-DELAYS_MS = (0, 10, 50, 200)
-SCENARIOS: Mapping[str, Scenario] = {
-    scenario.name: scenario
-    for scenario in (
-        _list(0, "requests", "http.client"),
-        *(_list(delay_ms) for delay_ms in DELAYS_MS[1:]),
-        _send_mail("send-mail", "send_mail, one after another, as a web site does, server time 0 ms"),
-        _send_mail("send-mail-tls", "send_mail over TLS, CA bundle of one certificate", "single"),
-        _send_mail("send-mail-tls-system", "send_mail over TLS, CA bundle of the system", "system"),
-        _GENERATOR,
-        _BUILDING,
-    )
-}
+SCENARIOS = {scenario.name: scenario for scenario in _ALL}

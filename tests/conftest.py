@@ -1,6 +1,8 @@
 """Fixtures for all tests: our backend back in place of Django's in-memory one, and a faked wire beneath it."""
 
 import json
+import os
+import signal
 
 import django
 import pytest
@@ -10,8 +12,33 @@ from django.test import override_settings
 
 from django_migma.api.connections import close_pools
 
+# A suite that was started in the background ignores Ctrl-C, and processes that it starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 BACKEND = "django_migma.backends.EmailBackend"
 SENDING = "http://127.0.0.1:9/v1/sending"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: many tests wait for a server that takes its time."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let one worker run all tests that share a browser, and one all that share the example's site.
+
+    Not by marks: xdist 3.8 does not see groups under pytest 9.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            folder = nodeid.split("/")[1]
+            return folder if folder in {"browser", "example"} else nodeid
+
+    return Scheduling(config, log)
 
 
 def our_mailer(options=None, backend=BACKEND):

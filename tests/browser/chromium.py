@@ -1,4 +1,4 @@
-"""The browser that the tests of the admin run in: a chromium that is on this machine. None is ever downloaded."""
+"""Finds the chromium of this machine for the browser tests. None is ever downloaded."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ MISSING = (
 
 
 def path() -> str | None:
-    """Of the browser that ``CHROMIUM`` names, or of the first that is found; None where there is none."""
+    """The path of the browser that ``CHROMIUM`` names, or of the first that is found; None without one."""
     named = os.environ.get("CHROMIUM")
     return next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
 

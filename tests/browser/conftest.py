@@ -1,4 +1,4 @@
-"""A browser, a site to visit with it, and people who sign in."""
+"""A browser, a running site, and signed-in users."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -11,7 +11,7 @@ from .chromium import path_or_skip
 from .live import database_on_disk, live_site
 
 WINDOW = {"width": 1280, "height": 800}
-PATIENCE = 10_000  # milliseconds until something that should be on the page counts as missing
+PATIENCE = 30_000  # milliseconds to wait for something to appear on a page
 PASSWORD = "a long enough one"
 
 expect.set_options(timeout=PATIENCE)
@@ -38,14 +38,14 @@ def site(chromium, django_db_setup, django_db_blocker, tmp_path_factory):
 
 @pytest.fixture
 def sandbox(site, transactional_db):
-    """A sandbox that the site mails into. No sender but its own account's is known, and no id."""
+    """A sandbox for the site's mail. It knows the senders and ids of its own account only."""
     with running_sandbox(any_id=False) as running:
         yield running
 
 
 @pytest.fixture
 def new_page(chromium):
-    """Open pages of browsers that know nothing of each other, with Playwright's options for a context."""
+    """Open a page with cookies of its own. Takes Playwright's options for a context."""
     contexts, errors = [], []
 
     def make(address, **options):
@@ -63,7 +63,7 @@ def new_page(chromium):
 
 @pytest.fixture
 def visit(new_page, site, transactional_db):
-    """Open a page of the site, signed in as this user."""
+    """Open a page that is signed in to the site as this user."""
 
     def make(user, **options):
         page = new_page(site, **options)
@@ -77,13 +77,13 @@ def visit(new_page, site, transactional_db):
 
 @pytest.fixture
 def admin(transactional_db):
-    """A user who may do everything."""
+    """A superuser."""
     return User.objects.create_superuser("ada", "ada@example.org", PASSWORD)
 
 
 @pytest.fixture
 def colleague(transactional_db):
-    """Make a user of the admin with these permissions."""
+    """Make a staff user with these permissions."""
 
     def make(*codenames):
         user = User.objects.create_user("bo", "bo@example.org", PASSWORD, is_staff=True)
@@ -95,7 +95,7 @@ def colleague(transactional_db):
 
 @pytest.fixture
 def stored_email(transactional_db):
-    """Make a stored email of this HTML."""
+    """Make a stored email with this HTML."""
 
     def make(html, **fields):
         from django_migma.models import StoredEmail

@@ -1,4 +1,4 @@
-"""The test project's site, served as by a server: each request in a thread with a connection of its own."""
+"""Serves the test project as a real server does: each request in a thread with a database connection of its own."""
 
 import sqlite3
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ MIDDLEWARE = ("django.middleware.csrf.CsrfViewMiddleware", "django.middleware.cl
 def database_on_disk(path):
     """Move the test database from memory to a file, and back.
 
-    In memory it has one connection, which all threads would share: requests that come at once would meet in one
+    A database in memory has one connection, which all threads would share: simultaneous requests would run in one
     transaction. No site works like that.
     """
     in_memory, in_memory_settings = connections["default"], connections.settings["default"]

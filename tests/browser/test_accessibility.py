@@ -1,4 +1,4 @@
-"""axe-core finds no fault with our pages, in the light theme and in the dark one."""
+"""axe-core finds no fault in our pages, in the light theme and in the dark one."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -7,13 +7,13 @@ from playwright.sync_api import expect
 from .visiting import LIST, press, sync
 
 OPTIONS = {"resultTypes": ["violations"], "iframes": False}
-"""Of the frames only the outside is ours: what is in them is the email."""
+"""Frames are left out: they contain the email."""
 OF_DJANGO = {"link-in-text-block": ('<a href="/admin/">Home</a>', '<a href="/admin/django_migma/">Migma</a>')}
-"""Rules that Django's own part of a page breaks, and where: its breadcrumbs have no underlines before 6.0."""
+"""Rules that Django breaks, and where: its breadcrumbs have no underlines before 6.0."""
 
 
 def violations(page):
-    """A line for each element that breaks a rule, but those of Django."""
+    """A line for each element that breaks a rule, except those of Django."""
     found = Axe().run(page, options=OPTIONS).response["violations"]
     return [
         f"{rule['id']}: {node['html']} {node['failureSummary']}"
@@ -25,7 +25,7 @@ def violations(page):
 
 @pytest.fixture(params=["light", "dark"])
 def page(request, visit, admin, sandbox):
-    """The list, with stored emails in it."""
+    """The list of stored emails, after a sync."""
     page = visit(admin, color_scheme=request.param)
     sync(page)
     expect(page.get_by_role("link", name="Welcome")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The browser is found, or missed loudly. These tests need none."""
+"""A missing browser is reported. These tests need none."""
 
 import subprocess
 import sys
@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def without(monkeypatch, tmp_path):
-    """No browser is here, and none is asked for."""
+    """No browser is installed, and none is required."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.delenv("REQUIRE_BROWSER", raising=False)
 
 
 def executable(path):
-    """A file that could be run."""
+    """Make an executable file."""
     path.touch(mode=0o755)
     return str(path)
 
@@ -33,7 +33,7 @@ def test_each_usual_name_is_found(name, tmp_path):
 
 
 def test_the_environment_names_another(monkeypatch, tmp_path):
-    """CHROMIUM wins over what else is here, also where it is wrong: no other browser stands in for it."""
+    """CHROMIUM takes precedence, also if it is wrong: no other browser replaces it."""
     executable(tmp_path / "chromium")
     monkeypatch.setenv("CHROMIUM", executable(tmp_path / "mine"))
     assert chromium.path_or_skip() == str(tmp_path / "mine")
@@ -42,7 +42,7 @@ def test_the_environment_names_another(monkeypatch, tmp_path):
 
 
 def test_without_one_tests_are_skipped_and_say_how_to_get_it():
-    """Who only works on the backend needs no browser."""
+    """Work on the backend needs no browser."""
     with pytest.raises(pytest.skip.Exception, match=r"do NOT run\. Install one \(on Debian: apt-get "):
         chromium.path_or_skip()
 
@@ -54,8 +54,8 @@ def test_where_it_is_required_its_absence_is_a_failure(monkeypatch):
         chromium.path_or_skip()
 
 
-def test_the_shell_can_ask(tmp_path):
-    """Makefile and matrix ask for the path; what is missing is said on stderr, and by the exit status."""
+def test_the_command_prints_the_path(tmp_path):
+    """The Makefile and the matrix use it; a missing browser is reported on stderr and by the exit status."""
     asked = [sys.executable, "-m", "tests.browser.chromium"]
     missed = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (missed.returncode, missed.stdout, missed.stderr) == (1, "", f"{chromium.MISSING}\n")

@@ -18,7 +18,7 @@ from .visiting import message, press, rows
 
 @pytest.fixture
 def demo(chromium):
-    """A running demo: what it has printed."""
+    """The output of a running demo."""
     with subprocess.Popen(
         [*PYTHON, "demo.py"], cwd=EXAMPLE, env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
@@ -29,7 +29,7 @@ def demo(chromium):
 
 @pytest.fixture
 def picture(tmp_path):
-    """Take a picture of a page, into the folder that ``PICTURES`` names or into one that is forgotten."""
+    """Take a picture of a page, into the folder that ``PICTURES`` names or into a temporary one."""
     folder = Path(os.environ.get("PICTURES") or tmp_path)
 
     def take(page, name):

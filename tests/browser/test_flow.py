@@ -1,4 +1,4 @@
-"""From an empty database to a test in one's own inbox, as staff do it."""
+"""What staff do in the admin, from an empty database to a sent test."""
 
 import re
 
@@ -15,12 +15,12 @@ SEND = re.compile("Send a test…", re.IGNORECASE)
 
 
 def accepted(sandbox):
-    """Who got which stored email, as the sandbox knows it."""
+    """Recipient and stored email of each message that the sandbox has accepted."""
     return [(message.body["to"], message.body["emailId"]) for message in sandbox.store.messages()]
 
 
-def test_from_an_empty_database_to_a_test_in_ones_own_inbox(new_page, site, sandbox, admin):
-    """Sign in, sync, look, send a test to oneself, see what became of it here and in the sandbox."""
+def test_from_an_empty_database_to_a_sent_test(new_page, site, sandbox, admin):
+    """Sign in, sync, look at an email, send a test of it, and see the outcome here and in the sandbox."""
     page = new_page(site)
     page.goto(LIST)
     page.get_by_label("Username").fill("ada")
@@ -61,8 +61,8 @@ def test_from_an_empty_database_to_a_test_in_ones_own_inbox(new_page, site, sand
     expect(page.get_by_text("Test to ada@example.org: The sandbox has taken it.")).to_be_visible()
 
 
-def test_several_emails_go_to_several_people(visit, sandbox, admin):
-    """The action of the list sends each chosen email to each address, and a line tells of each."""
+def test_several_emails_go_to_several_addresses(visit, sandbox, admin):
+    """The action of the list sends each chosen email to each address, and reports each in a line."""
     page = visit(admin)
     sync(page)
     for title in ("Welcome", "Order receipt"):
@@ -77,8 +77,8 @@ def test_several_emails_go_to_several_people(visit, sandbox, admin):
     ]
 
 
-def test_a_key_given_here_outlives_the_next_sync(visit, sandbox, admin):
-    """The name that code uses is given in the admin, once."""
+def test_a_key_survives_the_next_sync(visit, sandbox, admin):
+    """A sync leaves the name that code uses alone."""
     page = visit(admin)
     sync(page)
     page.get_by_role("link", name="Welcome").click()
@@ -91,7 +91,7 @@ def test_a_key_given_here_outlives_the_next_sync(visit, sandbox, admin):
 
 
 def test_a_double_click_sends_once(visit, sandbox, admin):
-    """So do a reload of what comes after, and the same form in another tab."""
+    """So do a reload of the next page and the same form in another tab."""
     page = visit(admin)
     sync(page)
     page.get_by_role("link", name="Welcome").click()
@@ -117,8 +117,8 @@ def test_an_id_can_be_copied(visit, sandbox, admin):
     assert page.evaluate("navigator.clipboard.readText()") == data.RECEIPT
 
 
-def test_who_may_not_is_not_offered_it_and_gets_403(visit, stored_email, colleague, sandbox):
-    """Without the permissions there is neither button nor action, and their addresses are closed."""
+def test_without_permission_nothing_is_offered_and_addresses_answer_403(visit, stored_email, colleague, sandbox):
+    """There is neither button nor action, and opening their addresses is forbidden."""
     email = stored_email("<p>Hello</p>")
     page = visit(colleague("view_storedemail"))
     page.goto(LIST)
@@ -135,15 +135,15 @@ def test_who_may_not_is_not_offered_it_and_gets_403(visit, stored_email, colleag
 
 @pytest.mark.usefixtures("mailer")
 def test_with_the_api_down_the_page_says_so(visit, stored_email, admin):
-    """Nothing listens at the address of the settings: a message on the page, and what to do."""
+    """If nothing listens at API_URL, a message says so, and what to do."""
     stored_email("<p>Hello</p>")
     page = visit(admin)
     sync(page)
-    expect(message(page, "The sync came to a stop.")).to_be_visible(timeout=20_000)
+    expect(message(page, "The sync came to a stop.")).to_be_visible()
     expect(page.get_by_role("link", name="Made here")).to_be_visible()
     page.get_by_role("link", name="Made here").click()
     press(page.get_by_role("link", name=SEND))
     page.get_by_role("button", name="Send").click()
-    told = message(page, "Test of “Made here” to ada@example.org:")
-    expect(told).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.", timeout=20_000)
+    outcome = message(page, "Test of “Made here” to ada@example.org:")
+    expect(outcome).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.")
     assert StoredEmail.objects.get().title == "Made here"

@@ -1,4 +1,4 @@
-"""What comes from elsewhere can do nothing in the preview."""
+"""Hostile HTML has no effect in the preview."""
 
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,10 +36,10 @@ PICTURES = {"picture.png", "background.png", "style.css", "import.css"}
 
 
 class Elsewhere(BaseHTTPRequestHandler):
-    """Another server. What it is asked for shows what got out: the browser reports what it holds back alike."""
+    """Another server that records its requests: the browser reports blocked requests as if they had been sent."""
 
     def do_GET(self):
-        """Answer with nothing, as the type that the name promises."""
+        """Answer with an empty body of the type that the name suggests."""
         self.server.asked.add(self.path.strip("/"))
         self.send_response(200)
         self.send_header("Content-Type", guess_type(self.path)[0] or "text/html")
@@ -49,12 +49,12 @@ class Elsewhere(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 - the name that the base class asks for
 
     def log_message(self, *args):
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def elsewhere():
-    """The other server, and what it was asked for."""
+    """The other server, with the paths that were requested in ``asked``."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         server.asked = set()
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -66,7 +66,7 @@ def elsewhere():
 
 @pytest.fixture
 def page(visit, admin, stored_email, elsewhere):
-    """The page of an email that tries everything, when all of it has been tried."""
+    """The page of a hostile email, after everything in it has been tried."""
     stored_email(HOSTILE.format(elsewhere=f"http://127.0.0.1:{elsewhere.server_port}"))
     page = visit(admin)
     page.goto(LIST)
@@ -77,20 +77,20 @@ def page(visit, admin, stored_email, elsewhere):
 
 
 def read(page):
-    """Scroll to both frames, and wait until their text is there."""
+    """Scroll to both frames, and wait for their text."""
     for title in TITLES:
         page.get_by_title(title).scroll_into_view_if_needed()
         expect(page.frame_locator(f"iframe[title='{title}']").get_by_text("Dear reader")).to_be_visible()
 
 
 def test_nothing_runs_and_nothing_is_fetched(page, elsewhere):
-    """No script runs and no other server is asked, whatever the HTML tries."""
+    """No script runs and no other server gets a request."""
     expect(page).to_have_title(OWN_TITLE)
     assert elsewhere.asked == set()
 
 
 def test_clicks_lead_nowhere(page, elsewhere):
-    """Links, scripts in links and forms of the email do nothing, so that its page stays where it is."""
+    """Links, scripts in links and forms of the email do nothing."""
     address = page.url
     frame = page.frame_locator(f"iframe[title='{TITLES[0]}']")
     for text in ("Click here", "Read on", "Leave", "Win"):
@@ -102,8 +102,8 @@ def test_clicks_lead_nowhere(page, elsewhere):
     assert elsewhere.asked == set()
 
 
-def test_remote_images_come_when_they_are_allowed_and_scripts_never(page, elsewhere):
-    """One click lets pictures and styles in, and nothing else; another click shuts them out again."""
+def test_remote_images_load_when_they_are_allowed_and_scripts_never(page, elsewhere):
+    """One click allows pictures and styles, and nothing else; another click blocks them again."""
     with ExitStack() as stack:
         for name in PICTURES:
             stack.enter_context(page.expect_response(f"**/{name}"))
@@ -116,8 +116,8 @@ def test_remote_images_come_when_they_are_allowed_and_scripts_never(page, elsewh
     expect(page.get_by_role("link", name="Show remote images")).to_be_visible()
 
 
-def test_the_frame_is_as_harmless_by_itself(page, elsewhere):
-    """Opened in a tab of its own, the HTML is tied by the headers of its answer."""
+def test_the_frame_is_as_harmless_in_a_tab_of_its_own(page, elsewhere):
+    """The headers of its response restrict it."""
     page.goto(page.get_by_title(TITLES[0]).get_attribute("src"))
     expect(page.get_by_text("Dear reader")).to_be_visible()
     page.wait_for_load_state("networkidle")
@@ -126,7 +126,7 @@ def test_the_frame_is_as_harmless_by_itself(page, elsewhere):
 
 
 def test_variables_show_their_defaults(visit, admin, stored_email):
-    """A sample stands where a mail has a variable: the default, as text, or the name in brackets."""
+    """A variable shows its default, as text, or its name in brackets."""
     stored_email(
         "<p>Dear reader {{name}} of {{town}}</p>",
         subject="For {{name}}",
@@ -143,8 +143,8 @@ def test_variables_show_their_defaults(visit, admin, stored_email):
     expect(page.get_by_role("region", name="Plain text")).to_have_text("Dear reader <b>Ada</b> of [town]")
 
 
-def test_without_html_there_is_a_way_to_it(visit, admin, stored_email):
-    """An email that was typed in has no preview yet, and the page says how to get it."""
+def test_without_html_the_page_says_how_to_get_it(visit, admin, stored_email):
+    """An email that was added by hand has no preview yet."""
     stored_email("")
     page = visit(admin)
     page.goto(LIST)

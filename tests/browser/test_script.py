@@ -1,4 +1,4 @@
-"""What the script adds to the pages, what they do without it, and whether they fit into a window."""
+"""The pages with and without their script, and in a small window."""
 
 import pytest
 from playwright.sync_api import expect
@@ -25,7 +25,7 @@ def open_page(page, email, query=""):
 
 
 def test_showing_remote_images_keeps_what_is_typed(visit, admin, email):
-    """The page stays; only its frames are made anew, and the back button leads where it did."""
+    """Only the frames are replaced, and the back button works as before."""
     page = visit(admin)
     page.goto(LIST)
     key = open_page(page, email)
@@ -43,7 +43,7 @@ def test_showing_remote_images_keeps_what_is_typed(visit, admin, email):
 
 
 def test_without_the_script_the_link_is_a_link(visit, admin, email):
-    """It opens the page anew, with the frames as they were asked for."""
+    """It opens the page again, with remote images in its frames."""
     page = visit(admin, java_script_enabled=False)
     open_page(page, email)
     page.get_by_role("link", name="Show remote images").click()
@@ -52,8 +52,8 @@ def test_without_the_script_the_link_is_a_link(visit, admin, email):
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/?remote_images=1")
 
 
-def test_where_the_clipboard_refuses_the_older_way_copies(visit, admin, email):
-    """A page without https, or a browser that was told not to."""
+def test_without_the_clipboard_api_the_older_way_copies(visit, admin, email):
+    """On a page without https, or in a browser that denies it."""
     page = visit(admin, permissions=["clipboard-read", "clipboard-write"])
     page.goto(LIST)
     page.evaluate(REFUSING)
@@ -62,8 +62,8 @@ def test_where_the_clipboard_refuses_the_older_way_copies(visit, admin, email):
     assert page.evaluate("navigator.clipboard.readText()") == EMAIL_ID
 
 
-def test_where_nothing_copies_the_id_is_shown_to_be_copied(visit, admin, email):
-    """A dialogue holds the whole id, of which the list shows the end."""
+def test_an_id_that_cannot_be_copied_is_shown(visit, admin, email):
+    """A dialogue shows the whole id, of which the list shows the end."""
     page = visit(admin)
     page.goto(LIST)
     page.evaluate(f"document.execCommand = () => false; {REFUSING}")
@@ -75,7 +75,7 @@ def test_where_nothing_copies_the_id_is_shown_to_be_copied(visit, admin, email):
 
 
 def test_a_form_that_was_stopped_can_be_sent_again(visit, admin, email, sandbox):
-    """Esc stops a request, and a button that stays grey would leave nothing but to reload."""
+    """Esc stops a request and enables the button again."""
     page = visit(admin)
     page.goto(f"{LIST}send-test/?ids={email.pk}")
     page.evaluate("document.addEventListener('submit', (event) => event.preventDefault())")
@@ -87,7 +87,7 @@ def test_a_form_that_was_stopped_can_be_sent_again(visit, admin, email, sandbox)
 
 
 def test_the_list_fits_into_the_window_of_a_laptop(visit, admin, email):
-    """All its columns beside both side bars, without scrolling sideways."""
+    """All columns are visible beside both side bars, without scrolling sideways."""
     StoredEmail.objects.update(
         key="welcome-to-the-shop",
         subject="Welcome to Fernhill, {{first_name}}: {{a_variable_of_considerable_length}}",
@@ -105,8 +105,8 @@ def test_the_list_fits_into_the_window_of_a_laptop(visit, admin, email):
     assert wide <= 0
 
 
-def test_key_and_preview_are_in_sight_when_the_page_opens(visit, admin, email):
-    """What people come for is not below the fold."""
+def test_key_and_preview_are_visible_when_the_page_opens(visit, admin, email):
+    """Neither is below the fold."""
     page = visit(admin)
     page.set_viewport_size(LAPTOP)
     key = open_page(page, email)

@@ -1,4 +1,4 @@
-"""What a visitor of the admin's pages of stored emails does and looks for."""
+"""Steps and elements of the admin's pages that several tests use."""
 
 LIST = "/admin/django_migma/storedemail/"
 
@@ -22,7 +22,7 @@ def sync(page):
 def press(target):
     """Use a button or a link by the keyboard.
 
-    A click that comes right after scrolling may go to the frame that was under the mouse before: Chromium's frames of
-    another origin, as those of the preview are, learn of it a moment later.
+    A click right after scrolling may go to the frame that was under the mouse before: Chromium updates frames of
+    another origin, such as those of the preview, a moment later.
     """
     target.press("Enter")

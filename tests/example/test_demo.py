@@ -73,7 +73,7 @@ def test_a_taken_port_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Path) -> None:
+def test_it_serves_until_it_is_interrupted(number: signal.Signals, tmp_path: Path) -> None:
     copy = shutil.copytree(EXAMPLE, tmp_path / "copy", ignore=shutil.ignore_patterns("*.sqlite3", ".env"))
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -58,13 +58,13 @@ def test_the_address_can_be_another_one() -> None:
     assert shown[:2] == ["sk_test_sandbox_full", "http://127.0.0.1:9000/v1"]
 
 
-def test_with_a_key_it_talks_to_migma_and_knows_nothing_of_the_sandbox() -> None:
+def test_with_a_key_it_talks_to_migma_without_the_values_of_the_sandbox() -> None:
     shown = json.loads(run("-c", SHOW, **OWN_ACCOUNT).stdout)
     assert shown == ["sk_live_of_ours", API_URL, "1" * 24, "Ours", "0" * 24]
 
 
 @pytest.mark.parametrize("name", sorted(OWN_ACCOUNT.keys() - {"MIGMA_API_KEY"}))
-def test_with_a_key_the_rest_of_the_account_is_asked_for(name: str) -> None:
+def test_with_a_key_the_rest_of_the_account_is_required(name: str) -> None:
     done = run("-c", SHOW, **(OWN_ACCOUNT | {name: ""}))
     assert done.returncode
     assert f"Set the {name} environment variable" in done.stderr
@@ -81,7 +81,7 @@ def test_the_site_passes_all_checks() -> None:
 
 
 def report_an_error(**variables: str) -> subprocess.CompletedProcess[str]:
-    """Log an error in the live site, whose admins want to know."""
+    """Log an error in the live site, which mails its admins."""
     script = "import django, logging; django.setup(); logging.getLogger('django.request').error('It broke')"
     live = {"DEBUG": "False", "SECRET_KEY": "x" * 60, "ADMINS": "admin@example.com"}
     return run("-c", script, **live, **variables)
