@@ -7,48 +7,11 @@ from typing import TYPE_CHECKING
 import django
 from django.core.exceptions import ImproperlyConfigured
 
-from .api.errors import (
-    APIError,
-    AuthenticationError,
-    Conflict,
-    Forbidden,
-    InvalidAddress,
-    InvalidRequest,
-    InvalidResponse,
-    MigmaError,
-    MissingVariables,
-    NoResponse,
-    NotFound,
-    RateLimited,
-    SendFailed,
-    SerializationError,
-    ServerError,
-    StoredEmailNotFound,
-    Timeout,
-    UnsupportedFeature,
-)
+from .api import errors
+from .api.errors import *  # noqa: F403 - all that it exports
 
-__all__ = [
-    "APIError",
-    "AuthenticationError",
-    "ConfigurationError",
-    "Conflict",
-    "Forbidden",
-    "InvalidAddress",
-    "InvalidRequest",
-    "InvalidResponse",
-    "MigmaError",
-    "MissingVariables",
-    "NoResponse",
-    "NotFound",
-    "RateLimited",
-    "SendFailed",
-    "SerializationError",
-    "ServerError",
-    "StoredEmailNotFound",
-    "Timeout",
-    "UnsupportedFeature",
-]
+__all__ = ["ConfigurationError"]
+__all__ += errors.__all__
 
 if TYPE_CHECKING or django.VERSION < (6, 1):
     _InvalidMailer = ImproperlyConfigured

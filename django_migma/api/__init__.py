@@ -1,80 +1,41 @@
 """The Migma API in Python, without Django: `MigmaClient`, what it takes and returns, and the errors it raises.
 
-Public names, imported lazily: the email backend needs few of these modules to start.
+All but the errors are imported lazily: the email backend needs few of these modules to start.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import errors
+from .errors import *  # noqa: F403 - all that it exports
+
 if TYPE_CHECKING:
     from .client import MigmaClient
-    from .errors import (
-        APIError,
-        AuthenticationError,
-        Conflict,
-        Forbidden,
-        InvalidAddress,
-        InvalidRequest,
-        InvalidResponse,
-        MigmaError,
-        MissingVariables,
-        NoResponse,
-        NotFound,
-        RateLimited,
-        SendFailed,
-        SerializationError,
-        ServerError,
-        StoredEmailNotFound,
-        Timeout,
-        UnsupportedFeature,
-    )
     from .resources import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project
     from .types import SendRequest, SendResult, TestSendRequest, TestSendResult
 
 __all__ = [
-    "APIError",
-    "AuthenticationError",
     "BatchStatus",
-    "Conflict",
     "Domain",
     "Email",
     "EmailSummary",
-    "Forbidden",
     "GenerationStatus",
-    "InvalidAddress",
-    "InvalidRequest",
-    "InvalidResponse",
     "MigmaClient",
-    "MigmaError",
-    "MissingVariables",
-    "NoResponse",
-    "NotFound",
     "Page",
     "Project",
-    "RateLimited",
-    "SendFailed",
     "SendRequest",
     "SendResult",
-    "SerializationError",
-    "ServerError",
-    "StoredEmailNotFound",
     "TestSendRequest",
     "TestSendResult",
-    "Timeout",
-    "UnsupportedFeature",
 ]
-
-_HOMES = {
-    **dict.fromkeys(
-        ("BatchStatus", "Domain", "Email", "EmailSummary", "GenerationStatus", "Page", "Project"), "resources"
-    ),
+_MODULES = dict.fromkeys(__all__, "resources") | {
     "MigmaClient": "client",
     **dict.fromkeys(("SendRequest", "SendResult", "TestSendRequest", "TestSendResult"), "types"),
 }
-"""The modules of the public names; all others are in ``errors``."""
+__all__ += errors.__all__
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

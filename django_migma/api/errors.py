@@ -27,6 +27,27 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "Conflict",
+    "Forbidden",
+    "InvalidAddress",
+    "InvalidRequest",
+    "InvalidResponse",
+    "MigmaError",
+    "MissingVariables",
+    "NoResponse",
+    "NotFound",
+    "RateLimited",
+    "SendFailed",
+    "SerializationError",
+    "ServerError",
+    "StoredEmailNotFound",
+    "Timeout",
+    "UnsupportedFeature",
+]
+
 
 class MigmaError(Exception):
     """Base of all errors that ``fail_silently`` swallows.

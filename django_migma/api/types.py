@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -100,25 +100,13 @@ class SendRequest:
         return {name: value for name, value in body.items() if value is not None} | dict(self.extra)
 
 
-_WIRE_NAMES = {
-    "recipient_type": "recipientType",
-    "recipient_email": "recipientEmail",
-    "recipient_id": "recipientId",
-    "from_email": "from",
-    "from_name": "fromName",
-    "subject": "subject",
-    "reply_to": "replyTo",
-    "email_id": "emailId",
-    "conversation_id": "conversationId",
-    "template": "template",
-    "project_id": "projectId",
-    "variables": "variables",
-    "provider_type": "providerType",
-    "transactional": "transactional",
-    "bcc": "bcc",
-    "topic_id": "topicId",
-}
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
+
+_WIRE_NAMES = {item.name: _camel_case(item.name) for item in fields(SendRequest) if item.name != "extra"}
+_WIRE_NAMES["from_email"] = "from"
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
