@@ -229,3 +229,18 @@ class TestWithoutWaiting:
         with pytest.raises(RateLimited) as caught:
             client(clock=clock).send(send_request(), wait_for_rate=False)
         assert (caught.value.attempts, caught.value.may_have_been_accepted) == (2, True)
+
+    def test_a_pause_that_begins_between_two_attempts_is_raised(self, wire, clock):
+        """The first attempt would have been retried: its error is not the last word."""
+
+        def answer(request):
+            """Meanwhile another request of this key meets the limit."""
+            with pytest.raises(RateLimited, match="slow down"):
+                client(clock=clock).send(send_request(), wait_for_rate=False)
+            return 500, {}, "{}"
+
+        wire.add_callback("POST", SENDING, answer)
+        limited(wire, 60)
+        with pytest.raises(RateLimited, match="to wait") as caught:
+            client(clock=clock).send(send_request(), wait_for_rate=False)
+        assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, True)
