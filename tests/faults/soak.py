@@ -81,11 +81,11 @@ def under_a_limit(messages: int) -> Iterator[Line]:
         )
 
 
-def hostile_answers(seed: int, count: int) -> Iterator[Line]:
-    """Answers that no server should give. `fuzz` raises at the first one that is taken wrongly."""
+def broken_responses(seed: int, count: int) -> Iterator[Line]:
+    """Random responses. `fuzz` raises at the first one that is taken for more than it says."""
     outcomes = fuzz(seed, count)
     shown = ", ".join(f"{number} {name}" for name, number in sorted(outcomes.items()))
-    yield Line(what=f"Hostile answers, seed {seed}", figures=shown, kept=sum(outcomes.values()) == count)
+    yield Line(what=f"Random responses, seed {seed}", figures=shown, kept=sum(outcomes.values()) == count)
 
 
 def shown(lines: Iterator[Line]) -> Iterator[bool]:
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="calls through faults (default: 5)")
     parser.add_argument("--messages", type=int, default=1000, help="messages in each (default: 1000)")
     parser.add_argument("--limited", type=int, default=300, help="messages under a rate limit (default: 300)")
-    parser.add_argument("--answers", type=int, default=20_000, help="hostile answers (default: 20000)")
+    parser.add_argument("--responses", type=int, default=20_000, help="random responses (default: 20000)")
     chosen = parser.parse_args(arguments)
     seed = secrets.randbelow(2**31) if chosen.seed is None else chosen.seed
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sent_again(seed, chosen.messages),
         control(seed, chosen.messages),
         under_a_limit(chosen.limited),
-        hostile_answers(seed, chosen.answers),
+        broken_responses(seed, chosen.responses),
     )
     kept = [line for part in parts for line in shown(part)]
     return 0 if all(kept) else 1

@@ -30,7 +30,7 @@ def test_without_keys_the_same_faults_mail_people_twice():
 
 def test_the_soak_keeps_its_promises_and_says_so(capsys):
     """Small. Its lines about rate limits are left to true runs: they are about time."""
-    soak.main(["--seed", "5", "--rounds", "1", "--messages", "60", "--limited", "60", "--answers", "60"])
+    soak.main(["--seed", "5", "--rounds", "1", "--messages", "60", "--limited", "60", "--responses", "60"])
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.startswith("Seed 5, Python 3.")
     promises = [line for line in lines if "Limit of" not in line]
@@ -40,7 +40,7 @@ def test_the_soak_keeps_its_promises_and_says_so(capsys):
 
 def test_the_soak_draws_a_seed_and_fails_where_a_promise_is_broken():
     """Without mail, the control shows no duplicates: it would prove nothing, and says so."""
-    sizes = ["--rounds", "0", "--messages", "0", "--limited", "51", "--answers", "1"]
+    sizes = ["--rounds", "0", "--messages", "0", "--limited", "51", "--responses", "1"]
     result = subprocess.run(
         [sys.executable, "-m", "tests.faults.soak", *sizes], capture_output=True, text=True, check=False
     )
