@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.sending import mail, misbehaving, send, untruths, words
+from tests.faults.sending import mails, misbehaving, send, untruths, words
 
 KINDS = (
     *("429", "429-after-1", "429-date-1", "503", "503-after-1", "503-date-1", "500", "502", "504", "html"),
@@ -40,7 +40,7 @@ def run(
     **switches: Any,
 ) -> Report:
     """Send so many messages in one call, each POST struck with this probability; then those again that failed."""
-    batch = [mail(f"r{number}@example.org") for number in range(messages)]
+    batch = mails(messages)
     with misbehaving(fault_rate=fault_rate, fault_seed=seed, fault_kinds=tuple(kinds), **switches) as sandbox:
         for _ in range(sends):
             send([message for message in batch if words([message]) != {"queued"}], **OPTIONS)

@@ -53,6 +53,11 @@ def mail(*to: str, **about: Any) -> MigmaMessage:
     return MigmaMessage(**{"subject": "Hello", "to": list(to), "template_id": EMAIL_ID} | about)
 
 
+def mails(count: int) -> list[MigmaMessage]:
+    """Messages to one recipient each, all different."""
+    return [mail(f"r{number}@example.org") for number in range(count)]
+
+
 def send(messages: Sequence[EmailMessage], *, threads: int = 1, clock: Clock | None = None, **options: Any) -> None:
     """Send through one backend that several threads share, each with a call of its own. Statuses keep the errors."""
     backend = FastBackend(**options)
