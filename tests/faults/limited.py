@@ -1,4 +1,4 @@
-"""Many messages against a rate limit that is really kept, in true time."""
+"""A list against a rate limit, in real time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Report:
 
 
 def run(*, rate: int, messages: int, milliseconds: int) -> Report:
-    """Send so many messages in one call under ``rate`` a second; the server takes so long for each."""
+    """Send a list under a limit of ``rate`` a second; the server needs ``milliseconds`` for each request."""
     busy: dict[str, Any] = {"fault_rate": float(milliseconds > 0), "fault_kinds": (f"busy-{milliseconds / 1000}",)}
     batch = mails(messages)
     with misbehaving(rate=f"{rate}/s", **busy) as sandbox:

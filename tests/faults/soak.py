@@ -1,4 +1,4 @@
-"""``make soak``: the faults for longer, from a seed, with a summary. Fails where a promise is broken.
+"""``make soak``: the faults for longer, from a seed, with a summary. Fails if a promise is broken.
 
 python -m tests.faults.soak --seed 7
 """
@@ -25,7 +25,7 @@ FAULT_RATE = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the summary: what was done, what came of it, and whether that keeps the promise."""
+    """One line of the summary. ``kept``: whether the figures keep the promise."""
 
     what: str
     figures: str
@@ -35,7 +35,7 @@ class Line:
         return f"{'kept  ' if self.kept else 'BROKEN'}  {self.what}: {self.figures}"
 
 
-def _told(what: str, messages: int, report: mixed.Report) -> Line:
+def _line(what: str, messages: int, report: mixed.Report) -> Line:
     return Line(
         what=f"{what}, seed {report.seed}",
         figures=f"{report.accepted} of {messages} accepted, {report.duplicates} mails too many, "
@@ -46,21 +46,21 @@ def _told(what: str, messages: int, report: mixed.Report) -> Line:
 
 
 def through_faults(seed: int, rounds: int, messages: int) -> Iterator[Line]:
-    """One call through every kind of fault that is tried again; each POST is struck with a probability of 20 %."""
+    """Lists through every kind of fault that is retried, with a probability of 20 % for each POST."""
     for number in range(rounds):
         report = mixed.run(messages=messages, fault_rate=FAULT_RATE, seed=seed + number)
-        yield _told("One call", messages, report)
+        yield _line("One call", messages, report)
 
 
 def sent_again(seed: int, messages: int) -> Iterator[Line]:
-    """With redirects, which are not tried again: what is not accepted is sent again, as the documents advise."""
+    """With redirects, which are not retried: what is not accepted is sent again, as the documentation advises."""
     kinds = (*mixed.KINDS, "redirect")
     report = mixed.run(messages=messages, fault_rate=FAULT_RATE, seed=seed, kinds=kinds, sends=4)
-    yield _told("With redirects, and sent again until accepted", messages, report)
+    yield _line("With redirects, and sent again until accepted", messages, report)
 
 
 def control(seed: int, messages: int) -> Iterator[Line]:
-    """Without keys the same faults must show duplicates: else the lines above prove nothing."""
+    """Without keys the same faults must show duplicates; otherwise the lines above prove nothing."""
     report = mixed.run(messages=messages, fault_rate=FAULT_RATE, seed=seed, idempotency=False)
     yield Line(
         what=f"Control without keys, seed {report.seed}",
@@ -70,7 +70,7 @@ def control(seed: int, messages: int) -> Iterator[Line]:
 
 
 def under_a_limit(messages: int) -> Iterator[Line]:
-    """From 16 threads against a token bucket of 50 a second, in true time."""
+    """A list against a token bucket of 50 a second, in real time."""
     for milliseconds, least in ((0, 0.85), (30, 0.80)):
         report = limited.run(rate=50, messages=messages, milliseconds=milliseconds)
         yield Line(
@@ -89,7 +89,7 @@ def broken_responses(seed: int, count: int) -> Iterator[Line]:
 
 
 def shown(lines: Iterator[Line]) -> Iterator[bool]:
-    """Print the lines as they come, with the seconds that each took; whether they keep their promises."""
+    """Print each line with the seconds that it took, and yield whether it keeps its promise."""
     began = time.monotonic()
     for line in lines:
         print(f"{line}  [{time.monotonic() - began:.0f} s]", flush=True)
@@ -98,7 +98,7 @@ def shown(lines: Iterator[Line]) -> Iterator[bool]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 where every promise was kept."""
+    """Returns 0 if every promise was kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description="Soak the promises in faults.")
     parser.add_argument("--seed", type=int, default=None, help="of all chance in this run (default: drawn)")
     parser.add_argument("--rounds", type=int, default=5, help="calls through faults (default: 5)")

@@ -65,16 +65,15 @@ def test_a_401_withdraws_what_was_not_begun(migma):
     """The calls in flight are refused as well; no further message is read, and none of the rest is attempted."""
     accept, refuse, read = whole(GOOD), whole(REFUSAL, "401 No"), []
 
-    def generate():
-        for message in mails(100):
-            read.append(message)
-            yield message
+    def note(message):
+        read.append(message)
+        return message
 
     with stub_server():  # for its environment without proxies
         server = Server(*[accept] * 5, refuse)
         migma(API_URL=server.url)
         with pytest.raises(MigmaError, match="Migma answered 401"):
-            FastBackend(max_concurrency=4).send_messages(generate())
+            FastBackend(max_concurrency=4).send_messages(map(note, mails(100)))
         server.stop()
     asked = [status for status in recipients(read) if status.status != "not_attempted"]
     assert len(asked) == len(server.received) <= 5 + 2 * 4

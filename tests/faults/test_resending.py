@@ -1,4 +1,4 @@
-"""A key of the caller's own, across processes: the same mail once, and another body told by name."""
+"""Mail that is sent again: with an idempotency key of the caller's own, and after a failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_task_that_is_run_again_in_another_process_is_the_same_mail():
         assert accepted(sandbox).total() == 1
 
 
-def test_another_body_under_the_same_key_is_refused_and_names_it():
+def test_another_body_with_the_same_key_is_refused_and_the_error_names_the_key():
     with misbehaving() as sandbox:
         send([mail("ada@example.org", idempotency_key="order-7")])
         changed = mail("ada@example.org", idempotency_key="order-7", subject="Changed")
