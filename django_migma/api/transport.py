@@ -74,7 +74,8 @@ class Transport:
         failure: Failure | None = None
         while True:
             if blocked := self._wait_for_turn(deadline, wait_for_rate=wait_for_rate):
-                if failure is None or not wait_for_rate:  # else what Migma answered before says more
+                is_put_back = isinstance(blocked.error, RateLimited) and not wait_for_rate
+                if failure is None or is_put_back:  # otherwise what Migma answered before says more
                     failure = blocked
                 break
             outcome = self._send_once(request, deadline)
