@@ -94,3 +94,17 @@ def test_with_one_request_at_a_time_nothing_is_read_ahead():
 
         assert FastBackend(max_concurrency=1).send_messages(generate()) == 20
         assert ahead == [0] * 20
+
+
+def test_a_message_with_an_impossible_key_is_refused_and_the_others_are_sent():
+    with misbehaving() as sandbox:
+        messages = mails(5)
+        messages[2].idempotency_key = "order-\ud800"
+        with pytest.raises(ValueError, match="idempotency_key holds a lone surrogate"):
+            FastBackend().send_messages(messages)
+        assert [status.status for status in recipients(messages)] == [
+            *["queued"] * 2,
+            "not_attempted",
+            *["queued"] * 2,
+        ]
+        assert accepted(sandbox).total() == 4
