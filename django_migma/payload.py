@@ -229,8 +229,10 @@ def idempotency_key(message: EmailMessage, call: Call, nonce: str) -> str:
 
 
 def _own_key(message: EmailMessage) -> str:
-    """The key that the caller gave, or an empty string. Raises TypeError."""
+    """The key that the caller gave, or an empty string. Raises TypeError and ValueError."""
     own = get_attribute(message, "idempotency_key") or ""
     if not isinstance(own, str):
         raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
+    if any("\ud800" <= character <= "\udfff" for character in own):
+        raise ValueError("idempotency_key holds a lone surrogate, which is no text that UTF-8 can carry.")
     return own

@@ -11,6 +11,7 @@ from typing import Any
 from .api.errors import SerializationError
 
 _DEEPEST = 100
+_LARGEST = 10**4300  # Python refuses to write a longer number
 _NAME = r"([\w.-]++)"
 _ENCODED_SPACE = r"[\s+]*+(?:%20[\s+]*+)*+"
 _PLACEHOLDER = rf"(?i:\{{\{{\s*+{_NAME}\s*+\}}\}}|%7B%7B{_ENCODED_SPACE}{_NAME}{_ENCODED_SPACE}%7D%7D)"
@@ -44,7 +45,7 @@ def to_json_value(value: Any, path: str, depth: int = 0) -> Any:
     if isinstance(value, str):
         return _text(value, path)
     if isinstance(value, int):
-        return int(value)
+        return int(value) if abs(value) < _LARGEST else _fail(path, "it has more than 4,300 digits")
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _fail(path, f"{value} is no JSON number")
     if depth >= _DEEPEST:

@@ -107,6 +107,7 @@ def test_only_json_types_come_out(value):
     ("value", "problem"),
     [
         (float("nan"), "merge_data: nan is no JSON number"),
+        pytest.param(-(10**5000), "merge_data: it has more than 4,300 digits", id="5,001 digits"),
         (float("inf"), "merge_data: inf is no JSON number"),
         (float("-inf"), "merge_data: -inf is no JSON number"),
         ({"total": float("nan")}, "merge_data['total']: nan is no JSON number"),

@@ -70,11 +70,11 @@ class Transport:
         request = self._prepare(method, path, query, body, idempotency_key)
         is_safe = method == "GET" or bool(idempotency_key)
         deadline = self._clock.monotonic() + self._retry.deadline
-        attempts, doubt = 0, is_resend
-        failure: Failure | None = None
+        attempts, doubt, failure = 0, is_resend, None
         while True:
             if blocked := self._wait_for_turn(deadline, wait_for_rate=wait_for_rate):
-                failure = failure or blocked  # what Migma answered before says more
+                is_limited = isinstance(blocked.error, RateLimited) and not wait_for_rate
+                failure = blocked if is_limited else failure or blocked  # what Migma answered before says more
                 break
             outcome = self._send_once(request, deadline)
             attempts += 1
@@ -83,10 +83,9 @@ class Transport:
             failure = outcome
             # A 409 to the first attempt is a real conflict; later, our own first request may still be running.
             is_retried = failure.is_retried or (isinstance(failure.error, Conflict) and (attempts > 1 or is_resend))
+            is_limited = isinstance(failure.error, RateLimited) and not wait_for_rate
             doubt = failure.accepted is True or (doubt and failure.accepted is None)
-            if not (is_safe and is_retried and attempts <= self._retry.total):
-                break
-            if isinstance(failure.error, RateLimited) and not wait_for_rate:
+            if is_limited or not (is_safe and is_retried and attempts <= self._retry.total):
                 break
             if not self._wait(backoff(attempts, failure.retry_after), deadline):
                 break

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 import django
 from django.core.mail.backends.base import BaseEmailBackend
 
+from django_migma.api.clock import Clock
 from django_migma.api.credentials import Secret
 from django_migma.conf import OPTION_NAMES, Config, get_setting, load_config
 
 if TYPE_CHECKING:
     from django_migma.api import MigmaClient
-    from django_migma.api.clock import Clock
+
+    from .outgoing import OutgoingMessage
 
 
 class MigmaBackend(BaseEmailBackend):
     """Takes every setting of ``MIGMA`` in lower case as a keyword, and passes on unknown ones.
 
-    Under an alias, Django raises ``InvalidMailer`` for an unknown option; without one, there is a warning.
+    Under an alias, Django raises ``InvalidMailer`` for an unknown option; without one, there is a warning. ``clock``
+    is what waits and deadlines go by, for subclasses in tests.
     """
+
+    clock = Clock()
 
     def __init__(self, fail_silently: bool | None = None, *, alias: str | None = None, **kwargs: Any) -> None:
         if isinstance(kwargs.get("api_key"), str):
@@ -43,6 +48,9 @@ class MigmaBackend(BaseEmailBackend):
     def config(self) -> Config:
         """The settings in force now. Raises `ConfigurationError`."""
         return load_config(self.options, self.alias)
+
+    def message_finished(self, outgoing: OutgoingMessage) -> None:
+        """Called for each message whose calls are over, before ``post_send``. For subclasses."""
 
 
 def _warn_of(unknown: list[str]) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from django.apps import apps
 
 from django_migma import signals
-from django_migma.api.clock import Clock
 
 from .base import MigmaBackend, make_client
 
@@ -19,16 +18,9 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
-    from .outgoing import OutgoingMessage
-
 
 class EmailBackend(MigmaBackend):
-    """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient.
-
-    ``clock`` is the time that waits and deadlines go by. For subclasses in tests.
-    """
-
-    clock = Clock()
+    """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient."""
 
     def send_messages(self, email_messages: Iterable[EmailMessage]) -> int:
         """Send messages (any iterable) and return how many have at least one accepted recipient.
@@ -63,9 +55,6 @@ class EmailBackend(MigmaBackend):
         """The settings in force and the client for one call. Raises `ConfigurationError`."""
         config = self.config()
         return config, make_client(config, clock=self.clock)
-
-    def message_finished(self, outgoing: OutgoingMessage) -> None:
-        """Called for each message whose calls are over, before ``post_send``. For subclasses."""
 
 
 def stored_email_resolver() -> Resolver:

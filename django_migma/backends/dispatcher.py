@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
-    from .direct import EmailBackend
+    from .base import MigmaBackend
 
 GRACE = 2.0
 """Seconds that an interrupt gives to the calls in flight."""
@@ -56,7 +56,7 @@ class Dispatcher:
     """State and result of one ``send_messages()`` call."""
 
     def __init__(
-        self, backend: EmailBackend, client: MigmaClient, config: Config, resolve: Resolver, *, is_single: bool
+        self, backend: MigmaBackend, client: MigmaClient, config: Config, resolve: Resolver, *, is_single: bool
     ) -> None:
         self.sent_count = 0
         self._backend = backend

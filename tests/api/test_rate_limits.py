@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from django_migma.api import InvalidRequest, RateLimited, Timeout
+from django_migma.api import InvalidRequest, RateLimited, ServerError, Timeout
 from django_migma.api.rate_limits import MAX_PAUSE, Rate, RateLimiter, parse_rate
 from tests.api.clocks import FakeClock
 from tests.api.examples import ACCEPTED, SENDING, client, refusal, send_request
@@ -14,6 +14,13 @@ from tests.api.examples import ACCEPTED, SENDING, client, refusal, send_request
 
 def limited(wire, seconds):
     wire.post(SENDING, status=429, json=refusal("slow down"), headers={"Retry-After": str(seconds)})
+
+
+class Overslept(FakeClock):
+    """Every sleep takes half a minute too long."""
+
+    def sleep(self, seconds):
+        super().sleep(seconds + 30)
 
 
 def accepting(wire, times=1):
@@ -82,11 +89,6 @@ class TestMigmasLimit:
 
     def test_a_pause_that_oversleeps_the_deadline_is_a_timeout(self, wire):
         """A busy machine: nothing was asked, so nothing is said of the connection."""
-
-        class Overslept(FakeClock):
-            def sleep(self, seconds):
-                super().sleep(seconds + 30)
-
         clock = Overslept()
         limited(wire, 5)
         sender = client(clock=clock, retry_deadline=10)
@@ -222,6 +224,13 @@ class TestWithoutWaiting:
         assert client(clock=clock).send(send_request(), wait_for_rate=False).attempts == 2
         assert len(clock.slept) == 1
 
+    @pytest.mark.parametrize("wait_for_rate", [True, False])
+    def test_an_error_before_the_deadline_ran_out_is_the_last_word(self, wire, wait_for_rate):
+        wire.post(SENDING, status=503, json=refusal("busy"))
+        with pytest.raises(ServerError, match="busy") as caught:
+            client(clock=Overslept()).send(send_request(), wait_for_rate=wait_for_rate)
+        assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, False)
+
     def test_a_lost_reply_before_the_429_stays_in_doubt(self, wire, clock):
         """Whoever sends it again has to say so."""
         wire.post(SENDING, status=500, json=refusal("oops"))
@@ -229,3 +238,18 @@ class TestWithoutWaiting:
         with pytest.raises(RateLimited) as caught:
             client(clock=clock).send(send_request(), wait_for_rate=False)
         assert (caught.value.attempts, caught.value.may_have_been_accepted) == (2, True)
+
+    def test_a_pause_that_begins_between_two_attempts_is_raised(self, wire, clock):
+        """The first attempt would have been retried: its error is not the last word."""
+
+        def answer(request):
+            """Meanwhile another request of this key meets the limit."""
+            with pytest.raises(RateLimited, match="slow down"):
+                client(clock=clock).send(send_request(), wait_for_rate=False)
+            return 500, {}, "{}"
+
+        wire.add_callback("POST", SENDING, answer)
+        limited(wire, 60)
+        with pytest.raises(RateLimited, match="to wait") as caught:
+            client(clock=clock).send(send_request(), wait_for_rate=False)
+        assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, True)

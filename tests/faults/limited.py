@@ -1,4 +1,4 @@
-"""Many messages against a rate limit that is really kept, in true time."""
+"""A list against a rate limit, in real time."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_migma.api.clock import Clock
-from tests.faults.sending import accepted, mail, misbehaving, send
+from tests.faults.sending import accepted, mails, misbehaving, send
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """``used``: of what the limit allowed in that time, without the tokens that the bucket started with."""
+    """``used``: how much of the limit, without the tokens that the bucket started with."""
 
     accepted: int
     used: float
-    posts_per_message: float
+    posts: int
 
 
 def run(*, rate: int, messages: int, milliseconds: int) -> Report:
-    """Send so many messages in one call under ``rate`` a second; the server takes so long for each."""
+    """Send a list under a limit of ``rate`` a second; the server needs ``milliseconds`` for each request."""
     busy: dict[str, Any] = {"fault_rate": float(milliseconds > 0), "fault_kinds": (f"busy-{milliseconds / 1000}",)}
-    batch = [mail(f"r{number}@example.org") for number in range(messages)]
+    batch = mails(messages)
     with misbehaving(rate=f"{rate}/s", **busy) as sandbox:
         began = time.monotonic()
         send(batch, clock=Clock())
@@ -31,5 +31,5 @@ def run(*, rate: int, messages: int, milliseconds: int) -> Report:
         return Report(
             accepted=taken,
             used=(taken - rate) / (rate * seconds),
-            posts_per_message=sandbox.store.stats()["sending_posts"] / messages,
+            posts=sandbox.store.stats()["sending_posts"],
         )

@@ -1,4 +1,4 @@
-"""Many messages through faults that strike by chance, and what came of it."""
+"""Many messages through random faults, and what they came to."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.sending import mail, misbehaving, send, untruths, words
+from tests.faults.sending import mails, misbehaving, send, untruths, words
 
 KINDS = (
     *("429", "429-after-1", "429-date-1", "503", "503-after-1", "503-date-1", "500", "502", "504", "html"),
     *("reset", "hangup", "silent-1", "lost", "half", "empty", "slow-1", "busy-0.8", "drip", "endless", "close"),
 )
-"""Every kind but ``redirect``, which is not tried again: a redirect is somebody's mistake, and no accident."""
+"""Every kind but ``redirect``, which is not retried: it is a mistake in the set-up, not an accident."""
 OPTIONS = {"timeout": (3, 0.5), "max_retries": 12, "retry_deadline": 600}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What became of the messages. ``struck``: how often each fault did; ``duplicates``: mails beyond the first."""
+    """``struck``: how often each fault happened. ``duplicates``: mails beyond the first to a recipient."""
 
     seed: int
     words: set[str]
@@ -39,12 +39,12 @@ def run(
     sends: int = 1,
     **switches: Any,
 ) -> Report:
-    """Send so many messages in one call, each POST struck with this probability; then those again that failed."""
-    batch = [mail(f"r{number}@example.org") for number in range(messages)]
+    """Send a list, with this probability of a fault for each POST; then those again that failed."""
+    batch = mails(messages)
     with misbehaving(fault_rate=fault_rate, fault_seed=seed, fault_kinds=tuple(kinds), **switches) as sandbox:
         for _ in range(sends):
             send([message for message in batch if words([message]) != {"queued"}], **OPTIONS)
-        # By recipient: where keys are ignored, they tell nothing apart.
+        # By recipient, since the control ignores keys.
         taken = Counter(message.body["recipientEmail"] for message in sandbox.store.messages())
         stats = sandbox.store.stats()
         return Report(

@@ -1,4 +1,4 @@
-"""Mail through the backend to a sandbox that misbehaves, and what must be true of it afterwards."""
+"""Sends mail through the backend to a sandbox with faults, and compares the statuses with what it accepted."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tests.api.clocks import FastClock
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 SPEED = 20
-"""Waits and deadlines pass so many times as fast; the sandbox's stalls and the sockets' timeouts do not."""
+"""Waits and deadlines are so many times shorter; the delays of the sandbox and the timeouts of sockets are not."""
 
 
 class FastBackend(EmailBackend):
-    """Our backend in a hurry."""
+    """Our backend with a fast clock."""
 
     clock = FastClock(SPEED)
 
 
 @contextlib.contextmanager
 def misbehaving(*, clock: Clock | None = None, **switches: Any) -> Iterator[Sandbox]:
-    """A sandbox, with settings that point at it, whose connections and pauses end with it.
+    """A sandbox, with settings that point at it. Its connections and pauses end with it.
 
-    ``clock``: what it goes by, in place of the machine's.
+    ``clock`` replaces the machine's.
     """
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, "max_messages": 100_000} | switches)
     time = {"clock": lambda: datetime.fromtimestamp(clock.time(), UTC)} if clock else {}
@@ -49,12 +49,17 @@ def misbehaving(*, clock: Clock | None = None, **switches: Any) -> Iterator[Sand
 
 
 def mail(*to: str, **about: Any) -> MigmaMessage:
-    """A message of a stored email."""
+    """A message that sends a stored email."""
     return MigmaMessage(**{"subject": "Hello", "to": list(to), "template_id": EMAIL_ID} | about)
 
 
+def mails(count: int) -> list[MigmaMessage]:
+    """Messages to one recipient each, all different."""
+    return [mail(f"r{number}@example.org") for number in range(count)]
+
+
 def send(messages: Sequence[EmailMessage], *, threads: int = 1, clock: Clock | None = None, **options: Any) -> None:
-    """Send through one backend that several threads share, each with a call of its own. Statuses keep the errors."""
+    """Send through one backend from several threads, a part of the messages each. The statuses keep the errors."""
     backend = FastBackend(**options)
     backend.clock = clock or FastBackend.clock
 
@@ -75,7 +80,7 @@ def recipients(messages: Iterable[EmailMessage]) -> list[RecipientStatus]:
 
 
 def words(messages: Iterable[EmailMessage]) -> set[str]:
-    """The words of all their statuses."""
+    """The statuses of all recipients, each once."""
     return {status.status for status in recipients(messages)}
 
 
@@ -85,7 +90,7 @@ def accepted(sandbox: Sandbox) -> Counter[str]:
 
 
 def untruths(messages: Iterable[EmailMessage], sandbox: Sandbox) -> list[str]:
-    """What the statuses say and the sandbox denies, and whatever was accepted twice; nothing, if all is well."""
+    """The statuses that are not true by what the sandbox accepted, and what it accepted twice."""
     taken = accepted(sandbox)
     found = [f"{count} times accepted: {key}" for key, count in taken.items() if count > 1]
     for status in recipients(messages):
@@ -94,5 +99,5 @@ def untruths(messages: Iterable[EmailMessage], sandbox: Sandbox) -> list[str]:
         if status.status in {"failed", "not_attempted"} and taken[status.idempotency_key]:
             found.append(f"said {status.status}, but accepted: {status}")
         if status.error is not None and not isinstance(status.error, MigmaError):
-            found.append(f"an error of another family: {status.error!r}")
+            found.append(f"not a MigmaError: {status.error!r}")
     return found

@@ -1,4 +1,4 @@
-"""``make soak``: the faults for longer, from a seed, with a summary. Fails where a promise is broken.
+"""``make soak``: the faults for longer, from a seed, with a summary. Fails if a promise is broken.
 
 python -m tests.faults.soak --seed 7
 """
@@ -25,7 +25,7 @@ FAULT_RATE = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the summary: what was done, what came of it, and whether that keeps the promise."""
+    """One line of the summary. ``kept``: whether the figures keep the promise."""
 
     what: str
     figures: str
@@ -35,7 +35,7 @@ class Line:
         return f"{'kept  ' if self.kept else 'BROKEN'}  {self.what}: {self.figures}"
 
 
-def _told(what: str, messages: int, report: mixed.Report) -> Line:
+def _line(what: str, messages: int, report: mixed.Report) -> Line:
     return Line(
         what=f"{what}, seed {report.seed}",
         figures=f"{report.accepted} of {messages} accepted, {report.duplicates} mails too many, "
@@ -46,21 +46,21 @@ def _told(what: str, messages: int, report: mixed.Report) -> Line:
 
 
 def through_faults(seed: int, rounds: int, messages: int) -> Iterator[Line]:
-    """One call through every kind of fault that is tried again; each POST is struck with a probability of 20 %."""
+    """Lists through every kind of fault that is retried, with a probability of 20 % for each POST."""
     for number in range(rounds):
         report = mixed.run(messages=messages, fault_rate=FAULT_RATE, seed=seed + number)
-        yield _told("One call", messages, report)
+        yield _line("One call", messages, report)
 
 
 def sent_again(seed: int, messages: int) -> Iterator[Line]:
-    """With redirects, which are not tried again: what is not accepted is sent again, as the documents advise."""
+    """With redirects, which are not retried: what is not accepted is sent again, as the documentation advises."""
     kinds = (*mixed.KINDS, "redirect")
     report = mixed.run(messages=messages, fault_rate=FAULT_RATE, seed=seed, kinds=kinds, sends=4)
-    yield _told("With redirects, and sent again until accepted", messages, report)
+    yield _line("With redirects, and sent again until accepted", messages, report)
 
 
 def control(seed: int, messages: int) -> Iterator[Line]:
-    """Without keys the same faults must show duplicates: else the lines above prove nothing."""
+    """Without keys the same faults must show duplicates; otherwise the lines above prove nothing."""
     report = mixed.run(messages=messages, fault_rate=FAULT_RATE, seed=seed, idempotency=False)
     yield Line(
         what=f"Control without keys, seed {report.seed}",
@@ -70,26 +70,26 @@ def control(seed: int, messages: int) -> Iterator[Line]:
 
 
 def under_a_limit(messages: int) -> Iterator[Line]:
-    """From 16 threads against a token bucket of 50 a second, in true time."""
+    """A list against a token bucket of 50 a second, in real time."""
     for milliseconds, least in ((0, 0.85), (30, 0.80)):
         report = limited.run(rate=50, messages=messages, milliseconds=milliseconds)
         yield Line(
             what=f"Limit of 50/s, server time {milliseconds} ms",
             figures=f"{report.accepted} of {messages} accepted, {report.used:.1%} of the limit used, "
-            f"{report.posts_per_message:.2f} POSTs per message",
-            kept=report.accepted == messages and report.used >= least and report.posts_per_message <= 1.2,
+            f"{report.posts / messages:.2f} POSTs per message",
+            kept=report.accepted == messages and report.used >= least and report.posts <= 1.2 * messages,
         )
 
 
-def hostile_answers(seed: int, count: int) -> Iterator[Line]:
-    """Answers that no server should give. `fuzz` raises at the first one that is taken wrongly."""
+def broken_responses(seed: int, count: int) -> Iterator[Line]:
+    """Random responses. `fuzz` raises at the first one that is taken for more than it says."""
     outcomes = fuzz(seed, count)
     shown = ", ".join(f"{number} {name}" for name, number in sorted(outcomes.items()))
-    yield Line(what=f"Hostile answers, seed {seed}", figures=shown, kept=sum(outcomes.values()) == count)
+    yield Line(what=f"Random responses, seed {seed}", figures=shown, kept=sum(outcomes.values()) == count)
 
 
 def shown(lines: Iterator[Line]) -> Iterator[bool]:
-    """Print the lines as they come, with the seconds that each took; whether they keep their promises."""
+    """Print each line with the seconds that it took, and yield whether it keeps its promise."""
     began = time.monotonic()
     for line in lines:
         print(f"{line}  [{time.monotonic() - began:.0f} s]", flush=True)
@@ -98,13 +98,13 @@ def shown(lines: Iterator[Line]) -> Iterator[bool]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 where every promise was kept."""
+    """Returns 0 if every promise was kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description="Soak the promises in faults.")
     parser.add_argument("--seed", type=int, default=None, help="of all chance in this run (default: drawn)")
     parser.add_argument("--rounds", type=int, default=5, help="calls through faults (default: 5)")
     parser.add_argument("--messages", type=int, default=1000, help="messages in each (default: 1000)")
     parser.add_argument("--limited", type=int, default=300, help="messages under a rate limit (default: 300)")
-    parser.add_argument("--answers", type=int, default=20_000, help="hostile answers (default: 20000)")
+    parser.add_argument("--responses", type=int, default=20_000, help="random responses (default: 20000)")
     chosen = parser.parse_args(arguments)
     seed = secrets.randbelow(2**31) if chosen.seed is None else chosen.seed
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sent_again(seed, chosen.messages),
         control(seed, chosen.messages),
         under_a_limit(chosen.limited),
-        hostile_answers(seed, chosen.answers),
+        broken_responses(seed, chosen.responses),
     )
     kept = [line for part in parts for line in shown(part)]
     return 0 if all(kept) else 1

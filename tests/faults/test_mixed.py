@@ -1,4 +1,4 @@
-"""Many messages, faults of every kind mixed: nothing lost, nothing twice; and the control without keys."""
+"""Many messages through mixed faults: nothing is lost and nothing is sent twice. Without idempotency keys, it is."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_without_keys_the_same_faults_mail_people_twice():
 
 
 def test_the_soak_keeps_its_promises_and_says_so(capsys):
-    """Small. Its lines about rate limits are left to true runs: they are about time."""
-    soak.main(["--seed", "5", "--rounds", "1", "--messages", "60", "--limited", "60", "--answers", "60"])
+    """A small run. The lines about rate limits depend on the speed of the machine, so they are not checked."""
+    soak.main(["--seed", "5", "--rounds", "1", "--messages", "60", "--limited", "60", "--responses", "60"])
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.startswith("Seed 5, Python 3.")
     promises = [line for line in lines if "Limit of" not in line]
@@ -39,8 +39,8 @@ def test_the_soak_keeps_its_promises_and_says_so(capsys):
 
 
 def test_the_soak_draws_a_seed_and_fails_where_a_promise_is_broken():
-    """Without mail, the control shows no duplicates: it would prove nothing, and says so."""
-    sizes = ["--rounds", "0", "--messages", "0", "--limited", "51", "--answers", "1"]
+    """Without mail, the control shows no duplicates and proves nothing."""
+    sizes = ["--rounds", "0", "--messages", "0", "--limited", "51", "--responses", "1"]
     result = subprocess.run(
         [sys.executable, "-m", "tests.faults.soak", *sizes], capture_output=True, text=True, check=False
     )
@@ -59,8 +59,8 @@ def test_the_soak_draws_a_seed_and_fails_where_a_promise_is_broken():
         ("unknown", ["k", "k"], "2 times accepted: k"),
     ],
 )
-def test_what_is_not_true_is_found(said, taken, untruth):
-    """The judge of all these tests can say no."""
+def test_an_untrue_status_is_found(said, taken, untruth):
+    """What all these tests rest on."""
     message = mail("ada@example.org")
     message.migma_status.recipients["ada@example.org"] = RecipientStatus(status=said, idempotency_key="k")
     store = SimpleNamespace(messages=lambda: [SimpleNamespace(idempotency_key=key) for key in taken])
@@ -68,9 +68,9 @@ def test_what_is_not_true_is_found(said, taken, untruth):
     assert found.startswith(untruth)
 
 
-def test_an_error_of_another_family_is_found():
+def test_an_error_that_is_no_migma_error_is_found():
     message = mail("ada@example.org")
     status = RecipientStatus(status="unknown", idempotency_key="k", error=KeyError("ours"))
     message.migma_status.recipients["ada@example.org"] = status
     with misbehaving() as sandbox:
-        assert untruths([message], sandbox) == ["an error of another family: KeyError('ours')"]
+        assert untruths([message], sandbox) == ["not a MigmaError: KeyError('ours')"]

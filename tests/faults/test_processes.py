@@ -1,4 +1,4 @@
-"""Many threads, forks, signals and the end of an interpreter, in the middle of sending and of waiting."""
+"""Threads, forks, signals and the end of an interpreter, while mail is sent or waits."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def sandbox():
         yield running
 
 
-def reached(sandbox, **migma):
-    """The settings of another process that sends to it."""
+def settings_for(sandbox, **migma):
+    """The settings of another process that sends to this sandbox."""
     return {
         "API_URL": sandbox.api_url,
         "API_KEY": sandbox.keys.full,
@@ -40,7 +40,7 @@ def test_one_backend_serves_many_threads_at_once(sandbox):
 
 
 def test_a_pre_forked_server_may_send_before_and_after_the_fork(sandbox):
-    """Four children, forked while the parent's own threads are sending; each child sends from threads as well."""
+    """Four children are forked while threads of the parent are sending; each child sends from threads as well."""
     result = run(
         """
         import os
@@ -61,7 +61,7 @@ def test_a_pre_forked_server_may_send_before_and_after_the_fork(sandbox):
         print(ends, {word for one in mine for word in one.migma_status.status})
         """,
         warnings="default",  # newer Pythons warn of any fork beside threads, which is what this is about
-        **reached(sandbox),
+        **settings_for(sandbox),
     )
     assert result.stdout == "[0, 0, 0, 0] {'queued'}\n", result.stderr
     taken = accepted(sandbox)
@@ -69,7 +69,7 @@ def test_a_pre_forked_server_may_send_before_and_after_the_fork(sandbox):
 
 
 def test_an_interrupt_does_not_wait_for_a_rate_limit():
-    """Ctrl-C while sixteen requests wait for ten minutes: what they say is true, and they send nothing later on."""
+    """Ctrl-C while a list waits for minutes: the statuses are true, and nothing is sent later."""
     with misbehaving() as sandbox:
         sandbox.faults.script("ok", "ok", *["429-after-500"] * 20)
         result = run(
@@ -95,14 +95,14 @@ def test_an_interrupt_does_not_wait_for_a_rate_limit():
                 words = {word for one in messages for word in one.migma_status.status}
                 print(sorted(words), stuck, time.monotonic() - began < 10)
             """,
-            **reached(sandbox),
+            **settings_for(sandbox),
         )
         assert result.stdout == "['failed', 'not_attempted', 'queued'] [] True\n", result.stderr
         assert accepted(sandbox).total() == 2
 
 
 def test_a_process_that_ends_does_not_wait_for_a_rate_limit():
-    """Its main thread ends while another one, a daemon, is in the middle of a call."""
+    """The main thread ends while another one, a daemon, sends a list."""
     with misbehaving() as sandbox:
         sandbox.faults.script("ok", *["429-after-500"] * 20)
         result = run(
@@ -115,13 +115,13 @@ def test_a_process_that_ends_does_not_wait_for_a_rate_limit():
                 time.sleep(0.01)
             print("done")
             """,
-            **reached(sandbox),
+            **settings_for(sandbox),
         )
         assert (result.stdout, result.stderr) == ("done\n", "")
 
 
 def test_leaving_in_the_middle_of_a_batch_leaves_true_statuses(sandbox):
-    """SystemExit out of a receiver, with requests in flight and others that wait."""
+    """A receiver raises SystemExit while some requests are in flight and others wait."""
     messages = [mail(f"r{number}@example.org") for number in range(100)]
 
     def leave(sender, message, **kwargs):

@@ -1,19 +1,17 @@
-"""Rate limits, Migma's and our own: what a call with many messages gets through, and what a single one waits for."""
+"""Rate limits, Migma's and our own: what a list gets through, and what a single mail waits for."""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import pytest
 
 from django_migma.api.clock import Clock
 from django_migma.exceptions import RateLimited
-from tests.api.clocks import FakeClock, FastClock
-from tests.faults.sending import accepted, mail, misbehaving, recipients, send, untruths, words
-
-
-def mails(count):
-    return [mail(f"r{number}@example.org") for number in range(count)]
+from tests.api.clocks import FakeClock, FastClock, until
+from tests.faults import limited
+from tests.faults.sending import accepted, mail, mails, misbehaving, recipients, send, untruths, words
 
 
 def minutes(sandbox, clock, began):
@@ -22,7 +20,7 @@ def minutes(sandbox, clock, began):
     return Counter(int(moment // 60) for moment in moments)
 
 
-def test_ten_a_minute_as_migma_asks_minute_by_minute():
+def test_a_list_waits_as_long_as_migma_asks():
     """Ten at once, then one every six seconds, each after one 429."""
     clock = FakeClock()
     began = clock.time()
@@ -35,8 +33,8 @@ def test_ten_a_minute_as_migma_asks_minute_by_minute():
         assert untruths(messages, sandbox) == []
 
 
-def test_ten_a_minute_by_our_own_pace_minute_by_minute():
-    """No 429 is seen. A window is a little longer than its minute, since requests overtake each other."""
+def test_a_list_keeps_a_rate_of_our_own():
+    """There is no 429. A window is a little longer than its minute, since requests overtake each other."""
     clock = FakeClock()
     began = clock.time()
     with misbehaving(rate="10/m", clock=clock) as sandbox:
@@ -77,25 +75,67 @@ def test_a_single_message_is_not_kept_waiting():
         assert untruths(messages, sandbox) == []
 
 
-def test_when_the_time_for_waiting_is_used_up_the_rest_fails_at_once():
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_list_that_needs_longer_than_rate_limit_wait_ends_with_true_statuses(concurrency):
+    """What is left fails at once, since no single mail may wait for a minute either."""
     clock = FakeClock()
     with misbehaving(rate="1/m", clock=clock) as sandbox:
-        messages = mails(6)
-        send(messages, clock=clock, max_concurrency=1, rate_limit_wait=150)
-        assert [status.status for status in recipients(messages)] == [
-            *["queued"] * 3,
-            "failed",
-            *["not_attempted"] * 2,
-        ]
-        assert sum(clock.slept) == 120
+        messages = mails(12)
+        send(messages, clock=clock, max_concurrency=concurrency, rate_limit_wait=150)
+        found = recipients(messages)
+        assert len(found) == 12
+        assert [status.accepted for status in found].count(True) == accepted(sandbox).total() == 3
+        failed = [status for status in found if not status.accepted]
+        assert {status.status for status in failed} <= {"failed", "not_attempted"}
+        assert all(bool(status.attempts) is (status.status == "failed") for status in failed)
+        assert {type(status.error) for status in failed} == {RateLimited}
+        assert sum(clock.slept) <= 150
         assert untruths(messages, sandbox) == []
 
 
-def test_sixteen_threads_do_not_each_learn_a_limit_by_a_429_of_their_own():
-    """What one learns holds for all, and what is in flight is halved. In true time, which is what this is about."""
+@pytest.mark.parametrize("milliseconds", [0, 30])
+def test_a_list_wastes_few_requests_on_a_limit(milliseconds):
+    """In true time: 300 mails at 50 a second from 16 threads, with and without latency."""
+    report = limited.run(rate=50, messages=300, milliseconds=milliseconds)
+    assert report.accepted == 300
+    assert report.posts <= 400
+
+
+def test_lists_in_several_threads_share_a_pause():
+    """What one learns holds for all. In true time."""
     with misbehaving(rate="50/s") as sandbox:
-        messages = mails(150)
+        messages = mails(120)
         send(messages, threads=4, max_concurrency=4, clock=Clock())
         assert words(messages) == {"queued"}
-        assert sandbox.store.stats()["sending_posts"] <= 1.2 * len(messages)
+        assert sandbox.store.stats()["sending_posts"] <= 1.3 * len(messages)
         assert untruths(messages, sandbox) == []
+
+
+class TestRateOfOurOwn:
+    def test_holds_in_any_window_and_loses_nothing(self):
+        """With several requests in flight; ``received_at`` is when the sandbox accepted."""
+        clock = FakeClock()
+        with misbehaving(clock=clock) as sandbox:
+            messages = mails(60)
+            send(messages, clock=clock, rate_limit="10/m", max_concurrency=8)
+            assert words(messages) == {"queued"}
+            assert sandbox.store.stats()["sending_posts"] == 60
+            assert untruths(messages, sandbox) == []
+            moments = sorted(message.received_at.timestamp() for message in sandbox.store.messages())
+            assert all(later - earlier > 60 for earlier, later in zip(moments, moments[10:], strict=False))
+
+    def test_gives_a_single_mail_its_turn_beside_a_list(self):
+        """In true time. The list has three seconds of work; the mail is sent in the middle."""
+        with misbehaving() as sandbox:
+            messages, single = mails(70), mail("ada@example.org")
+            sender = threading.Thread(
+                target=send, args=(messages,), kwargs={"clock": Clock(), "rate_limit": "20/s", "max_concurrency": 8}
+            )
+            sender.start()
+            until(lambda: len(sandbox.store.messages()) > 25)
+            send([single], clock=Clock(), rate_limit="20/s", retry_deadline=5)
+            assert words([single]) == {"queued"}
+            assert sender.is_alive()
+            sender.join()
+            assert words(messages) == {"queued"}
+            assert untruths([*messages, single], sandbox) == []
