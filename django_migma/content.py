@@ -103,7 +103,7 @@ def choose(message: EmailMessage, subject: str, config: Config, resolver: Resolv
     raise UnsupportedFeature(
         "Migma sends stored emails, and this message has only a body of its own",
         hint="Set MIGMA['LAYOUT_EMAIL_ID'] to a stored email that wraps such mail, or MIGMA['PROJECT_ID'] to send it "
-        "as raw HTML, or give the message a template_id (a pre_send receiver can do that for mail of other packages).",
+        "as raw HTML, or give the message a template_id (in a pre_send receiver, for mail of other packages).",
         feature="body",
     )
 
