@@ -63,6 +63,7 @@ def build_payloads(
     if not addresses:
         return []
     refuse_unsupported(message, config.ignore_unsupported_features)
+    _own_key(message)
     chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
     needed = _needed_variables(stored, in_subject) if config.missing_variables != "ignore" else frozenset()
@@ -264,9 +265,15 @@ def idempotency_key(message: EmailMessage, payload: RecipientPayload, nonce: str
     It is made of the message's own ``idempotency_key`` and the address, else of ``nonce`` (one per mail), the address
     and the body: an unchanged message that is sent again after a failure has the same key, a changed one another.
     """
-    own = get_attribute(message, "idempotency_key")
-    if own is not None and not isinstance(own, str):
-        raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
+    own = _own_key(message)
     address = payload.request.recipient_email or ""
     parts = [own.encode(), address.encode()] if own else [nonce.encode(), address.encode(), payload.request.body]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _own_key(message: EmailMessage) -> str:
+    """The message's own key, or an empty string. Raises TypeError, also as `SerializationError`."""
+    own = get_attribute(message, "idempotency_key") or ""
+    if not isinstance(own, str):
+        raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
+    return str(to_json_value(own, "idempotency_key"))

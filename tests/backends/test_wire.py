@@ -504,6 +504,8 @@ class TestIdempotencyKey:
     def test_must_be_a_string(self, accepting):
         with pytest.raises(TypeError, match="idempotency_key must be a string, not int"):
             stored_mail(idempotency_key=7).send()
+        with pytest.raises(SerializationError, match="idempotency_key cannot be sent: it holds a lone surrogate"):
+            stored_mail(idempotency_key="\ud800").send()
 
 
 def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connection):
