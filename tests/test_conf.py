@@ -149,6 +149,7 @@ BAD = [
     ("PROJECT_ID", "p/1", "must be the id of a Migma project (letters and digits), not 'p/1'"),
     ("PROJECT_ID", "--", "must be the id of a Migma project (letters and digits), not '--'"),
     ("PROJECT_ID", "é", "must be the id of a Migma project (letters and digits), not 'é'"),
+    ("PROJECT_ID", "p" * 101, "must be the id of a Migma project, of 100 characters at most, not 101"),
     ("PROJECT_ID", 7, "must be the id of a Migma project (letters and digits), not 7"),
     ("LAYOUT_EMAIL_ID", "welcome", "must be the id of a stored email, 24 hex digits, not 'welcome'"),
     *(("TIMEOUT", value, PAIR.format(value)) for value in ("5", 0, -1, True, (1,), (1, 2, 3), (1, None), ())),
