@@ -126,7 +126,7 @@ def _web_address(attributes: str) -> str:
 
 
 def escape_placeholders(html: str) -> str:
-    """Return HTML that reads the same, without ``{{`` and ``%7B%7B``: what a customer typed must not be a template."""
+    """Return HTML that reads the same, without ``{{`` and ``%7B%7B``: what a customer types is not a template."""
     for pair in map("".join, product(_BRACES, repeat=2)):
         html = html.replace(pair, pair.replace("{", "&#123;").replace("%", "&#37;"))
     return html
