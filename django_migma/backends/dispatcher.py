@@ -28,7 +28,7 @@ from django_migma.api.errors import (
 )
 from django_migma.api.retries import backoff
 from django_migma.message import RecipientStatus, mark_not_attempted, start_status, status_of
-from django_migma.payload import build as build_payloads
+from django_migma.payload import build_payloads
 
 from .outgoing import Call, OutgoingMessage
 from .workers import Workers

@@ -10,8 +10,7 @@ from django_migma.api.errors import InvalidResponse, MigmaError
 from django_migma.api.responses import redact
 from django_migma.api.types import ACCEPTED_STATUSES, SendResult
 from django_migma.message import MessageStatus, RecipientStatus
-from django_migma.payload import Call as RecipientPayload
-from django_migma.payload import idempotency_key
+from django_migma.payload import RecipientPayload, idempotency_key
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage

@@ -1,4 +1,4 @@
-"""Each setting seen at the wire: the default, the key of MIGMA, and the option that beats it."""
+"""What each setting does to a request: its default, the key of MIGMA, and the option that overrides it."""
 
 import threading
 
@@ -30,7 +30,7 @@ class TestApiKey:
         assert accepting.mock.calls[0].request.headers["Authorization"] == "Bearer sk_test_option"
 
     def test_missing_is_a_configuration_error_at_the_first_send(self, accepting, migma):
-        """Not a 401 a thousand times over, and not silenced."""
+        """It is raised before any request, and FAIL_SILENTLY does not hide it."""
         migma(API_KEY=None, FAIL_SILENTLY=True)
         message = mail()
         with pytest.raises(ConfigurationError, match=r"MIGMA\['API_KEY'\] is not set, and nothing can be sent"):
@@ -140,7 +140,15 @@ class TestRedirect:
         message.send()
         assert accepting.body["variables"] == {"name": "Ada"}
 
-    def test_a_message_for_nobody_goes_nowhere(self, accepting, migma, connection):
+    def test_a_recipient_in_the_subject_is_no_placeholder(self, accepting, migma):
+        """Braces and percent signs are allowed in an address."""
+        migma(REDIRECT_TO="stage@example.com")
+        mail(to=["{{name}}@example.org", "%7B%7Bname%7D%7D@example.org"]).send()
+        assert accepting.body["subject"] == (
+            "[to {\u2060{name}}@example.org, %7B\u2060%7Bname%7D%7D@example.org] Hello"
+        )
+
+    def test_a_message_without_recipients_goes_nowhere(self, accepting, migma, connection):
         migma(REDIRECT_TO="stage@example.com")
         assert connection().send_messages([mail(to=[])]) == 0
 
