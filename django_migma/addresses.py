@@ -9,80 +9,93 @@ from typing import Any, NamedTuple
 
 from .api.errors import InvalidAddress
 
+_MAX_LENGTH = 1000
+"""Characters, display name included. Python's parser takes quadratic time: 9 seconds for 100 kB."""
+
+# Strings, which re compiles at first use and keeps: start-up does not need them.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-# Strings, which re compiles at first use and keeps: start-up can do without.
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.IPv]+\]"
 _PLAIN = rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)"
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+
+_NO_ADDRESS = "is not an address"
+_HAS_CONTROL = "contains a line break or another control character"
 
 
 class Address(NamedTuple):
-    """``addr_spec`` is as the caller wrote it, ``wire`` the same with its domain in ASCII (IDNA 2008).
+    """``addr_spec`` is the address as the caller wrote it.
 
-    ``key`` is for comparing: domains are the same in any case, local parts need not be.
+    ``wire`` is the address as Migma gets it, and what addresses are compared by: the domain in ASCII (IDNA 2008) and
+    in lower case, the local part as it was written, since its case may matter.
     """
 
     display_name: str
     addr_spec: str
     wire: str
 
-    @property
-    def key(self) -> str:
-        """What two spellings of one mailbox have in common."""
-        local, _, domain = self.wire.rpartition("@")
-        return f"{local}@{domain.lower()}"
-
 
 def parse(value: object, place: str) -> Address:
-    """The one address in a string. ``place`` names where it stands, for the error, which never shows the address.
+    """Return the one address in a string. ``place`` says where it stands, for the error, which never shows it.
 
-    Raises `InvalidAddress` for anything malformed, for several addresses, for line breaks and control characters.
+    Raises `InvalidAddress` for anything malformed, for several addresses, for line breaks and other control
+    characters, and for more than 1,000 characters.
     """
     text = str(value)
-    if plain := re.fullmatch(_PLAIN, text):
-        return Address(display_name="", addr_spec=plain[0], wire=plain[0])
-    address = _parsed(text)
+    if len(text) > _MAX_LENGTH:
+        address: Address | str = f"has more than {_MAX_LENGTH:,} characters"
+    elif plain := re.fullmatch(_PLAIN, text):
+        return Address(display_name="", addr_spec=text, wire=f"{plain[1]}@{plain[2].lower()}")
+    else:
+        address = _parse(text)
     if isinstance(address, Address):
         return address
-    raise InvalidAddress(f"{place} {address}. Give one address, such as bob@example.com or Bob <bob@example.com>.")
+    hint = "Give one address, such as bob@example.com or Bob <bob@example.com>."
+    raise InvalidAddress(f"{place} {address}", hint=hint)
 
 
 def split(value: object) -> list[str]:
-    """The addresses in a string that may hold several, as strings; what cannot be told apart stays together."""
+    """Return the addresses in a string that may hold several. What cannot be parsed stays one string."""
     text = str(value)
-    header = None if "," not in text or _has_control(text) else _header(text)
+    is_list = "," in text and len(text) <= _MAX_LENGTH and not _has_control(text)
+    header = _header(text) if is_list else None
     return [str(address) for address in header.addresses] if header is not None else [text]
 
 
+def display_name_error(value: object) -> str:
+    """Return what makes a display name unusable, or an empty string. A line break in it would add headers."""
+    return _HAS_CONTROL if _has_control(str(value)) else ""
+
+
 @lru_cache(maxsize=128)
-def _parsed(text: str) -> Address | str:
-    """The address, or what is wrong with it. Cached, since senders with a display name come again and again."""
+def _parse(text: str) -> Address | str:
+    """Return the address, or what is wrong with it. Cached, since most mail comes from one of a few senders."""
     if _has_control(text):
-        return "contains a line break or another control character"
+        return _HAS_CONTROL
     header = _header(text)
     if header is None:
-        return "is not an address"
+        return _NO_ADDRESS
     if len(header.addresses) > 1 or text.strip().endswith(","):
         return "holds several addresses, and Migma takes one"
     if not header.addresses or any(group.display_name is not None for group in header.groups):
-        return "is not an address"
+        return _NO_ADDRESS
     found = header.addresses[0]
-    broken = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
-    if broken or not found.username or not found.domain or found.domain not in text:
-        return "is not an address"
+    is_broken = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
+    if is_broken or not found.username or not found.domain or found.domain not in text:
+        return _NO_ADDRESS
     if _has_control(found.display_name + found.addr_spec):
-        return "contains a line break or another control character"
+        return _HAS_CONTROL
     domain = _ascii_domain(found.domain)
     if not domain:
         return "has a domain that cannot exist"
     local = found.addr_spec[: -len(found.domain) - 1]
-    return Address(display_name=found.display_name, addr_spec=found.addr_spec, wire=f"{local}@{domain}")
+    return Address(display_name=found.display_name, addr_spec=found.addr_spec, wire=f"{local}@{domain.lower()}")
 
 
 def _header(text: str) -> Any:
-    """What Python's parser of address headers makes of the text; None where it can make nothing."""
+    """Return Python's parsed address header, or None where the parser fails."""
     if text.encode(errors="ignore").decode() != text:
-        return None  # a lone surrogate is half a character, and UTF-8 cannot carry it
+        return None  # a lone surrogate, which UTF-8 cannot carry
     from email.policy import default as policy  # noqa: PLC0415 - lazy: a plain address needs no parser
 
     try:
@@ -92,14 +105,15 @@ def _header(text: str) -> Any:
 
 
 def _has_control(text: str) -> bool:
-    return any(ord(character) < 32 or ord(character) == 127 for character in text)
+    """Whether the text has a control character or one of Unicode's line separators."""
+    return re.search(_CONTROL, text) is not None
 
 
 def _ascii_domain(domain: str) -> str:
-    """The domain as DNS knows it, or an empty string."""
+    """Return the domain as DNS knows it, or an empty string."""
     if domain.isascii():
         return domain if re.fullmatch(_DOMAIN, domain) else ""
-    import idna  # noqa: PLC0415 - lazy: its tables take 10 ms, and few sites ever need them
+    import idna  # noqa: PLC0415 - lazy: its tables take 10 ms, and few sites need them
 
     try:
         return idna.encode(domain, uts46=True).decode()

@@ -23,6 +23,14 @@ _BLOCKS = {
     *("hr", "li", "main", "ol", "p", "pre", "section", "table", "tr", "ul"),
 }
 
+_MAX_TEXT = 200_000
+"""Characters that a text made from HTML, or shown on a page, may have."""
+
+
+def shorten(text: str) -> str:
+    """The text, or its first 200,000 characters and a last line that says ``[shortened]``."""
+    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "\n[shortened]"
+
 
 def text_to_html(text: str) -> SafeString:
     """Plain text as HTML: escaped, paragraphs and line breaks kept, http(s) addresses clickable.

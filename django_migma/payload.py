@@ -68,7 +68,7 @@ def _true_recipients(message: EmailMessage) -> list[Address]:
     found: dict[str, Address] = {}
     for value in message.recipients():
         address = parse(value, places.get(str(value), "An address of recipients()"))
-        found.setdefault(address.key, address)
+        found.setdefault(address.wire, address)
     return list(found.values())
 
 
@@ -175,7 +175,7 @@ def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:
     if not isinstance(data, Mapping):
         raise TypeError(f"merge_data must be a dict of dicts by address, not {type(data).__name__}.")
     return {
-        parse(address, "A key of merge_data").key: _variables(values, f"merge_data[{position}]")
+        parse(address, "A key of merge_data").wire: _variables(values, f"merge_data[{position}]")
         for position, (address, values) in enumerate(data.items())
     }
 
@@ -190,7 +190,7 @@ def _variables(value: Any, path: str) -> dict[str, Any]:
 
 def _data_key(message: EmailMessage, address: Address, config: Config) -> str:
     """Whose merge data a call uses: the recipient's; in redirected mail, the first true recipient's."""
-    return _true_recipients(message)[0].key if config.redirect_to else address.key
+    return _true_recipients(message)[0].wire if config.redirect_to else address.wire
 
 
 def _refuse_what_migma_cannot_carry(message: EmailMessage, config: Config) -> None:

@@ -146,7 +146,7 @@ def addresses_in(text: str) -> list[str]:
     found: dict[str, str] = {}
     for position, part in enumerate(parts_in(text), start=1):
         address = _address(part, position)
-        found.setdefault(address.key, address.addr_spec)
+        found.setdefault(address.wire, address.addr_spec)
         if len(found) > MOST_CALLS:
             raise InvalidAddress(gettext("These are more than %(most)d addresses.") % {"most": MOST_CALLS})
     return list(found.values())

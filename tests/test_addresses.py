@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.utils.functional import lazystr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_migma.addresses import Address, parse
+from django_migma.addresses import Address, display_name_error, parse, split
 from django_migma.exceptions import InvalidAddress
 
 HELP = ". Give one address, such as bob@example.com or Bob <bob@example.com>."
@@ -45,7 +47,10 @@ NO_DOMAIN = "has a domain that cannot exist"
     ],
 )
 def test_an_address_keeps_its_name_and_its_spelling(text, name, spec):
-    assert parse(text, "to") == Address(display_name=name, addr_spec=spec, wire=spec)
+    """Only the domain goes to Migma in lower case."""
+    local, _, domain = spec.rpartition("@")
+    wire = f"{local}@{domain.lower()}"
+    assert parse(text, "to") == Address(display_name=name, addr_spec=spec, wire=wire)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,7 @@ def test_an_address_keeps_its_name_and_its_spelling(text, name, spec):
     ],
 )
 def test_a_domain_travels_in_ascii(spec, wire):
-    """IDNA 2008: an ß stays an ß, whereas Python's own codec would mail somebody else at ss."""
+    """IDNA 2008: ß stays ß, while Python's own codec would turn it into ss, which is another domain."""
     address = parse(f"Bob <{spec}>", "to")
     assert (address.addr_spec, address.wire, address.display_name) == (spec, wire, "Bob")
 
@@ -121,26 +126,38 @@ def test_a_domain_travels_in_ascii(spec, wire):
     ],
 )
 def test_what_is_not_one_address_is_refused(text, problem):
-    """The error tells the place and never the address: it is logged."""
+    """The error names the place and never the address, since errors are logged."""
     with pytest.raises(InvalidAddress) as caught:
         parse(text, "The reply_to")
     assert str(caught.value) == f"The reply_to {problem}{HELP}"
 
 
-STUMBLES = {
-    "comments in comments": "(" * 5_000 + "bob@example.com",
+@pytest.mark.parametrize(
+    "text", ["(" * 100_000, "bob@example.com, " * 6_000, "a@" * 50_000, f"{'B' * 1_000} <b@example.com>"]
+)
+def test_more_than_1000_characters_are_refused_before_they_are_parsed(text):
+    """Python's parser takes quadratic time: 100 kB took 9 seconds."""
+    start = time.monotonic()
+    assert split(text) == [text]
+    with pytest.raises(InvalidAddress, match=r"^to has more than 1,000 characters\. Give one address"):
+        parse(text, "to")
+    assert time.monotonic() - start < 1
+
+
+PARSER_FAILURES = {
+    "comments in comments": "(" * 900 + "bob@example.com",
     "an unclosed bracket": "bob@[ ",
     "an encoded word before a bracket": "a=?utf-8?q?=?utf-8?b?x=example.com@[ ",
     "a quote inside a comment": '(IPv6:").example.com\\\\@a:',
-    "half a character": "bob\udcff@example.com",
-    "half a character in the domain": "bob@ex\udcffample.com",
-    "half a character in the name": "Bob\udcff <bob@example.com>",
+    "a lone surrogate": "bob\udcff@example.com",
+    "a lone surrogate in the domain": "bob@ex\udcffample.com",
+    "a lone surrogate in the name": "Bob\udcff <bob@example.com>",
 }
 
 
-@pytest.mark.parametrize("text", STUMBLES.values(), ids=STUMBLES)
-def test_what_pythons_parser_stumbles_over_is_refused_too(text):
-    """Python's parser raises this and that; half a character could not be sent."""
+@pytest.mark.parametrize("text", PARSER_FAILURES.values(), ids=PARSER_FAILURES)
+def test_what_pythons_parser_fails_on_is_refused_too(text):
+    """Python's parser raises various errors; a lone surrogate could not be sent."""
     with pytest.raises(InvalidAddress, match=r"^to (is not an address|has a domain that cannot exist)\. Give one"):
         parse(text, "to")
 
@@ -158,8 +175,8 @@ NEAR_MISSES = st.tuples(
 
 
 @given(st.text() | st.lists(PIECES, max_size=14).map("".join) | NEAR_MISSES.map("".join))
-def test_whatever_the_text_parse_answers_or_refuses(text):
-    """Nothing but InvalidAddress comes out, and what is accepted can be sent."""
+def test_any_text_is_parsed_or_refused(text):
+    """No other error than InvalidAddress comes out, and what is accepted can be sent."""
     try:
         address = parse(text, "to")
     except InvalidAddress as error:
@@ -171,18 +188,32 @@ def test_whatever_the_text_parse_answers_or_refuses(text):
 
 
 @given(st.emails())
-def test_whatever_the_standards_allow_is_accepted_as_it_is(spec):
+def test_whatever_the_standards_allow_is_accepted(spec):
+    local, _, domain = spec.rpartition("@")
     address = parse(spec, "to")
-    assert (address.addr_spec, address.wire) == (spec, spec)
+    assert (address.addr_spec, address.wire) == (spec, f"{local}@{domain.lower()}")
 
 
-def test_spellings_of_one_mailbox_have_one_key():
+def test_spellings_of_one_mailbox_are_one_address_for_migma():
     """Domains are the same in any case and encoding; local parts need not be."""
-    key = parse("Bob@Bücher.EXAMPLE", "to").key
-    assert key == "Bob@xn--bcher-kva.example"
-    assert parse("B <Bob@xn--bcher-KVA.example>", "to").key == key
-    assert parse("bob@bücher.example", "to").key != key
+    wire = parse("Bob@Bücher.EXAMPLE", "to").wire
+    assert wire == "Bob@xn--bcher-kva.example"
+    assert parse("B <Bob@xn--bcher-KVA.example>", "to").wire == wire
+    assert parse("bob@bücher.example", "to").wire != wire
 
 
 def test_lazy_text_is_an_address_as_well():
     assert parse(lazystr("Bob <bob@example.com>"), "to").addr_spec == "bob@example.com"
+
+
+@pytest.mark.parametrize(
+    "name", ["Shop\nBcc: eve@example.com", "Shop\r", "Shop\0", "Shop\x7f", "Shop\x85", "Shop\u2028"]
+)
+def test_a_display_name_has_no_control_character(name):
+    """It stands in a header, where a line break starts another one."""
+    assert display_name_error(name) == "contains a line break or another control character"
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "Jürgen's 😀 Shop, Ltd.", lazystr("Shop")])
+def test_any_other_display_name_is_all_right(name):
+    assert display_name_error(name) == ""

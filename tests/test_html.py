@@ -16,6 +16,7 @@ from django_migma.html import (
     escape_placeholders_in_text,
     escape_tags,
     html_to_text,
+    shorten,
     text_to_html,
 )
 
@@ -218,3 +219,9 @@ def test_a_document_that_needs_no_parser_is_read_as_the_parser_would(html):
     finder.feed(html)
     finder.close()
     assert body_content(html) == (html if finder.start is None else html[finder.start : finder.end])
+
+
+def test_a_long_text_is_cut_and_says_so():
+    """Nobody reads 200,000 characters in a preview, and a reader must see that something is left out."""
+    assert shorten("a" * 200_000) == "a" * 200_000
+    assert shorten("a" * 200_001) == "a" * 200_000 + "\n[shortened]"
