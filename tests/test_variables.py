@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
+import tracemalloc
 import uuid
 from collections import OrderedDict, namedtuple
 from decimal import Decimal
@@ -19,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_migma.exceptions import SerializationError
-from django_migma.variables import to_json_value
+from django_migma.variables import placeholder_names, to_json_value
 
 HELP = ". Pass text, numbers, dates, lists or dicts."
 ZONE = dt.timezone(dt.timedelta(hours=2))
@@ -195,3 +197,45 @@ def test_whatever_comes_out_is_json(value):
     else:
         written = json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
         assert json.loads(written) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%7B%7B" + "+" * 1_000_000,
+        "%7B%7B" + "%20" * 330_000,
+        "%7B%7Bname" + "+%20 " * 200_000,
+        "{{" + " " * 1_000_000,
+        "{{" + "a" * 1_000_000,
+        "{" * 1_000_000,
+        "{{ " * 330_000,
+        "{{a}}" * 200_000,
+        "%7B%7Ba%7D%7D" * 77_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_names_are_found_in_linear_time_and_little_memory(text):
+    """1 MB of each hostile shape: a pattern that keeps a state per repetition took 100 times the text."""
+    tracemalloc.start()
+    try:
+        began = time.process_time()
+        names = placeholder_names(text)
+        seconds = time.process_time() - began
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert names in ([], ["a"])
+    assert peak < 1_000_000
+    assert seconds < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("{{b}} {{ a }} {{\tuser.first-name\n}} {{b}}", ["a", "b", "user.first-name"]),
+        ("%7B%7Ba%7D%7D %7b%7B%20+b %20%7D%7d %7B%7B20%20%7D%7D", ["20", "a", "b"]),
+        ("{{}} {{ a b }} { {a}} {{a} } %7B%7B%7D%7D %7B%7Ba%20b%7D%7D {{a%7D%7D", []),
+    ],
+)
+def test_names_are_found_as_they_are_and_percent_encoded(text, names):
+    assert placeholder_names(text) == names

@@ -9,8 +9,9 @@ from django.contrib import messages
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_migma.error_messages import explain
 from django_migma.exceptions import MigmaError
-from django_migma.sync import Summary, explained, sync_project
+from django_migma.sync import SyncResult, sync_project
 
 from .connection import destination
 
@@ -42,19 +43,20 @@ def _synced(config: Config, project_id: str) -> Iterator[Message]:
     try:
         summary = sync_project(config, project_id, seconds=SECONDS)
     except MigmaError as error:
-        yield messages.ERROR, _("The sync came to a stop. %(error)s") % {"error": explained(error)}
+        told = explain(error, permission="email:read")
+        yield messages.ERROR, _("The sync came to a stop. %(error)s") % {"error": told}
     else:
         yield from messages_for(summary)
 
 
-def messages_for(summary: Summary) -> Iterator[Message]:
+def messages_for(summary: SyncResult) -> Iterator[Message]:
     """What a sync did, as messages for whoever pressed the button."""
     counts = {name: getattr(summary, name) for name in ("created", "updated", "unchanged", "gone")}
     text = _("Synced: %(created)d new, %(updated)d changed, %(unchanged)d unchanged, %(gone)d no longer at Migma.")
-    yield messages.WARNING if summary.broken or summary.left else messages.SUCCESS, text % counts
-    for broken in summary.broken[:_MOST_BROKEN]:
+    yield messages.WARNING if summary.failures or summary.left else messages.SUCCESS, text % counts
+    for broken in summary.failures[:_MOST_BROKEN]:
         yield messages.ERROR, _("Could not be synced: %(broken)s") % {"broken": broken}
-    if (more := len(summary.broken) - _MOST_BROKEN) > 0:
+    if (more := len(summary.failures) - _MOST_BROKEN) > 0:
         text = ngettext("%(more)d more could not be synced.", "%(more)d more could not be synced.", more)
         yield messages.ERROR, text % {"more": more}
     if not summary.complete:

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                     django_migma.models.fields.NullCharField(
                         blank=True,
                         default=None,
-                        help_text="The name that code calls this email by, such as welcome: letters, digits, - and _.",
+                        help_text="The name that code uses for this email, such as welcome: letters, digits, - and _.",
                         max_length=100,
                         null=True,
                         unique=True,
@@ -53,7 +53,12 @@ class Migration(migrations.Migration):
                 ),
                 ("project_id", models.CharField(blank=True, max_length=100, verbose_name="project id")),
                 ("title", models.TextField(blank=True, verbose_name="title")),
-                ("subject", models.TextField(blank=True, verbose_name="subject")),
+                (
+                    "subject",
+                    models.TextField(
+                        blank=True, validators=[django_migma.models.fields.validate_header], verbose_name="subject"
+                    ),
+                ),
                 ("preheader", models.TextField(blank=True, verbose_name="preheader")),
                 ("html", models.TextField(blank=True, verbose_name="HTML")),
                 ("variable_names", models.JSONField(default=list, editable=False, verbose_name="variables")),
@@ -66,7 +71,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=list,
-                        help_text="Names that Migma fills from the contact, so that no message has to bring them.",
+                        help_text="Names that Migma fills from the contact, so that messages need not pass them.",
                         validators=[django_migma.models.fields.validate_names],
                         verbose_name="optional variables",
                     ),
@@ -76,7 +81,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=dict,
-                        help_text="Values for variables that a message does not bring. The preview shows them too.",
+                        help_text="Values for variables that a message does not pass. The preview shows them too.",
                         validators=[django_migma.models.fields.validate_variables],
                         verbose_name="default variables",
                     ),
@@ -106,7 +111,15 @@ class Migration(migrations.Migration):
                         verbose_name="sender's address",
                     ),
                 ),
-                ("from_name", models.CharField(blank=True, max_length=255, verbose_name="sender's name")),
+                (
+                    "from_name",
+                    models.CharField(
+                        blank=True,
+                        max_length=255,
+                        validators=[django_migma.models.fields.validate_header],
+                        verbose_name="sender's name",
+                    ),
+                ),
                 (
                     "provider_type",
                     models.CharField(

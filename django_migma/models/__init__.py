@@ -1,4 +1,4 @@
-"""The app's tables."""
+"""Models of the app."""
 
 from .stored_email import StoredEmail
 

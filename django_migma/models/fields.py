@@ -1,4 +1,4 @@
-"""Model fields for what Migma writes."""
+"""Model fields and validators for ids, keys, senders and variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from django_migma.addresses import parse
+from django_migma.addresses import display_name_error, parse
 from django_migma.api.errors import InvalidAddress, SerializationError
 from django_migma.api.types import is_object_id
 from django_migma.variables import to_json_value
@@ -22,15 +22,15 @@ else:
 
 
 def validate_object_id(value: str) -> None:
-    """An id as Migma documents it for emails and conversations."""
+    """Accept an id as Migma documents it for emails and conversations."""
     if not is_object_id(value):
         raise ValidationError(_("Migma's ids are 24 hex digits, such as 665f1c2ab7d3e4f5a6b70001."), code="object_id")
 
 
 def validate_key(value: str) -> None:
-    """A slug that cannot be taken for an id.
+    """Accept a slug that cannot be mistaken for an id.
 
-    Not Django's own validator: its expression differs between Django's versions, and would stand in the migration.
+    Django's own validator of slugs would not do: its pattern, which differs between versions, is in the migration.
     """
     if re.fullmatch("[-a-zA-Z0-9_]+", value) is None:
         raise ValidationError(_("Use letters, digits, - and _ only, such as welcome or order-receipt."), code="key")
@@ -39,21 +39,27 @@ def validate_key(value: str) -> None:
 
 
 def validate_address(value: str) -> None:
-    """One address, which may carry a display name."""
+    """Accept one address, with or without a display name."""
     try:
         parse(value, "it")
     except InvalidAddress as error:
         raise ValidationError(_("Give one address, such as hello@example.com."), code="address") from error
 
 
+def validate_header(value: str) -> None:
+    """Accept a text for a header of mail, such as a subject: a line break in it would add further headers."""
+    if display_name_error(value):
+        raise ValidationError(_("Use one line, without control characters."), code="header")
+
+
 def validate_names(value: object) -> None:
-    """A list of names, fit for every database."""
+    """Accept a list of names that every database can store."""
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value) or not _is_storable(value):
         raise ValidationError(_('Give a list of names, such as ["first_name"].'), code="names")
 
 
 def validate_variables(value: object) -> None:
-    """Values by name, fit for every database and for Migma."""
+    """Accept values by name that every database and Migma can store."""
     if not isinstance(value, dict):
         raise ValidationError(_('Give values by name, such as {"first_name": "there"}.'), code="variables")
     if not _is_storable(value):
@@ -61,7 +67,7 @@ def validate_variables(value: object) -> None:
 
 
 def _is_storable(value: object) -> bool:
-    """Whether every database can keep it as JSON: without NaN, half characters and (PostgreSQL) NUL."""
+    """Whether every database can store it as JSON: without NaN, lone surrogates and, for PostgreSQL, NUL."""
     try:
         return "\\u0000" not in json.dumps(to_json_value(value, "it"))
     except SerializationError:
@@ -69,26 +75,24 @@ def _is_storable(value: object) -> bool:
 
 
 class NullCharField(CharField):
-    """A text that is null where it says nothing, so that it can be unique where it does."""
+    """A text that is null when empty, so that it can be unique otherwise."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"null": True, "blank": True, "default": None, **options})
 
     def get_prep_value(self, value: Any) -> Any:
-        """Empty as null."""
         return super().get_prep_value(value) or None
 
     def to_python(self, value: Any) -> Any:
-        """Empty as null."""
         return super().to_python(value) or None
 
     def clean(self, value: Any, model_instance: models.Model | None) -> Any:
-        """Surrounding space is a slip of the clipboard."""
+        """Remove surrounding space, which copying from a page may add."""
         return super().clean(value.strip() if isinstance(value, str) else value, model_instance)
 
 
 class ObjectIdField(NullCharField):
-    """An id of Migma's: 24 hex digits, kept in lower case."""
+    """An id of Migma: 24 hex digits, stored in lower case."""
 
     default_validators = [validate_object_id]  # noqa: RUF012 - Django's own form
 
@@ -96,11 +100,9 @@ class ObjectIdField(NullCharField):
         super().__init__(*args, **{"max_length": 24, **options})
 
     def get_prep_value(self, value: Any) -> Any:
-        """In lower case."""
         value = super().get_prep_value(value)
         return value.lower() if isinstance(value, str) else value
 
     def to_python(self, value: Any) -> Any:
-        """In lower case."""
         value = super().to_python(value)
         return value.lower() if isinstance(value, str) else value

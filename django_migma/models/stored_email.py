@@ -1,4 +1,4 @@
-"""An email designed and stored at Migma, as this site knows it."""
+"""Stored emails: designs that are kept at Migma, as rows of this site, and how a message finds one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 from django.db import Error as DatabaseError
 from django.db import models
 from django.db.models import Q
-from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from django_migma.api.errors import StoredEmailNotFound
@@ -21,37 +20,53 @@ from .fields import (
     NullCharField,
     ObjectIdField,
     validate_address,
+    validate_header,
     validate_key,
     validate_names,
     validate_variables,
 )
 
 _TEXTS = {"subject", "preheader", "html"}
+_MAX_SHOWN = 80
+_MAX_KEY = 100
+_NEEDED = (
+    "key",
+    "email_id",
+    "conversation_id",
+    "subject",
+    "from_email",
+    "from_name",
+    "provider_type",
+    "default_variables",
+    "body_variable_names",
+    "optional_variables",
+)
+"""Fields that `StoredEmail.as_stored` reads: without the HTML, which may be long."""
 
 
 class StoredEmailQuerySet(models.QuerySet["StoredEmail"]):
-    """Rows by what can be done with them."""
+    """Filters for stored emails."""
 
     def named(self) -> Self:
-        """Those that code can call by a key."""
+        """Rows that code can use by their key."""
         return self.exclude(key=None)
 
     def of_project(self, project_id: str) -> Self:
-        """Those of one Migma project."""
+        """Rows of one Migma project."""
         return self.filter(project_id=project_id)
 
 
 class StoredEmail(models.Model):
-    """A stored email: its id at Migma, the key that code calls it by, and a copy of its texts to look at.
+    """A stored email: its id at Migma, the key that code uses for it, and a copy of its texts for previews.
 
-    ``variable_names`` are found in subject, preheader and HTML whenever the row is saved. Those in
-    ``optional_variables`` are not missed, since Migma fills them from the contact; ``default_variables`` fill in for
-    what a message does not bring. ``test_claim`` counts up when a confirmed test begins, so that one confirmation
-    sends once.
+    ``variable_names`` are the placeholders found in subject, preheader and HTML whenever the row is saved. Migma
+    fills those in ``optional_variables`` from the contact, so they never count as missing; ``default_variables`` are
+    the values for what a message does not pass. ``test_claim`` is increased when a confirmed test begins, so that
+    each confirmation sends once.
     """
 
     class Status(models.TextChoices):
-        """Migma's words for one email, and ours for one that is not there any more."""
+        """Migma's words for the state of an email, and ours for one that Migma no longer has."""
 
         READY = "ready", _("ready")
         PROCESSING = "processing", _("in the making")
@@ -60,10 +75,10 @@ class StoredEmail(models.Model):
 
     key = NullCharField(
         _("key"),
-        max_length=100,
+        max_length=_MAX_KEY,
         unique=True,
         validators=[validate_key],
-        help_text=_("The name that code calls this email by, such as welcome: letters, digits, - and _."),
+        help_text=_("The name that code uses for this email, such as welcome: letters, digits, - and _."),
     )
     email_id = ObjectIdField(_("email id"), unique=True, help_text=_("Migma's id of the email: 24 hex digits."))
     conversation_id = ObjectIdField(
@@ -72,7 +87,7 @@ class StoredEmail(models.Model):
     )
     project_id = models.CharField(_("project id"), max_length=100, blank=True)
     title = models.TextField(_("title"), blank=True)
-    subject = models.TextField(_("subject"), blank=True)
+    subject = models.TextField(_("subject"), blank=True, validators=[validate_header])
     preheader = models.TextField(_("preheader"), blank=True)
     html = models.TextField(_("HTML"), blank=True)
     variable_names = models.JSONField(_("variables"), default=list, editable=False)
@@ -82,14 +97,14 @@ class StoredEmail(models.Model):
         default=list,
         blank=True,
         validators=[validate_names],
-        help_text=_("Names that Migma fills from the contact, so that no message has to bring them."),
+        help_text=_("Names that Migma fills from the contact, so that messages need not pass them."),
     )
     default_variables = models.JSONField(
         _("default variables"),
         default=dict,
         blank=True,
         validators=[validate_variables],
-        help_text=_("Values for variables that a message does not bring. The preview shows them too."),
+        help_text=_("Values for variables that a message does not pass. The preview shows them too."),
     )
     thumbnail_url = models.URLField(_("thumbnail"), max_length=2000, blank=True)
     status = models.CharField(_("status"), max_length=50, choices=Status, blank=True)
@@ -100,7 +115,7 @@ class StoredEmail(models.Model):
         validators=[validate_address],
         help_text=_("Replaces the site's sender, unless a message names one."),
     )
-    from_name = models.CharField(_("sender's name"), max_length=255, blank=True)
+    from_name = models.CharField(_("sender's name"), max_length=255, blank=True, validators=[validate_header])
     provider_type = models.CharField(
         _("provider"), max_length=20, blank=True, choices=[(name, name) for name in PROVIDER_TYPES]
     )
@@ -113,8 +128,6 @@ class StoredEmail(models.Model):
     objects = StoredEmailQuerySet.as_manager()
 
     class Meta:
-        """Rows without either id could not be sent."""
-
         verbose_name = _("stored email")
         verbose_name_plural = _("stored emails")
         ordering: ClassVar = ["title", "pk"]
@@ -128,11 +141,13 @@ class StoredEmail(models.Model):
         ]
 
     def __str__(self) -> str:
-        shown = Truncator(self.title or self.subject or self.email_id or self.conversation_id or "-").chars(80)
+        text = self.title or self.subject or self.email_id or self.conversation_id or "-"
+        # No Truncator: it normalizes the whole text, which takes quadratic time for a run of combining marks.
+        shown = text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
         return f"{self.key} ({shown})" if self.key else shown
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save, with the variables that the texts use now."""
+        """Save, with the variables that the texts use."""
         self._find_variables()
         if update_fields is not None:
             update_fields = set(update_fields)
@@ -141,18 +156,18 @@ class StoredEmail(models.Model):
         super().save(*args, update_fields=update_fields, **options)
 
     def clean(self) -> None:
-        """Where a form leaves them empty, they are not given."""
+        """Turn what a form left empty into the value that means "not given"."""
         for name in ("key", "email_id", "conversation_id"):
             setattr(self, name, getattr(self, name) or None)
         self.optional_variables = self.optional_variables or []
         self.default_variables = self.default_variables or {}
 
     def _find_variables(self) -> None:
-        self.variable_names = placeholder_names(self.subject, self.preheader, self.html)
         self.body_variable_names = placeholder_names(self.preheader, self.html)
+        self.variable_names = sorted({*self.body_variable_names, *placeholder_names(self.subject)})
 
     def as_stored(self) -> StoredEmailData:
-        """What a send needs to know of it, whatever somebody's SQL has put into the lists of names."""
+        """The data that a send needs. Lists of names that hand-written SQL has broken count as empty."""
         if self._state.adding:
             self._find_variables()
         return StoredEmailData(
@@ -173,33 +188,20 @@ def _names(value: Any) -> frozenset[str]:
     return frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()
 
 
-_LONGEST = 100
-_NEEDED = (
-    "key",
-    "email_id",
-    "conversation_id",
-    "subject",
-    "from_email",
-    "from_name",
-    "provider_type",
-    "default_variables",
-    "body_variable_names",
-    "optional_variables",
-)
-
-
 class StoredEmailResolver:
-    """Finds stored emails by key, or takes them as they are. Asks the database once, when the first key comes.
+    """Finds stored emails by key during one send, with one query for all keys, made when the first key is looked up.
 
-    Once also where it fails: a generator of a million messages must not ask a dead database a million times.
+    A query that fails is not repeated: a generator of a million messages must not ask a dead database each time.
     """
 
     def __init__(self) -> None:
         self._failure: DatabaseError | None = None
 
     def __call__(self, template_id: Any) -> StoredEmailData:
-        """What a send needs to know. Raises `StoredEmailNotFound`, which names near matches, TypeError, and what the
-        database raises."""
+        """The stored email of a key, or of a `StoredEmail` without a query.
+
+        Raises `StoredEmailNotFound`, which names similar keys, TypeError, and the errors of the database.
+        """
         if isinstance(template_id, StoredEmail):
             return template_id.as_stored()
         if not isinstance(template_id, str):
@@ -212,7 +214,7 @@ class StoredEmailResolver:
             self._failure = error
             raise
         if template_id not in known:
-            raise StoredEmailNotFound(_unknown(template_id[:_LONGEST], known))
+            raise StoredEmailNotFound(_unknown_key(template_id, known))
         return known[template_id].as_stored()
 
     @cached_property
@@ -220,10 +222,11 @@ class StoredEmailResolver:
         return {str(row.key): row for row in StoredEmail.objects.named().only(*_NEEDED)}
 
 
-def _unknown(key: str, known: Iterable[str]) -> str:
+def _unknown_key(key: str, known: Iterable[str]) -> str:
     import difflib  # noqa: PLC0415 - lazy: for a mistake only
 
-    in_lower_case = {name.lower(): name for name in known}
-    near = [in_lower_case[name] for name in difflib.get_close_matches(key.lower(), in_lower_case, n=3)]
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give one a key in the admin."
-    return f"No stored email has the key {key!r}. {hint} A raw id has 24 hex digits."
+    shown = key[:_MAX_KEY]
+    by_lower_case = {name.lower(): name for name in known}
+    near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case, n=3)]
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give a stored email this key in the admin."
+    return f"No stored email has the key {shown!r}. {hint} A raw id has 24 hex digits."

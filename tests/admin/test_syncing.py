@@ -9,7 +9,7 @@ from django.test import Client
 from django_migma.admin import syncing
 from django_migma.exceptions import MigmaError
 from django_migma.models import StoredEmail
-from django_migma.sync import Broken, Summary
+from django_migma.sync import SyncFailure, SyncResult
 
 from .conftest import CONVERSATION, LIST, PROJECT, admin_url, error_answer, messages_of
 
@@ -59,15 +59,15 @@ def test_a_broken_conversation_is_named(admin_client, wire):
 
 
 def told(**summary):
-    return list(syncing.messages_for(Summary(**summary)))
+    return list(syncing.messages_for(SyncResult(**summary)))
 
 
 def test_of_many_broken_ones_the_first_ten_are_named():
-    one = Broken(conversation_id=CONVERSATION, title="Welcome", error=MigmaError("Migma answered 500."))
-    texts = [text for _level, text in told(broken=[one] * 12)]
+    one = SyncFailure(conversation_id=CONVERSATION, title="Welcome", error=MigmaError("Migma answered 500."))
+    texts = [text for _level, text in told(failures=[one] * 12)]
     assert len(texts) == 12
     assert texts[-1] == "2 more could not be synced."
-    assert "more could not" not in str(told(broken=[one] * 10))
+    assert "more could not" not in str(told(failures=[one] * 10))
 
 
 def test_what_is_left_asks_for_another_press():
@@ -86,10 +86,10 @@ def test_a_list_that_changed_meanwhile_asks_for_another_press():
 REFUSALS = {
     "401": (error_answer(401), "Check the API key (MIGMA['API_KEY'])"),
     "403": (error_answer(403), "Give the API key the permission email:read in Migma's dashboard."),
-    "404": (error_answer(404), "Check the id of the project"),
-    "429": (error_answer(429, **{"Retry-After": "3600"}), "Wait a minute, then sync again."),
+    "404": (error_answer(404), "Check the id, and that it belongs to the workspace of this API key."),
+    "429": (error_answer(429, **{"Retry-After": "3600"}), "Wait 3600 seconds, then try again."),
     "a proxy's page": ((200, "<h1>Sign in</h1>"), "Check that API_URL is Migma's API"),
-    "down": (requests.ConnectionError("refused"), "Check API_URL, DNS, proxy and firewall, then sync again."),
+    "down": (requests.ConnectionError("refused"), "Check API_URL, DNS, proxy and firewall, and try again."),
 }
 
 

@@ -30,7 +30,7 @@ LADDER = (
     {"admin", "apps", "checks", "management", "pytest_plugin", "testing"},
 )
 """Lowest rung first. A module may import what stands below it or beside it, in no circle."""
-LINES_OF_A_FILE = 250
+LINES_OF_A_FILE = 400
 LINES_OF_A_FUNCTION = 40
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "core", "manager"}
 
@@ -216,7 +216,7 @@ FAULTS = [
     (unexplained_imports, {"conf.py": LAZY}, "conf.py:2"),
     (unexplained_imports, {"conf.py": LAZY + "  # noqa: PLC0415"}, "conf.py:2"),
     (unexplained_imports, {"conf.py": LAZY.replace("def", "async def")}, "conf.py:2"),
-    (long_files, {"conf.py": "\n" * (LINES_OF_A_FILE + 1)}, "conf.py has 251 lines"),
+    (long_files, {"conf.py": "\n" * (LINES_OF_A_FILE + 1)}, "conf.py has 401 lines"),
     (long_functions, {"conf.py": LONG_FUNCTION}, "conf.py:1 send has 41 lines"),
     (empty_names, {"api/utils.py": ""}, "utils is"),
     (empty_names, {"core/x.py": ""}, "core is"),

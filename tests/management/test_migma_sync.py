@@ -74,7 +74,7 @@ class TestSandbox:
     def test_another_project_can_be_named(self, migma_sandbox):
         assert Run("--project", data.LUMEN).out.startswith(f"Project {data.LUMEN}: 0 created")
 
-    def test_a_dry_run_tells_each_change_and_makes_none(self, migma_sandbox):
+    def test_a_dry_run_prints_each_change_and_makes_none(self, migma_sandbox):
         StoredEmail.objects.create(key="welcome", email_id=data.WELCOME)
         gone = StoredEmail.objects.create(title="Old", email_id=email_id(999), project_id=data.FERNHILL)
         run = Run("--dry-run")
@@ -89,34 +89,33 @@ class TestSandbox:
             "Mark as gone Old",
         ]
         assert counts == (
-            f"Project {data.FERNHILL}, if this were no dry run: 5 created, 1 updated, 0 unchanged, 1 gone. "
-            "Nothing was changed."
+            f"Project {data.FERNHILL}, dry run: 5 created, 1 updated, 0 unchanged, 1 gone. Nothing was changed."
         )
         gone.refresh_from_db()
         assert (StoredEmail.objects.count(), gone.status) == (2, "")
 
-    def test_more_words_tell_each_change_too_and_none_tell_nothing(self, migma_sandbox):
+    def test_verbosity_2_prints_each_change_too_and_0_nothing(self, migma_sandbox):
         assert Run(verbosity=2).out.startswith("Create Coffee at home (1/2)\n")
         assert Run(verbosity=0).out == ""
 
     def test_without_a_project_the_accounts_projects_are_listed(self, migma_sandbox, migma):
         migma(PROJECT_ID=None)
         assert Run().error.splitlines() == [
-            "Which project? Pass --project ID, or set MIGMA['PROJECT_ID'].",
-            "This account's projects are:",
+            "No project is given. Pass --project ID, or set MIGMA['PROJECT_ID'].",
+            "The projects of this account are:",
             f"  {data.FERNHILL}  Fernhill Coffee",
             f"  {data.LUMEN}  Lumen Bikes",
         ]
 
-    def test_an_unknown_project_is_told(self, migma_sandbox):
+    def test_an_unknown_project_is_an_error(self, migma_sandbox):
         run = Run("--project", "nobody")
         assert run.status == 1
         assert run.error == (
-            "Migma answered 404: Project not found: projectId nobody. Check the id of the project, and that it "
-            "belongs to the workspace of this API key. Nothing was changed."
+            "Migma answered 404: Project not found: projectId nobody. Check the id, and that it belongs to the "
+            "workspace of this API key. Nothing was changed."
         )
 
-    def test_a_revoked_key_is_told(self, migma_sandbox, migma):
+    def test_a_revoked_key_is_an_error_that_does_not_show_it(self, migma_sandbox, migma):
         migma(API_KEY=KEYS.revoked)
         run = Run()
         assert run.error.startswith("Migma answered 401: This API key was revoked. Check the API key")
@@ -171,12 +170,21 @@ class TestProblems:
             f"Title 2 ({conversation_id(2)}): Migma answered 404: No. "
             "Sync again later; if it stays so, open it at Migma.\n"
         )
-        assert run.error == "Conversations that could not be read, or not as a whole: 1, named above."
+        assert run.error == "Conversations that could not be read, or only in part: 1, named above."
         assert run.status == 1
 
     def test_a_title_cannot_move_the_cursor(self, account):
         account.add(1, title="a\x1b[2J\nb")
         assert Run("--dry-run").out.startswith("Create a [2J b\n")
+
+    def test_no_text_of_the_api_can_move_the_cursor(self, account, wire, migma):
+        account.breaks(1, refusal(404))
+        account.items[0]["title"] = "a\x1b[2J\nb"
+        assert Run().err.startswith(f"a [2J b ({conversation_id(1)}): ")
+        migma(PROJECT_ID=None)
+        projects = [{"_id": "p1", "name": "a\x1b]0;b\r\x9b2J"}]
+        wire.mock.get("http://127.0.0.1:9/v1/projects", json={"success": True, "data": {"projects": projects}})
+        assert Run().error.endswith("\n  p1  a ]0;b  2J")
 
     def test_a_title_beyond_the_streams_encoding_is_no_crash(self, account):
         account.add(1, title="Café")
@@ -184,36 +192,36 @@ class TestProblems:
         call_command("migma_sync", dry_run=True, stdout=narrow)
         assert narrow.buffer.getvalue().startswith(b"Create Caf?\n")
 
-    def test_what_a_rate_limit_left_is_told(self, account, migma):
+    def test_conversations_left_by_a_rate_limit_are_counted(self, account, migma):
         migma(RATE_LIMIT_WAIT=0)
         account.add(1)
         account.breaks(2, refusal(429, Retry_After="50"))
         account.add(3)
         assert Run().error == (
-            "Conversations that a rate limit left no time for: 2. Wait a minute, then run this again."
+            "Conversations not read because of the rate limit: 2. Wait a minute, then run this again."
         )
 
-    def test_a_list_without_an_end_is_told(self, account):
+    def test_a_list_without_an_end_is_an_error(self, account):
         account.add(1)
         account.pages = lambda page: {"emails": account.items, "pagination": {"hasMore": True}}
         assert Run().error == (
             "The list of emails did not end, or changed meanwhile, so nothing was marked as gone. Run this again."
         )
 
-    def test_an_unreachable_migma_is_told_with_what_was_done(self, account, migma):
+    def test_an_unreachable_migma_is_an_error_that_says_what_was_done(self, account, migma):
         migma(MAX_RETRIES=0)
         account.add(1)
         account.breaks(2, UNREACHABLE)
         assert Run().error == (
-            "The connection to Migma failed (OSError). Check API_URL, DNS, proxy and firewall, then sync again. "
-            "1 of 2 conversations were done; run this again to go on."
+            "The connection to Migma failed (OSError). Check API_URL, DNS, proxy and firewall, and try again. "
+            "1 of 2 conversations are done; run this again to continue."
         )
 
     def test_ctrl_c_says_what_was_done(self, account):
         account.add(1)
         account.breaks(2, KeyboardInterrupt())
         run = Run()
-        assert run.error == "Interrupted. 1 of 2 conversations were done; run this again to go on."
+        assert run.error == "Interrupted. 1 of 2 conversations are done; run this again to continue."
         assert run.status == 130
         assert StoredEmail.objects.count() == 1
 
@@ -237,7 +245,7 @@ class TestProblems:
         assert Run().error.endswith(f"MIGMA['PROJECT_ID'] {text}")
         assert account.asked == []
 
-    def test_a_key_that_cannot_be_had_is_told_without_secrets(self, mailer, migma):
+    def test_a_callable_key_that_fails_is_named_without_its_text(self, mailer, migma):
         def broken():
             raise OSError("vault says sk_live_123")
 
@@ -246,38 +254,38 @@ class TestProblems:
         assert run.error.endswith("MIGMA['API_KEY'] is a callable, and it raised OSError. Try it in manage.py shell.")
         assert "sk_live" not in run.error
 
-    def test_an_account_without_projects_is_told(self, wire, migma):
+    def test_an_account_without_projects_says_so(self, wire, migma):
         migma(PROJECT_ID=None)
         wire.mock.get("http://127.0.0.1:9/v1/projects", json={"success": True, "data": {"projects": []}})
         assert Run().error.endswith("or set MIGMA['PROJECT_ID'].\nThis account has no projects yet.")
 
-    def test_a_missing_key_is_told_as_a_setting(self, mailer, migma):
+    def test_a_missing_key_is_named_as_a_setting(self, mailer, migma):
         migma(API_KEY=None)
         assert "MIGMA['API_KEY'] is not set" in Run().error
 
     @needs_mailers
-    def test_an_unknown_mailer_is_told(self, mailer):
+    def test_an_unknown_mailer_is_an_error(self, mailer):
         assert Run("--using", "nobody").error == (
             "There is no mailer 'nobody' that uses Migma in MAILERS. Those that do: 'default'."
         )
 
 
-class TestBar:
-    def test_is_drawn_on_a_terminal(self, account):
+class TestProgress:
+    def test_is_shown_on_a_terminal(self, account):
         for number in (1, 2):
             account.add(number)
         run = Run(stderr=Terminal(), no_color=True)
-        assert run.err == (f"\r[{'.' * 30}] 0/2\r[{'#' * 15}{'.' * 15}] 1/2\r[{'#' * 30}] 2/2\n")
+        assert run.err == "\r0 of 2 conversations\r1 of 2 conversations\r2 of 2 conversations\n"
         assert "2 created" in run.out
 
-    def test_is_not_drawn_without_conversations(self, account):
+    def test_is_not_shown_without_conversations(self, account):
         assert Run(stderr=Terminal()).err == ""
 
-    def test_leaves_its_line_to_an_error(self, account):
+    def test_ends_its_line_before_an_error(self, account):
         account.add(1)
         account.breaks(2, refusal(401))
-        assert Run(stderr=Terminal()).err.endswith("1/2\n")
+        assert Run(stderr=Terminal()).err.endswith("1 of 2 conversations\n")
 
-    def test_is_not_drawn_into_a_pipe(self, account):
+    def test_is_not_shown_in_a_pipe(self, account):
         account.add(1, email(1))
         assert Run().err == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_migma.addresses import parse
 from django_migma.api.errors import InvalidAddress
 from django_migma.doctor import Item, examine
-from django_migma.management.terminal import say_to
+from django_migma.management.output import write_line
 
 _MARKS = {"ok": "✓", "warning": "!", "not_checked": "!", "error": "✗"}
 _WORDS = {"ok": "in order", "warning": "to look at", "not_checked": "not checked", "error": "wrong"}
@@ -41,13 +42,14 @@ class Command(BaseCommand):
         for item in examine(options["using"], send_to=options["send_to"]):
             found.append(item)
             if not options["json"]:
-                say_to(self.stdout, _line(item))
+                for line in _lines(item):
+                    write_line(self.stdout, line)
         counts = Counter(item.status for item in found)
         if options["json"]:
             document = {"ok": not counts["error"], "items": [asdict(item) for item in found], "counts": dict(counts)}
             self.stdout.write(json.dumps(document, indent=2))
         else:
-            say_to(
+            write_line(
                 self.stdout,
                 ", ".join(f"{counts[word]} {said}" for word, said in _WORDS.items() if counts[word]) + ".",
             )
@@ -62,6 +64,7 @@ def _check(address: str) -> None:
         raise CommandError(str(error)) from None
 
 
-def _line(item: Item) -> str:
-    advice = f"\n  {item.advice}" if item.advice else ""
-    return f"{_MARKS[item.status]} {item.name}: {item.text}{advice}"
+def _lines(item: Item) -> Iterator[str]:
+    yield f"{_MARKS[item.status]} {item.name}: {item.text}"
+    if item.advice:
+        yield f"  {item.advice}"

@@ -21,7 +21,7 @@ from django_migma.content import StoredEmailData
 from django_migma.exceptions import ConfigurationError
 from django_migma.livesends import send_all_live
 from django_migma.mailers import Mailer, mailer
-from django_migma.management.terminal import say_to
+from django_migma.management.output import write_line
 from django_migma.message import MigmaMessage
 from django_migma.models.stored_email import StoredEmailResolver
 from django_migma.testsends import (
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         rows = _test_rows(config, sends)
         if options["live"]:
             rows = _live_rows(chosen, [(send, _message(send, variables, options["subject"])) for send in sends])
-        say: Callable[[str], None] = _silent if options["json"] else partial(say_to, self.stdout)
+        say: Callable[[str], None] = _silent if options["json"] else partial(write_line, self.stdout)
         say(_destination(chosen, live=options["live"]))
         results: list[Row] = []
         status = 0
@@ -105,7 +105,8 @@ def _work(rows: Iterator[Row], results: list[Row], say: Callable[[str], None]) -
     """Let the rows come about, and tell each."""
     for row in rows:
         results.append(row)
-        say(_line(row))
+        for line in _lines(row):
+            say(line)
 
 
 def _silent(text: str) -> None:
@@ -120,10 +121,10 @@ def _destination(chosen: Mailer, *, live: bool) -> str:
     return f"To {where}: {chosen.value('API_URL')}{redirected}"
 
 
-def _line(row: Row) -> str:
-    lacking = ", ".join(row.get("missing_variables", ()))
-    more = f"\n  It lacks variables that it uses: {lacking}. Give them with --var." if lacking else ""
-    return f"{_MARKS[row['status']]} {row['email']} to {row['to']}: {row['text']}{more}"
+def _lines(row: Row) -> Iterator[str]:
+    yield f"{_MARKS[row['status']]} {row['email']} to {row['to']}: {row['text']}"
+    if lacking := ", ".join(row.get("missing_variables", ())):
+        yield f"  It lacks variables that it uses: {lacking}. Give them with --var."
 
 
 def _variables(options: Row) -> dict[str, str]:

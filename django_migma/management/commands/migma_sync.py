@@ -8,57 +8,59 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
 from django_migma.conf import SETTINGS, Config
+from django_migma.error_messages import explain
 from django_migma.exceptions import ConfigurationError, MigmaError
 from django_migma.mailers import mailer
-from django_migma.management.terminal import say_to
-from django_migma.sync import Summary, explained, projects, sync_project
+from django_migma.management.output import printable, write_line
+from django_migma.sync import SyncResult, list_projects, sync_project
 from django_migma.testsends import UNREADABLE
 
-_WIDTH = 30
-_DOING = {"created": "Create", "updated": "Update", "gone": "Mark as gone"}
+_VERBS = {"created": "Create", "updated": "Update", "gone": "Mark as gone"}
 
 
 class Command(BaseCommand):
-    """Parses and reports; the sync itself is in `django_migma.sync`."""
+    """Parses the arguments and reports; the sync itself is in `django_migma.sync`."""
 
-    help = "Fetches the stored emails of a Migma project. Keys and senders given here stay as they are."
+    help = "Fetches the stored emails of a Migma project. Keys, senders and variables given here stay as they are."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """All have defaults."""
-        parser.add_argument("--project", metavar="ID", help="Migma's id of the project; MIGMA['PROJECT_ID'] without.")
-        parser.add_argument("--dry-run", action="store_true", help="Only say what would be done.")
-        parser.add_argument("--using", metavar="ALIAS", help="The mailer in MAILERS whose key and address to use.")
+        parser.add_argument(
+            "--project", metavar="ID", help="Migma's id of the project (default: MIGMA['PROJECT_ID'])"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only print what would be done")
+        parser.add_argument("--using", metavar="ALIAS", help="mailer to use (default: the default one, or the first)")
 
     def handle(self, **options: Any) -> None:
-        """Sync. Raises CommandError, with status 130 where somebody pressed Ctrl-C."""
-        bar = _Bar(self.stderr, dry_run=options["dry_run"])
+        """Sync. Raises CommandError if anything is left to do, with exit status 130 after Ctrl-C."""
+        progress = _Progress(self.stderr, dry_run=options["dry_run"])
         try:
             config = mailer(options["using"]).config()
             project_id = _project_id(options["project"], config)
-            summary = sync_project(config, project_id, dry_run=options["dry_run"], progress=bar)
+            result = sync_project(config, project_id, dry_run=options["dry_run"], progress=progress)
         except ConfigurationError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(printable(str(error))) from None
         except MigmaError as error:
-            raise CommandError(f"{explained(error)} {bar.so_far}") from None
+            text = explain(error, permission="email:read")
+            raise CommandError(printable(f"{text} {progress.summary}")) from None
         except UNREADABLE as error:
             text = f"The table of stored emails cannot be used ({type(error).__name__})."
-            raise CommandError(f"{text} Check the database, and run manage.py migrate. {bar.so_far}") from None
+            raise CommandError(f"{text} Check the database, and run manage.py migrate. {progress.summary}") from None
         except KeyboardInterrupt:
-            raise CommandError(f"Interrupted. {bar.so_far}", returncode=130) from None
+            raise CommandError(f"Interrupted. {progress.summary}", returncode=130) from None
         finally:
-            bar.close()
-        self._report(project_id, summary, options["verbosity"])
+            progress.close()
+        self._report(project_id, result, options["verbosity"])
 
-    def _report(self, project_id: str, summary: Summary, verbosity: int) -> None:
-        if summary.dry_run or verbosity > 1:
-            for change in summary.changes:
+    def _report(self, project_id: str, result: SyncResult, verbosity: int) -> None:
+        if result.dry_run or verbosity > 1:
+            for change in result.changes:
                 fields = f": {', '.join(change.fields)}" if change.fields else ""
-                say_to(self.stdout, _line(f"{_DOING[change.what]} {change.name}{fields}"))
+                write_line(self.stdout, f"{_VERBS[change.what]} {change.name}{fields}")
         if verbosity > 0:
-            self.stdout.write(_counts(project_id, summary))
-        for broken in summary.broken:
-            self.stderr.write(_line(str(broken)))
-        if problems := list(_problems(summary)):
+            write_line(self.stdout, _counts(project_id, result))
+        for failure in result.failures:
+            write_line(self.stderr, str(failure))
+        if problems := list(_problems(result)):
             raise CommandError(" ".join(problems))
 
 
@@ -69,64 +71,56 @@ def _project_id(given: str | None, config: Config) -> str:
         return given
     if config.project_id:
         return config.project_id
-    found = "\n".join(_line(f"  {project.id}  {project.name}") for project in projects(config))
+    found = "\n".join(printable(f"  {project.id}  {project.name}") for project in list_projects(config))
     raise CommandError(
-        "Which project? Pass --project ID, or set MIGMA['PROJECT_ID'].\n"
-        + (f"This account's projects are:\n{found}" if found else "This account has no projects yet.")
+        "No project is given. Pass --project ID, or set MIGMA['PROJECT_ID'].\n"
+        + (f"The projects of this account are:\n{found}" if found else "This account has no projects yet.")
     )
 
 
-def _counts(project_id: str, summary: Summary) -> str:
-    counts = (
-        f"{summary.created} created, {summary.updated} updated, {summary.unchanged} unchanged, {summary.gone} gone"
-    )
-    if summary.dry_run:
-        return f"Project {project_id}, if this were no dry run: {counts}. Nothing was changed."
+def _counts(project_id: str, result: SyncResult) -> str:
+    counts = f"{result.created} created, {result.updated} updated, {result.unchanged} unchanged, {result.gone} gone"
+    if result.dry_run:
+        return f"Project {project_id}, dry run: {counts}. Nothing was changed."
     return f"Project {project_id}: {counts}."
 
 
-def _problems(summary: Summary) -> Iterator[str]:
-    if summary.broken:
-        yield f"Conversations that could not be read, or not as a whole: {len(summary.broken)}, named above."
-    if summary.left:
-        yield f"Conversations that a rate limit left no time for: {summary.left}. Wait a minute, then run this again."
-    if not summary.complete:
+def _problems(result: SyncResult) -> Iterator[str]:
+    if result.failures:
+        yield f"Conversations that could not be read, or only in part: {len(result.failures)}, named above."
+    if result.left:
+        yield f"Conversations not read because of the rate limit: {result.left}. Wait a minute, then run this again."
+    if not result.complete:
         yield "The list of emails did not end, or changed meanwhile, so nothing was marked as gone. Run this again."
 
 
-def _line(text: str) -> str:
-    """A text that somebody typed at Migma, without what could move a terminal's cursor."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-class _Bar:
-    """Shows progress on a terminal, and knows how far it came."""
+class _Progress:
+    """Counts conversations, and shows the count on a terminal."""
 
     def __init__(self, stream: OutputWrapper, *, dry_run: bool) -> None:
-        self._stream = stream if stream.isatty() else None
+        self._stream = stream
         self._dry_run = dry_run
         self._done = self._total = 0
 
     def __call__(self, done: int, total: int) -> None:
-        """Draw anew."""
+        """Show the numbers of conversations done and of all, in place of the last ones."""
         self._done, self._total = done, total
         if total:
-            full = _WIDTH * done // total
-            self._write(f"\r[{'#' * full}{'.' * (_WIDTH - full)}] {done}/{total}")
+            self._write(f"\r{done} of {total} conversations")
 
     def close(self) -> None:
-        """Leave the line, so that what comes next begins one."""
+        """End the line of the count."""
         if self._total:
             self._write("\n")
 
     @property
-    def so_far(self) -> str:
-        """A sentence on what was done."""
+    def summary(self) -> str:
+        """A sentence that says how much was done before an error."""
         if self._dry_run or not self._done:
             return "Nothing was changed."
-        return f"{self._done} of {self._total} conversations were done; run this again to go on."
+        return f"{self._done} of {self._total} conversations are done; run this again to continue."
 
     def _write(self, text: str) -> None:
-        if self._stream:
+        if self._stream.isatty():
             self._stream.write(text, str, ending="")
             self._stream.flush()
