@@ -1,4 +1,4 @@
-"""The app: system checks, log lines and commands. The backend alone works without it."""
+"""The app: models, admin, commands, system checks and log lines. The backend works without it."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +12,7 @@ class MigmaConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Import what registers itself."""
+        """Register the checks and connect the receivers."""
         from . import checks, receivers  # noqa: F401, PLC0415 - checks registers itself; apps must be loaded first
 
         receivers.connect()

@@ -1,4 +1,4 @@
-"""System checks: one small function per rule, over every mailer that uses our backend; silent where none does."""
+"""System checks: one function per rule, run for every mailer that uses our backend."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .conf import OPTION_NAMES, SETTINGS, is_set, setting_error
 from .mailers import Mailer, mailers
 
 TAG = "migma"
-_OTHER_RULES = set(SETTINGS) - {"API_KEY", "API_URL", "PROVIDER_TYPE", "PROJECT_ID", "LAYOUT_EMAIL_ID"}
-
+_OTHER_SETTINGS = set(SETTINGS) - {"API_KEY", "API_URL", "PROVIDER_TYPE", "PROJECT_ID", "LAYOUT_EMAIL_ID"}
+"""Settings without a check of their own."""
 
 Rule = Callable[[Mailer], Iterable[CheckMessage]]
 
 
 def per_mailer(*, deploy: bool = False) -> Callable[[Rule], Rule]:
-    """Register a rule as a check that runs for each mailer and says the same thing once."""
+    """Register a rule as a check that runs for each mailer and reports the same text once."""
 
     def decorate(rule: Rule) -> Rule:
         def check(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -38,7 +38,7 @@ def per_mailer(*, deploy: bool = False) -> Callable[[Rule], Rule]:
 
 @per_mailer()
 def known_settings(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E001: a key that means nothing, most often a slip."""
+    """E001: an unknown key, most often a typing error."""
     found = getattr(settings, "MIGMA", {})
     if not isinstance(found, Mapping):
         yield Error("MIGMA must be a dict.", hint="Write MIGMA = {'API_KEY': ...}.", id="migma.E001")
@@ -61,44 +61,44 @@ def _unknown(
 
 @per_mailer()
 def usable_key(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E002: a key that no HTTP header can carry. A callable is not called."""
-    if problem := setting_error("API_KEY", mailer.options):
+    """E002: an API key that no HTTP header can carry. A callable is not called."""
+    if error := setting_error("API_KEY", mailer.options):
         hint = "Copy the key from Migma's dashboard again; .strip() what you read from a file."
-        yield Error(mailer.describe("API_KEY", problem), hint=hint, id="migma.E002")
+        yield Error(mailer.describe("API_KEY", error), hint=hint, id="migma.E002")
 
 
 @per_mailer()
 def known_provider(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E003: a provider that Migma does not have."""
-    if problem := setting_error("PROVIDER_TYPE", mailer.options):
+    """E003: a provider that Migma does not know."""
+    if error := setting_error("PROVIDER_TYPE", mailer.options):
         hint = "Leave it out to let Migma choose, unless you connected a provider of your own there."
-        yield Error(mailer.describe("PROVIDER_TYPE", problem), hint=hint, id="migma.E003")
+        yield Error(mailer.describe("PROVIDER_TYPE", error), hint=hint, id="migma.E003")
 
 
 @per_mailer()
 def safe_address(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E004: an address that is none, or that would send the key in the clear."""
-    if problem := setting_error("API_URL", mailer.options):
+    """E004: an API address that is not a URL, or that would send the key unencrypted."""
+    if error := setting_error("API_URL", mailer.options):
         hint = "Leave API_URL out to talk to Migma; a sandbox on this machine may use http."
-        yield Error(mailer.describe("API_URL", problem), hint=hint, id="migma.E004")
+        yield Error(mailer.describe("API_URL", error), hint=hint, id="migma.E004")
 
 
 @per_mailer()
 def well_formed_ids(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E005: ids that cannot be Migma's."""
+    """E005: an id that does not look like Migma's."""
     for name in ("PROJECT_ID", "LAYOUT_EMAIL_ID"):
-        if problem := setting_error(name, mailer.options):
+        if error := setting_error(name, mailer.options):
             hint = "Copy the id from Migma's dashboard or API."
-            yield Error(mailer.describe(name, problem), hint=hint, id="migma.E005")
+            yield Error(mailer.describe(name, error), hint=hint, id="migma.E005")
 
 
 @per_mailer()
 def usable_values(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E006: any other setting with a value it cannot have."""
-    for name in sorted(_OTHER_RULES):
-        if problem := setting_error(name, mailer.options):
+    """E006: an unusable value of any other setting."""
+    for name in sorted(_OTHER_SETTINGS):
+        if error := setting_error(name, mailer.options):
             hint = f"The default is {SETTINGS[name].default!r}."
-            yield Error(mailer.describe(name, problem), hint=hint, id="migma.E006")
+            yield Error(mailer.describe(name, error), hint=hint, id="migma.E006")
 
 
 def _lacks_key(mailer: Mailer) -> bool:
@@ -107,7 +107,7 @@ def _lacks_key(mailer: Mailer) -> bool:
 
 @per_mailer()
 def has_key(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W001: no key. Only a warning, so that images can be built without secrets."""
+    """W001: no API key. Only a warning, so that images can be built without secrets."""
     if _lacks_key(mailer):
         hint = "Set MIGMA['API_KEY'], for instance from an environment variable."
         yield Warning("There is no API key for Migma; sending will fail.", hint=hint, id="migma.W001")
@@ -115,7 +115,7 @@ def has_key(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer(deploy=True)
 def has_key_to_deploy(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E007: the same before a deployment."""
+    """E007: no API key on a deployed site."""
     if _lacks_key(mailer):
         hint = "Set MIGMA['API_KEY'] in the environment that sends mail."
         yield Error("A deployed site needs an API key for Migma.", hint=hint, id="migma.E007")
@@ -123,7 +123,7 @@ def has_key_to_deploy(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer()
 def has_sender_name(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W002: Migma requires a sender's name, and nothing here gives one."""
+    """W002: no name for the sender. Migma requires one, so the address would be used."""
     sender = _sender(mailer)
     if not is_set(mailer.value("FROM_NAME")) and not _display_name(sender):
         hint = "Set MIGMA['FROM_NAME'], or write the sender as 'Example <hello@example.com>'."
@@ -143,7 +143,7 @@ def _display_name(sender: str) -> str:
 
 @per_mailer()
 def has_content_route(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W003: mail with a body of its own, such as a password reset, will be refused."""
+    """W003: mail with a body of its own, such as a password reset, would be refused."""
     if not is_set(mailer.value("LAYOUT_EMAIL_ID")) and not is_set(mailer.value("PROJECT_ID")):
         hint = "Set MIGMA['LAYOUT_EMAIL_ID'], or MIGMA['PROJECT_ID'], or silence this if all mail has a template_id."
         yield Warning("Migma has no way to send mail with a body of its own.", hint=hint, id="migma.W003")
@@ -151,7 +151,7 @@ def has_content_route(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer()
 def has_real_sender(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W004: Django's placeholder is still the sender; Migma refuses domains that are not verified."""
+    """W004: Django's placeholder is the sender, and Migma refuses domains that are not verified."""
     if "webmaster@localhost" in _sender(mailer):
         hint = "Set DEFAULT_FROM_EMAIL or MIGMA['FROM_EMAIL'] to an address of a domain verified at Migma."
         yield Warning("Mail would be sent from webmaster@localhost.", hint=hint, id="migma.W004")
@@ -159,7 +159,7 @@ def has_real_sender(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer()
 def allows_http(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W005: the key may travel unencrypted."""
+    """W005: the API key may travel unencrypted."""
     if mailer.value("ALLOW_HTTP") is True:
         hint = "Use it for a sandbox in a neighbouring container only."
         yield Warning("ALLOW_HTTP lets the API key travel unencrypted.", hint=hint, id="migma.W005")
@@ -167,7 +167,7 @@ def allows_http(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer(deploy=True)
 def allows_http_when_deployed(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E008: the same on a deployed site."""
+    """E008: the API key may travel unencrypted on a deployed site."""
     if mailer.value("ALLOW_HTTP") is True:
         hint = "Remove ALLOW_HTTP."
         yield Error("A deployed site must not send its API key unencrypted.", hint=hint, id="migma.E008")
@@ -175,7 +175,7 @@ def allows_http_when_deployed(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer(deploy=True)
 def talks_to_migma(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W006: a deployed site that mails into a sandbox mails nobody."""
+    """W006: a deployed site sends its mail to a sandbox."""
     url = mailer.value("API_URL")
     if not setting_error("API_URL", mailer.options) and is_local(url):
         hint = "Remove API_URL from the deployed settings."
@@ -184,7 +184,7 @@ def talks_to_migma(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer(deploy=True)
 def mails_true_recipients(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W007: a deployed site that redirects its mail mails no customer."""
+    """W007: a deployed site redirects its mail, so that it does not reach customers."""
     if is_set(mailer.value("REDIRECT_TO")):
         hint = "Right for staging; remove REDIRECT_TO in production."
         yield Warning("All mail is redirected to one address by REDIRECT_TO.", hint=hint, id="migma.W007")

@@ -1,4 +1,7 @@
-"""Settings: the dict ``MIGMA`` and the options of a mailer, as one frozen `Config`. Read at each use."""
+"""Settings: the dict ``MIGMA`` and the options of a mailer, as one frozen `Config`. Read at each use.
+
+`Setting` and `Config` are tuples, since frozen dataclasses of so many fields take 2 ms of every start.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +13,42 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.utils.functional import Promise
 
-from .addresses import parse
+from .addresses import display_name_error, parse
 from .api.credentials import API_URL, Secret, api_key_error, api_url_error
 from .api.errors import InvalidAddress
 from .api.rates import parse_rate
 from .api.types import PROVIDER_TYPES, is_object_id
 from .exceptions import configuration_error
 
-_LONGEST_PROJECT_ID = 100
-"""Characters: what the column of the stored emails holds."""
+_MAX_PROJECT_ID = 100
+"""Characters that the column of the stored emails holds."""
 
 
 class Setting(NamedTuple):
-    """A key of ``MIGMA``: its default, and a rule that says what is wrong with a value (empty: nothing)."""
+    """The default of a setting, and the rule for its values: it returns an error text, or an empty string."""
 
     default: Any
-    problem: Callable[[Any], str]
+    validate: Callable[[Any], str]
 
 
 def _text(value: Any) -> str:
     return "" if isinstance(value, str | Promise) else f"must be a string, not {type(value).__name__}"
 
 
+def _display_name(value: Any) -> str:
+    return _text(value) or display_name_error(value)
+
+
 def _boolean(value: Any) -> str:
     return "" if isinstance(value, bool) else f"must be True or False, not {value!r}"
 
 
-def _whole(smallest: int) -> Callable[[Any], str]:
-    def problem(value: Any) -> str:
+def _whole_number(smallest: int) -> Callable[[Any], str]:
+    def validate(value: Any) -> str:
         fits = isinstance(value, int) and not isinstance(value, bool) and value >= smallest
         return "" if fits else f"must be a whole number from {smallest}, not {value!r}"
 
-    return problem
+    return validate
 
 
 def _seconds(value: Any) -> str:
@@ -83,8 +90,8 @@ def _email_id(value: Any) -> str:
 def _project_id(value: Any) -> str:
     # Migma documents the 24 hex digits for emails and conversations only.
     fits = isinstance(value, str) and value.isascii() and value.replace("-", "").replace("_", "").isalnum()
-    if fits and len(value) > _LONGEST_PROJECT_ID:
-        return f"must be the id of a Migma project, of {_LONGEST_PROJECT_ID} characters at most, not {len(value)}"
+    if fits and len(value) > _MAX_PROJECT_ID:
+        return f"must be the id of a Migma project, of {_MAX_PROJECT_ID} characters at most, not {len(value)}"
     return "" if fits else f"must be the id of a Migma project (letters and digits), not {value!r}"
 
 
@@ -106,7 +113,7 @@ SETTINGS: dict[str, Setting] = {
     "API_URL": Setting(API_URL, _text),
     "ALLOW_HTTP": Setting(False, _boolean),
     "FROM_EMAIL": Setting(None, _address),
-    "FROM_NAME": Setting(None, _text),
+    "FROM_NAME": Setting(None, _display_name),
     "REPLY_TO": Setting(None, _address),
     "PROVIDER_TYPE": Setting(None, _choice(*PROVIDER_TYPES)),
     "PROJECT_ID": Setting(None, _project_id),
@@ -114,11 +121,11 @@ SETTINGS: dict[str, Setting] = {
     "TRANSACTIONAL": Setting(None, _boolean),
     "REDIRECT_TO": Setting(None, _address),
     "TIMEOUT": Setting((3.05, 10), _timeout),
-    "MAX_RETRIES": Setting(4, _whole(0)),
+    "MAX_RETRIES": Setting(4, _whole_number(0)),
     "RETRY_DEADLINE": Setting(20, _seconds),
     "RATE_LIMIT": Setting(None, _rate),
     "RATE_LIMIT_WAIT": Setting(600, _seconds_or_none),
-    "MAX_CONCURRENCY": Setting(16, _whole(1)),
+    "MAX_CONCURRENCY": Setting(16, _whole_number(1)),
     "IGNORE_UNSUPPORTED_FEATURES": Setting([], _features),
     "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
@@ -129,10 +136,7 @@ _WITHOUT_KEY = [name for name in SETTINGS if name != "API_KEY"]
 
 
 class Config(NamedTuple):
-    """What one ``send_messages`` call works with. The fields are the settings, checked; see README for each.
-
-    A tuple, since a dataclass of so many fields takes 2 ms of every start.
-    """
+    """The settings of one ``send_messages`` call, validated. The README describes each."""
 
     api_key: Secret
     api_url: str
@@ -157,20 +161,20 @@ class Config(NamedTuple):
 
 
 def is_set(value: Any) -> bool:
-    """Whether a setting says anything: None and an empty string do not, so that empty environment variables work."""
+    """Whether a setting has a value. None and an empty string count as unset, as empty environment variables are."""
     return value is not None and value != ""
 
 
 def get_setting(name: str, options: Mapping[str, Any]) -> Any:
-    """The value of a setting: the mailer's option, else the key of ``MIGMA``, else the default."""
+    """Return the value of a setting: the mailer's option, else the key of ``MIGMA``, else the default."""
     return next(_values([name], options))[1]
 
 
 def _values(names: Collection[str], options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The names with their values. Each send asks for all of them, so the settings are looked up once."""
-    # No variable here ever holds the dict: a debug page shows the variables of each frame, and it holds the key.
-    known = isinstance(getattr(settings, "MIGMA", None), Mapping)
-    for name, value in zip(names, map(settings.MIGMA.get, names) if known else repeat(None), strict=False):
+    """The names with their values. ``settings`` is looked up once, since each send reads all names."""
+    # No variable here may hold the dict, which holds the key: debug pages show the variables of each frame.
+    is_dict = isinstance(getattr(settings, "MIGMA", None), Mapping)
+    for name, value in zip(names, map(settings.MIGMA.get, names) if is_dict else repeat(None), strict=False):
         option = options.get(_OPTIONS[name])
         found = option if is_set(option) else value
         if isinstance(found, Promise):
@@ -179,29 +183,29 @@ def _values(names: Collection[str], options: Mapping[str, Any]) -> Iterator[tupl
 
 
 def setting_location(name: str, options: Mapping[str, Any]) -> str:
-    """Where a setting stands, for texts."""
+    """Return where a setting comes from, for error texts: ``MIGMA['TIMEOUT']`` or ``OPTIONS['timeout']``."""
     return f"OPTIONS['{name.lower()}']" if is_set(options.get(name.lower())) else f"MIGMA['{name}']"
 
 
 def setting_error(name: str, options: Mapping[str, Any]) -> str:
-    """What is wrong with a setting that is given, or an empty string. A callable key is not called."""
-    return _problem(name, get_setting(name, options), allow_http=get_setting("ALLOW_HTTP", options) is True)
+    """Return what is wrong with a setting, or an empty string. A callable key is not called."""
+    return _validate(name, get_setting(name, options), allow_http=get_setting("ALLOW_HTTP", options) is True)
 
 
-def _problem(name: str, value: Any, *, allow_http: bool) -> str:
+def _validate(name: str, value: Any, *, allow_http: bool) -> str:
     if value is SETTINGS[name].default or not is_set(value):
         return ""
     if name == "API_URL" and isinstance(value, str):
         return api_url_error(value, allow_http=allow_http)
-    return SETTINGS[name].problem(value)
+    return SETTINGS[name].validate(value)
 
 
 def load_config(options: Mapping[str, Any], alias: str | None = None) -> Config:
-    """The `Config` for one call. Calls ``API_KEY`` if it is callable. Raises `ConfigurationError`."""
+    """Return the `Config` for one call. Calls ``API_KEY`` if it is callable. Raises `ConfigurationError`."""
     found = dict(_values(_WITHOUT_KEY, options))
     for name, value in found.items():
-        if problem := _problem(name, value, allow_http=found["ALLOW_HTTP"] is True):
-            raise configuration_error(f"{setting_location(name, options)} {problem}.", alias)
+        if error := _validate(name, value, allow_http=found["ALLOW_HTTP"] is True):
+            raise configuration_error(f"{setting_location(name, options)} {error}.", alias)
     values = {_OPTIONS[name]: value for name, value in found.items()}
     timeout, ignored = values["timeout"], values["ignore_unsupported_features"]
     values["timeout"] = tuple(timeout) if isinstance(timeout, list | tuple) else (timeout, timeout)
@@ -210,17 +214,18 @@ def load_config(options: Mapping[str, Any], alias: str | None = None) -> Config:
 
 
 def _api_key(options: Mapping[str, Any], alias: str | None) -> Secret:
-    place = setting_location("API_KEY", options)
-    problem, key = _resolved_key(options)
-    if problem:
-        raise configuration_error(
-            f"{place} {problem}. Take it from Migma's dashboard, and keep it out of the code.", alias
+    error, key = _resolve_key(options)
+    if error:
+        place, advice = (
+            setting_location("API_KEY", options),
+            "Take it from Migma's dashboard, and keep it out of the code",
         )
+        raise configuration_error(f"{place} {error}. {advice}.", alias)
     return key
 
 
-def _resolved_key(options: Mapping[str, Any]) -> tuple[str, Secret]:
-    """What is wrong with the key, and the key. Nothing is raised here, where it lies open in a variable."""
+def _resolve_key(options: Mapping[str, Any]) -> tuple[str, Secret]:
+    """What is wrong with the key, and the key. Nothing is raised here, since a variable holds it unmasked."""
     value = get_setting("API_KEY", options)
     if callable(value):
         value = value()

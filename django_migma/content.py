@@ -1,6 +1,7 @@
-"""Which content a message goes out with: a stored email, a layout around its own body, or raw HTML.
+"""The content of a message: a stored email, a layout around the message's own body, or raw HTML.
 
-Migma's contract of mid 2026 sends stored emails. Ordinary Django mail has a body of its own, hence the other two.
+Migma's contract of mid 2026 sends stored emails. Ordinary Django mail has a body of its own, which needs a layout or
+the raw route.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from django.utils.encoding import force_str
 
 from .api.errors import StoredEmailNotFound, UnsupportedFeature
 from .api.types import is_object_id
-from .features import refuse
+from .features import is_html, refuse_feature
 from .message import get_attribute
 from .variables import to_json_value
 
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
 
 class StoredEmailData(NamedTuple):
-    """A stored email as a send needs it: its id, and what this site knows of it besides.
+    """What a send needs of a stored email: its ids, and what this site knows beyond them.
 
-    ``name`` is for texts. ``body_variables`` stand in its preheader and HTML, ``optional_variables`` are filled by
-    Migma. A tuple, since the models need it at every start, and a dataclass takes a millisecond to make.
+    ``name`` is its key or title, for error texts. ``body_variables`` are the names in its preheader and HTML,
+    ``optional_variables`` those that Migma fills from the contact. A tuple, since the models need the class at every
+    start, and a dataclass takes a millisecond to make.
     """
 
     name: str
@@ -46,32 +48,35 @@ class StoredEmailData(NamedTuple):
 
 
 NO_STORED_EMAIL = StoredEmailData(name="")
-"""For mail that names no stored email which is known here."""
+"""For mail that names no stored email, or one that is not known here."""
 
 Resolver = Callable[[Any], StoredEmailData]
-"""From a ``template_id`` that is no raw id to the stored email, or `StoredEmailNotFound` or TypeError."""
+"""Returns the stored email for a ``template_id`` that is not a raw id; raises `StoredEmailNotFound` or TypeError."""
 
 
 def resolve_without_app(template_id: Any) -> StoredEmailData:
-    """The `Resolver` of a site without the app: it has no names for stored emails."""
+    """The `Resolver` of a site without the app, where stored emails have no keys."""
     if not isinstance(template_id, str):
         raise TypeError(f"template_id must be a string, not {type(template_id).__name__}.")
     raise StoredEmailNotFound(
         f"No stored email is known by the key {template_id!r}: keys need the app, and 'django_migma' is not in "
-        "INSTALLED_APPS. Add it, or give Migma's id of the email as template_id, 24 hex digits."
+        "INSTALLED_APPS",
+        hint="Add it, or give Migma's id of the email as template_id, 24 hex digits.",
     )
 
 
 PLAIN_TEXT_TEMPLATE = "django_migma/plain_text.html"
 LAYOUT_VARIABLES = ("subject", "body_html", "body_text")
-"""What a layout may use, as ``{{subject}}`` and so on."""
+"""The placeholders of a layout: ``{{subject}}`` and so on."""
+MAX_BODY = 5_000_000
+"""Characters of a body or of a text/html alternative. Our limit: what Migma takes is not documented."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """The fields of a request that say what is sent, and the subject that goes with it.
+    """The fields of a request that select or hold the content, with the subject that belongs to it.
 
-    ``stored`` is the stored email where one was named that is known here.
+    ``stored`` is the stored email where the message names one that is known here.
     """
 
     stored: StoredEmailData = NO_STORED_EMAIL
@@ -83,27 +88,27 @@ class Content:
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
-def choose(message: EmailMessage, subject: str, config: Config, find: Resolver, *, merges: bool) -> Content:
-    """The content of a message. ``merges`` says whether it brings variables of its own.
+def choose(message: EmailMessage, subject: str, config: Config, resolver: Resolver, *, merges: bool) -> Content:
+    """Return the content of a message. ``merges``: it has merge data, so its placeholders stay placeholders.
 
     Raises `UnsupportedFeature`, `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
     """
     template_id, conversation_id = get_attribute(message, "template_id"), get_attribute(message, "conversation_id")
     if template_id is not None or conversation_id is not None:
-        return _stored(template_id, conversation_id, subject, find)
+        return _stored(template_id, conversation_id, subject, resolver)
     if config.layout_email_id:
         return _layout(message, subject, config, merges=merges)
     if config.project_id:
         return _raw(message, subject, config, merges=merges)
     raise UnsupportedFeature(
-        "Migma sends stored emails, and this message has only a body of its own. Set MIGMA['LAYOUT_EMAIL_ID'] to a "
-        "stored email that wraps such mail, or MIGMA['PROJECT_ID'] to send it as raw HTML, or give the message a "
-        "template_id (a pre_send receiver can do that for mail of other packages).",
+        "Migma sends stored emails, and this message has only a body of its own",
+        hint="Set MIGMA['LAYOUT_EMAIL_ID'] to a stored email that wraps such mail, or MIGMA['PROJECT_ID'] to send it "
+        "as raw HTML, or give the message a template_id (in a pre_send receiver, for mail of other packages).",
         feature="body",
     )
 
 
-def _stored(template_id: Any, conversation_id: Any, subject: str, find: Resolver) -> Content:
+def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Resolver) -> Content:
     if template_id is not None and conversation_id is not None:
         raise ValueError("Give template_id or conversation_id, not both: either one selects the stored email.")
     if conversation_id is not None:
@@ -111,10 +116,11 @@ def _stored(template_id: Any, conversation_id: Any, subject: str, find: Resolver
         return Content(subject=subject, conversation_id=conversation_id)
     if is_object_id(template_id):
         return Content(subject=subject, email_id=template_id)
-    stored = find(template_id)
+    stored = resolver(template_id)
     if not (stored.email_id or stored.conversation_id):
         raise StoredEmailNotFound(
-            "The stored email has neither an email id nor a conversation id, so Migma knows none."
+            "The stored email has neither an email id nor a conversation id, so Migma does not know it",
+            hint="Give it one of them in the admin, or run migma_sync.",
         )
     return Content(
         subject=subject or stored.subject,
@@ -132,9 +138,9 @@ def _check_conversation(value: Any) -> None:
 
 
 def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
-    from . import html  # noqa: PLC0415 - lazy, as in the functions below: stored emails need neither HTML nor templates
+    from . import html  # noqa: PLC0415 - lazy: stored emails need neither HTML nor templates
 
-    document, text = bodies(message, config)
+    document, text = _bodies(message, config)
     body_html, body_text = html.body_content(document), text or html.html_to_text(document)
     if not merges:
         subject, body_text = map(html.escape_placeholders_in_text, (subject, body_text))
@@ -147,53 +153,54 @@ def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool
 def _raw(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
     from . import html  # noqa: PLC0415 - lazy
 
-    document, _ = bodies(message, config)
+    document, _ = _bodies(message, config)
     if not merges:
         document, subject = html.escape_placeholders(document), html.escape_placeholders_in_text(subject)
     return Content(subject=subject, template=document, project_id=config.project_id)
 
 
-def bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
-    """The message's HTML, made from its text where there is none, and its text, which may be empty."""
+def _bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
+    """The message's HTML, made from its text where it has none, and its text, which may be empty."""
     body = _text(message.body or "", "body")
-    if (alternative := html_alternative(message)) is not None:
+    if (alternative := _html_alternative(message)) is not None:
         if message.content_subtype == "html":
-            refuse("alternatives", config.ignore_unsupported_features)  # two HTML parts
+            refuse_feature("alternatives", config.ignore_unsupported_features)  # two HTML parts
             return alternative, ""
         return alternative, body
     if message.content_subtype == "html":
         return body, ""
     if message.content_subtype != "plain":
-        refuse("content_subtype", config.ignore_unsupported_features)
-    return plain_text_html(body), body
+        refuse_feature("content_subtype", config.ignore_unsupported_features)
+    return _render_plain_text(body), body
 
 
-def html_alternative(message: EmailMessage) -> str | None:
-    """The first ``text/html`` alternative."""
+def _html_alternative(message: EmailMessage) -> str | None:
     for content, mimetype in getattr(message, "alternatives", None) or ():
         if is_html(mimetype):
-            return _text(content, "The text/html alternative")
+            return _text(content, "text/html alternative")
     return None
 
 
 def _text(value: Any, path: str) -> str:
-    """Text or bytes in UTF-8 as text. Raises `SerializationError`, which does not show it."""
+    """Text, or bytes in UTF-8, as text of at most `MAX_BODY` characters. No error shows it."""
     try:
         text = force_str(value)
     except UnicodeDecodeError:
-        text = "\udcff"  # refused below, where no exception that holds the body is under way
+        text = "\udcff"  # refused below, where no exception that holds the body is being handled
+    if len(text) > MAX_BODY:
+        raise UnsupportedFeature(
+            f"This message's {path} has {len(text):,} characters, and django-migma sends {MAX_BODY:,} at most",
+            hint="Shorten it, or link to the rest. The limit protects your site's memory and is not Migma's; "
+            "IGNORE_UNSUPPORTED_FEATURES cannot lift it, since a body cannot be dropped.",
+            feature="body_size",
+        )
     return str(to_json_value(text, path))
 
 
-def is_html(mimetype: str | None) -> bool:
-    """Whether a media type is HTML, parameters aside."""
-    return (mimetype or "").partition(";")[0].strip().lower() == "text/html"
-
-
-def plain_text_html(text: str) -> str:
+def _render_plain_text(text: str) -> str:
     """A plain-text body as an HTML document, through ``django_migma/plain_text.html``.
 
-    The template gets ``html`` (escaped, with links, paragraphs, line breaks) and ``text`` as it was. The site's own
+    The template gets ``html`` (escaped, with links, paragraphs, line breaks) and ``text`` as it was. A site's own
     template of that name wins; a site without template engines, or without this app, gets ours.
     """
     from django.template import Context, TemplateDoesNotExist, loader  # noqa: PLC0415 - lazy

@@ -1,4 +1,4 @@
-"""All errors of django-migma, so that users import from one place. The tree is drawn in `django_migma.api.errors`."""
+"""All errors of django-migma, to import from one place. The tree is drawn in `django_migma.api.errors`."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ else:
 
 
 class ConfigurationError(ImproperlyConfigured):
-    """A setting is missing or unusable. Outside `MigmaError`: no quiet mode swallows it."""
+    """A setting is missing or unusable. Not a `MigmaError`, so that ``fail_silently`` does not hide it."""
 
 
 class MailerConfigurationError(ConfigurationError, _InvalidMailer):
-    """The same for one alias of ``MAILERS``: from Django 6.1 on also Django's ``InvalidMailer``."""
+    """A `ConfigurationError` of one alias of ``MAILERS``; also Django's ``InvalidMailer``, from Django 6.1 on."""
 
     def __init__(self, text: str = "", *, alias: str | None = None) -> None:
         super().__init__(text if alias is None else f"MAILERS[{alias!r}]: {text}")
 
 
 def configuration_error(text: str, alias: str | None) -> ConfigurationError:
-    """The error for a faulty setting, of the kind that Django raises under this alias."""
+    """Return the error for a faulty setting: under an alias, one that is also Django's ``InvalidMailer``."""
     return MailerConfigurationError(text, alias=alias) if alias is not None else ConfigurationError(text)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
 
 from .api.errors import UnsupportedFeature
+from .message import get_attribute
 
-REASONS = {
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+UNSUPPORTED_FEATURES = {
     "attachments": "Migma's API takes no attachments; link to the file instead",
     "alternatives": "Migma sends one HTML part, so the message may have one text/html alternative and no other",
     "content_subtype": "Migma sends HTML, so the body may be plain text or HTML",
@@ -23,8 +28,44 @@ REASONS = {
 }
 """Each feature's name, for ``IGNORE_UNSUPPORTED_FEATURES``, and why Migma cannot carry it."""
 
+_ATTRIBUTES = (
+    "tags",
+    "metadata",
+    "send_at",
+    "track_opens",
+    "track_clicks",
+    "envelope_sender",
+    "merge_headers",
+    "merge_metadata",
+)
+_SUPPORTED_HEADERS = {"from", "reply-to", "date", "message-id"}
+"""The first two become fields of the request; Migma writes the others itself, so a message's own are dropped."""
 
-def refuse(feature: str, ignored: Collection[str] | bool, names: Collection[str] = ()) -> None:
+
+def refuse_unsupported(message: EmailMessage, ignored: Collection[str] | bool) -> None:
+    """Raise `UnsupportedFeature` for the first feature that ``ignored`` does not drop.
+
+    ``ignored`` is the setting ``IGNORE_UNSUPPORTED_FEATURES``. Features that depend on the route or on addresses are
+    refused where those are read, by `refuse_feature`.
+    """
+    for feature, names in _unsupported_features(message):
+        refuse_feature(feature, ignored, names)
+
+
+def _unsupported_features(message: EmailMessage) -> Iterator[tuple[str, list[str]]]:
+    """The unsupported features of a message, each with the names of its parts, where they have names."""
+    for name in _ATTRIBUTES:
+        if get_attribute(message, name) is not None:
+            yield name, []
+    if message.attachments:
+        yield "attachments", []
+    if _has_other_alternatives(message):
+        yield "alternatives", []
+    if names := [name for key, (name, _) in headers_by_name(message).items() if key not in _SUPPORTED_HEADERS]:
+        yield "headers", names
+
+
+def refuse_feature(feature: str, ignored: Collection[str] | bool, names: Collection[str] = ()) -> None:
     """Raise `UnsupportedFeature`, unless the settings drop the feature. ``names`` are the parts in question."""
     if isinstance(ignored, bool):
         if ignored:
@@ -32,13 +73,38 @@ def refuse(feature: str, ignored: Collection[str] | bool, names: Collection[str]
         ignored = ()
     if feature in ignored:
         return
-    left = [name for name in names if f"{feature}:{name}".lower() not in {item.lower() for item in ignored}]
+    dropped = {item.lower() for item in ignored}
+    left = [name for name in names if f"{feature}:{name}".lower() not in dropped]
     if names and not left:
         return
     what = f"{feature} ({', '.join(left)})" if left else feature
     one = f" (or {f'{feature}:{left[0]}'!r} for one)" if left else ""
     raise UnsupportedFeature(
-        f"This message uses {what}: {REASONS[feature]}. To drop it instead, put {feature!r}{one} into "
-        "MIGMA['IGNORE_UNSUPPORTED_FEATURES'].",
+        f"This message uses {what}: {UNSUPPORTED_FEATURES[feature]}",
+        hint=f"To drop it instead, put {feature!r}{one} into MIGMA['IGNORE_UNSUPPORTED_FEATURES'].",
         feature=feature,
     )
+
+
+def headers_by_name(message: EmailMessage) -> dict[str, tuple[str, Any]]:
+    """The message's extra headers by name in lower case, each with its name as written.
+
+    Raises ValueError for a header in two spellings.
+    """
+    headers: dict[str, tuple[str, Any]] = {}
+    for name, value in (message.extra_headers or {}).items():
+        if str(name).lower() in headers:
+            raise ValueError(f"The header {name} is given twice, in two spellings: leave one of them out.")
+        headers[str(name).lower()] = (str(name), value)
+    return headers
+
+
+def is_html(mimetype: str | None) -> bool:
+    """Whether a media type is HTML, parameters aside."""
+    return (mimetype or "").partition(";")[0].strip().lower() == "text/html"
+
+
+def _has_other_alternatives(message: EmailMessage) -> bool:
+    """Whether there is an alternative beyond the one HTML part that Migma sends."""
+    types = [mimetype for _, mimetype in getattr(message, "alternatives", None) or ()]
+    return len(types) > 1 or not all(map(is_html, types))

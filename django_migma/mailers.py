@@ -1,4 +1,4 @@
-"""The mailers of this site that use our backend."""
+"""The mailers of this site that use our backend, and the settings in force for each."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import django
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .api.credentials import is_local
+from .api.credentials import Secret, is_local
 from .backends.base import MigmaBackend
 from .conf import Config, get_setting, load_config, setting_location
 from .exceptions import ConfigurationError, configuration_error
 
 
 class Mailer(NamedTuple):
-    """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options."""
+    """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options, the key masked."""
 
     alias: str | None
     options: Mapping[str, Any]
 
     def value(self, name: str) -> Any:
-        """A setting in force."""
+        """Return the value of a setting that is in force for this mailer."""
         return get_setting(name, self.options)
 
     def describe(self, name: str, problem: str) -> str:
-        """A problem with the place of the setting in front."""
+        """Return an error text that starts with the place of the setting."""
         place = setting_location(name, self.options)
         return f"{f'MAILERS[{self.alias!r}] ' if place.startswith('OPTIONS') else ''}{place} {problem}."
 
     def config(self) -> Config:
-        """The settings in force, checked.
+        """Return the settings in force, validated.
 
-        Raises `ConfigurationError`, also in place of whatever a callable ``API_KEY`` raises: of that only the type is
-        named, since its text may hold secrets.
+        Raises `ConfigurationError`, also where a callable ``API_KEY`` raises. Only the type of that error is named,
+        since its text may hold secrets.
         """
         try:
             return load_config(self.options, self.alias)
@@ -49,24 +49,30 @@ class Mailer(NamedTuple):
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether its mail goes to this machine and to nobody else."""
+        """Whether the API address is on this machine."""
         return is_local(str(self.value("API_URL")))
 
 
 def mailers() -> Iterator[Mailer]:
-    """Every mailer that uses our backend, or a subclass of it."""
+    """Return every mailer that uses our backend or a subclass of it."""
     if django.VERSION >= (6, 1) and hasattr(settings, "MAILERS"):
         configured: Mapping[str, Any] = settings.MAILERS or {}
         for alias, mailer in configured.items():
             chosen = mailer or {}
             if _is_ours(chosen.get("BACKEND")):
-                yield Mailer(alias=alias, options=chosen.get("OPTIONS") or {})
+                yield Mailer(alias=alias, options=_mask_key(chosen.get("OPTIONS") or {}))
         return
-    with warnings.catch_warnings():  # Django 6.1 deprecates the setting; the site's own use of it warns already
+    with warnings.catch_warnings():  # Django 6.1 deprecates the setting, and has warned where the site sets it
         warnings.simplefilter("ignore")
         backend = settings.EMAIL_BACKEND
     if _is_ours(backend):
         yield Mailer(alias=None, options={})
+
+
+def _mask_key(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options with the key as a `Secret`: logs and debug pages show the ``repr`` of a mailer."""
+    key = options.get("api_key")
+    return {**options, "api_key": Secret(key)} if isinstance(key, str) else options
 
 
 def _is_ours(path: Any) -> bool:
@@ -80,9 +86,9 @@ def _is_ours(path: Any) -> bool:
 
 
 def mailer(alias: str | None = None) -> Mailer:
-    """The mailer of this alias; without one the default mailer, or the first that uses our backend.
+    """Return the mailer of an alias; without one, the default mailer, or else the first that uses our backend.
 
-    Raises `ConfigurationError` where there is none.
+    Raises `ConfigurationError` where no mailer fits.
     """
     ours = {found.alias: found for found in mailers()}
     if alias is not None:

@@ -1,19 +1,25 @@
-"""A Django message as the requests that carry it: one per distinct recipient. Pure functions, row by row."""
+"""An ``EmailMessage`` as the requests that carry it: one `SendRequest` per distinct recipient.
+
+Recipients, sender, reply-to address, variables and idempotency key are read here, the content in `content`, what
+Migma cannot carry in `features`. No function here touches the network.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import content, envelope
-from .addresses import Address, parse
+from django.conf import settings
+
+from . import content
+from .addresses import Address, display_name_error, parse, split
 from .api.errors import MissingVariables
 from .api.types import SendRequest
-from .content import NO_STORED_EMAIL, Resolver, resolve_without_app
-from .features import refuse
+from .content import NO_STORED_EMAIL, Resolver, StoredEmailData, resolve_without_app
+from .features import headers_by_name, refuse_feature, refuse_unsupported
 from .message import get_attribute
 from .variables import placeholder_names, to_json_value
 
@@ -22,28 +28,20 @@ if TYPE_CHECKING:
 
     from .conf import Config
 
-_REFUSED_ATTRIBUTES = (
-    "tags",
-    "metadata",
-    "send_at",
-    "track_opens",
-    "track_clicks",
-    "envelope_sender",
-    "merge_headers",
-    "merge_metadata",
-)
-_CARRIED_HEADERS = {"from", "reply-to"}
-_MIGMAS_HEADERS = {"date", "message-id"}
-_OURS = {"recipientType", "recipientEmail", "recipientId", "bcc", "from", "fromName", "subject", "variables"}
+_RESERVED_FIELDS = {
+    *("recipientType", "recipientEmail", "recipientId", "bcc", "from", "fromName", "subject", "variables"),
+}
+"""Fields of the request that the message sets by other means than ``esp_extra``."""
 _NAMED_IN_SUBJECT = 10
+"""True recipients that the subject of a redirected mail names."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
-    """One request to make. ``address`` is the recipient as the message names it.
+class RecipientPayload:
+    """The request for one recipient. ``address`` is the recipient as the message names it.
 
-    ``missing_variables``: names that the stored email is known to use and that nothing here fills.
-    ``stored_email`` is its name.
+    ``missing_variables``: names that the stored email is known to use and that the request does not fill.
+    ``stored_email``: its key or title, empty where none is known here.
     """
 
     address: str
@@ -52,14 +50,54 @@ class Call:
     stored_email: str = ""
 
 
+def build_payloads(
+    message: EmailMessage, config: Config, resolver: Resolver = resolve_without_app
+) -> list[RecipientPayload]:
+    """Return the requests for a message, one per recipient in order; none where it has no recipients.
+
+    ``resolver`` finds stored emails by their keys. Raises `UnsupportedFeature`, `InvalidAddress`,
+    `SerializationError`, `StoredEmailNotFound`, `MissingVariables`, and ValueError or TypeError as Django does; then
+    nothing of the message may be sent.
+    """
+    addresses = recipients(message, config)
+    if not addresses:
+        return []
+    refuse_unsupported(message, config.ignore_unsupported_features)
+    _own_key(message)
+    chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
+    stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
+    needed = _needed_variables(stored, in_subject) if config.missing_variables != "ignore" else frozenset()
+    build_request = partial(SendRequest, **_shared_fields(message, config, chosen))
+    defaults = _to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
+    shared = _to_variables(get_attribute(message, "merge_global_data"), "merge_global_data")
+    by_address = _merge_data(message)
+    payloads = []
+    for address in addresses:
+        merged = shared | by_address.get(_data_key(message, address, config), {})
+        if clash := chosen.variables.keys() & merged.keys():
+            raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
+        variables = {**chosen.variables, **defaults, **merged}
+        _refuse_line_breaks(in_subject, variables)
+        request = build_request(recipient_email=address.wire, variables=variables or None)
+        missing = needed - variables.keys()
+        payloads.append(
+            RecipientPayload(
+                address=address.addr_spec, request=request, missing_variables=missing, stored_email=stored.name
+            )
+        )
+    if config.missing_variables == "raise":
+        _refuse_missing_variables(payloads, stored.name)
+    return payloads
+
+
 def recipients(message: EmailMessage, config: Config) -> list[Address]:
-    """To whom the message goes, each mailbox once: ``to``, ``cc``, ``bcc``; or ``REDIRECT_TO`` where that is set."""
-    true = _true_recipients(message)
-    return [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to and true else true
+    """Return the recipients in ``to``, ``cc`` and ``bcc``, each mailbox once; ``REDIRECT_TO`` where that is set."""
+    addresses = _true_recipients(message)
+    return [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to and addresses else addresses
 
 
 def _true_recipients(message: EmailMessage) -> list[Address]:
-    """What ``message.recipients()`` says: Django lets a subclass add to it."""
+    """The addresses of ``message.recipients()``, to which Django lets a subclass add some."""
     places = {
         str(value): f"Address {position} in {name!r}"
         for name in ("bcc", "cc", "to")
@@ -72,115 +110,124 @@ def _true_recipients(message: EmailMessage) -> list[Address]:
     return list(found.values())
 
 
-def build(message: EmailMessage, config: Config, find: Resolver = resolve_without_app) -> list[Call]:
-    """The requests for a message, one per recipient in order; none for a message to nobody.
+def _shared_fields(message: EmailMessage, config: Config, chosen: content.Content) -> dict[str, Any]:
+    """The fields of the request that are the same for every recipient."""
+    from_email, from_name = resolve_sender(message, config, chosen.stored)
+    return {
+        "from_email": from_email,
+        "from_name": from_name,
+        "subject": _redirected_subject(chosen.subject, message) if config.redirect_to else chosen.subject,
+        "reply_to": resolve_reply_to(message, config),
+        "email_id": chosen.email_id,
+        "conversation_id": chosen.conversation_id,
+        "template": chosen.template,
+        "project_id": chosen.project_id,
+        "provider_type": chosen.stored.provider_type or config.provider_type,
+        "transactional": config.transactional,
+        "extra": _extra_fields(message),
+    }
 
-    ``find`` knows stored emails by their keys. Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`,
-    `StoredEmailNotFound`, `MissingVariables`, and ValueError or TypeError as Django does; nothing of the message may
-    be sent then.
+
+def resolve_sender(message: EmailMessage, config: Config, stored: StoredEmailData) -> tuple[str, str]:
+    """Return the sender's address and the sender's name, which Migma requires.
+
+    The address is the message's own, else the stored email's, else ``FROM_EMAIL``, else Django's default. Raises
+    `InvalidAddress`, and ValueError for a line break in the stored email's ``from_name``.
     """
-    to = recipients(message, config)
-    if not to:
-        return []
-    _refuse_what_migma_cannot_carry(message, config)
-    merges = (
-        get_attribute(message, "merge_data") is not None or get_attribute(message, "merge_global_data") is not None
-    )
-    chosen = content.choose(message, _subject(message), config, find, merges=merges)
-    stored = chosen.stored
-    to_one = _to_one(message, config, chosen)
-    own = dict(chosen.variables or {})
-    defaults = _variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
-    needed = _needed(chosen) if config.missing_variables != "ignore" else frozenset()
-    by_address = _merge_data(message)
-    shared = _variables(get_attribute(message, "merge_global_data"), "merge_global_data")
-    calls = []
-    for address in to:
-        merged = shared | by_address.get(_data_key(message, address, config), {})
-        if clash := own.keys() & merged.keys():
-            raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
-        variables = own | defaults | merged
-        request = to_one(recipient_email=address.wire, variables=variables or None)
-        missing = needed - variables.keys()
-        call = Call(address=address.addr_spec, request=request, missing_variables=missing, stored_email=stored.name)
-        calls.append(call)
-    if config.missing_variables == "raise":
-        _refuse_missing(calls, stored.name)
-    return calls
+    explicit = _explicit_sender(message, config)
+    address = explicit or _default_sender(message, config, stored)
+    if error := display_name_error(stored.from_name):
+        raise ValueError(f"The from_name of the stored email {stored.name!r} {error}. Remove it there.")
+    name = explicit.display_name if explicit else ""
+    return address.wire, name or stored.from_name or address.display_name or config.from_name or address.addr_spec
 
 
-def _needed(chosen: content.Content) -> frozenset[str]:
-    """The variables that a stored email which is known here uses, with the subject that goes out."""
-    stored = chosen.stored
-    if stored is NO_STORED_EMAIL:
-        return frozenset()
-    return stored.body_variables.union(placeholder_names(chosen.subject)) - stored.optional_variables
+def _explicit_sender(message: EmailMessage, config: Config) -> Address | None:
+    """The sender that the message itself names, by header or argument."""
+    defaults = (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)
+    given = message.from_email or settings.DEFAULT_FROM_EMAIL
+    if header := headers_by_name(message).get("from"):
+        if given not in (*defaults, header[1]):
+            refuse_feature("envelope_sender", config.ignore_unsupported_features)
+        return parse(header[1], "The From header")
+    return None if given in defaults else parse(given, "from_email")
 
 
-def _refuse_missing(calls: list[Call], name: str) -> None:
-    if missing := sorted(frozenset().union(*(call.missing_variables for call in calls))):
-        lacking = sum(bool(call.missing_variables) for call in calls)
-        raise MissingVariables(
-            f"The stored email {name!r} uses {', '.join(missing)}, which {lacking} of {len(calls)} recipients would "
-            "not get. Pass them in merge_global_data or merge_data, or give them a default in the "
-            "stored email's default_variables, or name them in its optional_variables if Migma fills them from the "
-            "contact.",
-            names=tuple(missing),
-        )
+def _default_sender(message: EmailMessage, config: Config, stored: StoredEmailData) -> Address:
+    if stored.from_email:
+        return parse(stored.from_email, f"from_email of the stored email {stored.name!r}")
+    if config.from_email:
+        return parse(config.from_email, "FROM_EMAIL")
+    return parse(message.from_email or settings.DEFAULT_FROM_EMAIL, "from_email")
 
 
-def _to_one(message: EmailMessage, config: Config, chosen: content.Content) -> partial[SendRequest]:
-    """What the requests to all recipients share."""
-    from_email, from_name = envelope.sender(message, config, chosen.stored)
-    return partial(
-        SendRequest,
-        from_email=from_email,
-        from_name=from_name,
-        subject=_redirected(chosen.subject, message) if config.redirect_to else chosen.subject,
-        reply_to=envelope.reply_to(message, config),
-        email_id=chosen.email_id,
-        conversation_id=chosen.conversation_id,
-        template=chosen.template,
-        project_id=chosen.project_id,
-        provider_type=chosen.stored.provider_type or config.provider_type,
-        transactional=config.transactional,
-        extra=_extra(message),
-    )
+def resolve_reply_to(message: EmailMessage, config: Config) -> str | None:
+    """Return the address to reply to: the message's own, else ``REPLY_TO``, else None."""
+    header = headers_by_name(message).get("reply-to")
+    given = [header[1]] if header else [value for value in message.reply_to or () if value]
+    values = [address for value in given for address in split(value)]
+    if len(values) > 1:
+        refuse_feature("multiple_reply_to", config.ignore_unsupported_features)
+    if values:
+        return parse(values[0], "reply_to").wire
+    return parse(config.reply_to, "REPLY_TO").wire if config.reply_to else None
 
 
 def _subject(message: EmailMessage) -> str:
     subject = "" if message.subject is None else str(message.subject)
-    if "\n" in subject or "\r" in subject:
-        raise ValueError("The subject contains a line break, which would add headers of a stranger's choice.")
+    if _has_line_break(subject):
+        raise ValueError("The subject contains a line break, which could add headers. Remove line breaks from it.")
     return str(to_json_value(subject, "subject"))
 
 
-def _redirected(subject: str, message: EmailMessage) -> str:
-    """The subject with the true recipients in front, since staging mail goes to one address."""
-    true = [address.addr_spec for address in _true_recipients(message)]
-    more = len(true) - _NAMED_IN_SUBJECT
-    named = ", ".join(true[:_NAMED_IN_SUBJECT]) + (f" and {more} more" if more > 0 else "")
-    return f"[to {named}] {subject}"
+def _has_line_break(value: object) -> bool:
+    return isinstance(value, str) and ("\n" in value or "\r" in value)
 
 
-def _extra(message: EmailMessage) -> dict[str, Any]:
-    extra = _variables(get_attribute(message, "esp_extra"), "esp_extra")
-    if taken := sorted(_OURS & extra.keys()):
+def _refuse_line_breaks(names: list[str], variables: Mapping[str, Any]) -> None:
+    """Raise ValueError where a variable would bring a line break into the subject that names it."""
+    for name in names:
+        if _has_line_break(variables.get(name)):
+            raise ValueError(
+                f"The subject uses the variable {name!r}, whose value contains a line break, which could add "
+                "headers. Remove line breaks from the value."
+            )
+
+
+def _redirected_subject(subject: str, message: EmailMessage) -> str:
+    """The subject with the true recipients in front, since all redirected mail has one address."""
+    from . import html  # noqa: PLC0415 - lazy: few mails are redirected
+
+    addresses = [address.addr_spec for address in _true_recipients(message)]
+    more = len(addresses) - _NAMED_IN_SUBJECT
+    named = ", ".join(addresses[:_NAMED_IN_SUBJECT]) + (f" and {more} more" if more > 0 else "")
+    return f"[to {html.escape_placeholders_in_text(named)}] {subject}"  # {{name}}@example.com is a valid address
+
+
+def _extra_fields(message: EmailMessage) -> dict[str, Any]:
+    extra = _to_variables(get_attribute(message, "esp_extra"), "esp_extra")
+    if taken := sorted(_RESERVED_FIELDS & extra.keys()):
         raise ValueError(f"esp_extra may not set {', '.join(taken)}: use the message's own attributes for that.")
     return extra
 
 
+def _has_merge_data(message: EmailMessage) -> bool:
+    names = ("merge_data", "merge_global_data")
+    return any(get_attribute(message, name) is not None for name in names)
+
+
 def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:
+    """The variables of single recipients, by the address that goes to Migma."""
     data = get_attribute(message, "merge_data") or {}
     if not isinstance(data, Mapping):
         raise TypeError(f"merge_data must be a dict of dicts by address, not {type(data).__name__}.")
     return {
-        parse(address, "A key of merge_data").wire: _variables(values, f"merge_data[{position}]")
+        parse(address, "A key of merge_data").wire: _to_variables(values, f"merge_data[{position}]")
         for position, (address, values) in enumerate(data.items())
     }
 
 
-def _variables(value: Any, path: str) -> dict[str, Any]:
+def _to_variables(value: Any, path: str) -> dict[str, Any]:
     """A dict in plain JSON; None stands for an empty one."""
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{path} must be a dict, not {type(value).__name__}.")
@@ -189,41 +236,44 @@ def _variables(value: Any, path: str) -> dict[str, Any]:
 
 
 def _data_key(message: EmailMessage, address: Address, config: Config) -> str:
-    """Whose merge data a call uses: the recipient's; in redirected mail, the first true recipient's."""
+    """The address whose merge data is used: in redirected mail, the first true recipient's."""
     return _true_recipients(message)[0].wire if config.redirect_to else address.wire
 
 
-def _refuse_what_migma_cannot_carry(message: EmailMessage, config: Config) -> None:
-    ignored = config.ignore_unsupported_features
-    for name in _REFUSED_ATTRIBUTES:
-        if get_attribute(message, name) is not None:
-            refuse(name, ignored)
-    if message.attachments:
-        refuse("attachments", ignored)
-    if any(_other_alternatives(message)):
-        refuse("alternatives", ignored)
-    if names := [
-        name for key, (name, _) in envelope.headers(message).items() if key not in _CARRIED_HEADERS | _MIGMAS_HEADERS
-    ]:
-        refuse("headers", ignored, names)
+def _needed_variables(stored: StoredEmailData, in_subject: list[str]) -> frozenset[str]:
+    """The variables that must come with the request: none where the stored email is not known here."""
+    if stored is NO_STORED_EMAIL:
+        return frozenset()
+    return stored.body_variables.union(in_subject) - stored.optional_variables
 
 
-def _other_alternatives(message: EmailMessage) -> Iterator[bool]:
-    """True for each alternative beyond the one HTML part that Migma sends."""
-    seen = False
-    for _, mimetype in getattr(message, "alternatives", None) or ():
-        yield seen or not content.is_html(mimetype)
-        seen = True
+def _refuse_missing_variables(payloads: list[RecipientPayload], name: str) -> None:
+    if missing := sorted(frozenset().union(*(payload.missing_variables for payload in payloads))):
+        count = sum(bool(payload.missing_variables) for payload in payloads)
+        raise MissingVariables(
+            f"The stored email {name!r} uses {', '.join(missing)}, which {count} of {len(payloads)} recipients would "
+            "not get",
+            hint="Pass them in merge_global_data or merge_data, or give them a default in the stored email's "
+            "default_variables, or name them in its optional_variables if Migma fills them from the contact.",
+            names=tuple(missing),
+        )
 
 
-def idempotency_key(message: EmailMessage, call: Call, nonce: str) -> str:
-    """The key of one call: the caller's own key and the address, else what sets this mail and its payload apart.
+def idempotency_key(message: EmailMessage, payload: RecipientPayload, nonce: str) -> str:
+    """Return the key of one request: a SHA-256 in hex.
 
-    An unchanged message that is sent again after a failure has the same key, a changed one another.
+    It is made of the message's own ``idempotency_key`` and the address, else of ``nonce`` (one per mail), the address
+    and the body: an unchanged message that is sent again after a failure has the same key, a changed one another.
     """
-    own = get_attribute(message, "idempotency_key")
-    if own is not None and not isinstance(own, str):
-        raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
-    address = call.request.recipient_email or ""
-    parts = [own.encode(), address.encode()] if own else [nonce.encode(), address.encode(), call.request.body]
+    own = _own_key(message)
+    address = payload.request.recipient_email or ""
+    parts = [own.encode(), address.encode()] if own else [nonce.encode(), address.encode(), payload.request.body]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _own_key(message: EmailMessage) -> str:
+    """The message's own key, or an empty string. Raises TypeError, also as `SerializationError`."""
+    own = get_attribute(message, "idempotency_key") or ""
+    if not isinstance(own, str):
+        raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
+    return str(to_json_value(own, "idempotency_key"))

@@ -1,7 +1,7 @@
-"""Fixtures for the tests of sites. pytest loads this wherever the package is installed: it imports next to nothing.
+"""Fixtures for a site's own tests. pytest loads this module in every project, so it imports almost nothing.
 
 ``migma_sandbox``
-    Runs a local Migma for the test and points the settings at it; the value is the `Sandbox`.
+    Runs a sandbox for the test and points the settings at it; the value is the `Sandbox`.
 
 ``migma_outbox``
     Puts `django_migma.testing.EmailBackend` in place; the value is ``django.core.mail.outbox``.
@@ -17,8 +17,8 @@ import pytest
 
 @pytest.fixture
 def migma_sandbox() -> Iterator[Any]:
-    """A local Migma on a free port, and settings that point at it."""
-    from .testing import sandbox  # noqa: PLC0415 - lazy: nothing may be imported where the fixture is not used
+    """A running sandbox, with settings that point at it."""
+    from .testing import sandbox  # noqa: PLC0415 - lazy: a project that does not use the fixture need not have Django
 
     with sandbox() as running:
         yield running
@@ -26,7 +26,7 @@ def migma_sandbox() -> Iterator[Any]:
 
 @pytest.fixture
 def migma_outbox() -> Iterator[list[Any]]:
-    """An outbox that refuses what Migma would refuse."""
+    """An outbox that refuses what Migma would."""
     from .testing import outbox  # noqa: PLC0415 - the same
 
     with outbox() as box:

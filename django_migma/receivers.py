@@ -1,4 +1,4 @@
-"""Our own signals -> log lines. Connected when the app is ready."""
+"""Receivers of our own signals that write log lines. The app connects them when it is ready."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ logger = logging.getLogger("django_migma")
 
 
 def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
-    """Log a message that was not accepted for everybody, at WARNING, without recipients, bodies or keys.
+    """Log a message that was not accepted for all recipients, at WARNING, without recipients, bodies or keys.
 
-    A mail that logging itself sends (``mail_admins`` behind a handler) must not log its own failure, or a failing API
-    would make logging and mail call each other without end; stderr gets the line instead, as from a failing handler.
+    The failure of a mail that logging itself sends (``mail_admins`` in a handler) goes to stderr instead: logged, it
+    would cause the next mail, without end.
     """
     errors = [recipient.error for recipient in status.recipients.values() if recipient.error]
     if not errors:
         return
-    words = Counter(recipient.status for recipient in status.recipients.values())
-    counts = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
-    # The text of an error that is not ours may hold anything.
+    counts = Counter(recipient.status for recipient in status.recipients.values())
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    # The text of an error that is not ours may hold recipients or a body.
     reason = str(errors[0]) if isinstance(errors[0], MigmaError) else type(errors[0]).__name__
-    _write(f"Mail through {_mailer(alias)} was not accepted ({counts}): {reason}", {"status": dict(words)})
+    _write(f"Mail through {_mailer(alias)} was not accepted ({summary}): {reason}", {"status": dict(counts)})
 
 
 def log_missing_variables(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
-    """Log the variables that a stored email uses and a message did not bring, unless the settings ignore them."""
-    if not status.missing_variables or not status.stored_email:  # without one, it was refused, which is told already
+    """Log the variables that a stored email uses and a message lacks, unless the settings ignore them."""
+    if not status.missing_variables or not status.stored_email:  # a refused message, which log_failure reports
         return
     names = ", ".join(sorted(status.missing_variables))
     which = f"the stored email {status.stored_email!r} uses"
@@ -46,15 +46,15 @@ def _mailer(alias: str | None) -> str:
     return f"the mailer {alias!r}" if alias else "Migma"
 
 
-def _write(line: str, about: dict[str, Any]) -> None:
-    """To the log, at WARNING; to stderr where logging itself has sent the mail."""
+def _write(line: str, extra: dict[str, Any]) -> None:
+    """Log a line at WARNING, or print it to stderr where logging itself sends the mail."""
     if is_inside_logging():
         print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
     else:
-        logger.warning("%s", line, extra=about)
+        logger.warning("%s", line, extra=extra)
 
 
 def connect() -> None:
-    """Connect the receivers. Repeating it changes nothing."""
+    """Connect the receivers. A second call changes nothing."""
     post_send.connect(log_failure, dispatch_uid="django_migma.log_failure")
     post_send.connect(log_missing_variables, dispatch_uid="django_migma.log_missing_variables")

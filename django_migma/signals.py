@@ -1,13 +1,13 @@
-"""The signals, sent in the thread that called ``send_messages``, and their arguments.
+"""The signals and their arguments. All are sent in the thread that called ``send_messages``.
 
 ``pre_send(sender, message, alias)``
-    Before a message is looked at. A receiver may change the message, or raise `CancelSend` to drop it. Any other
-    exception stops the call and reaches the caller.
+    Before anything of a message is read. A receiver may change the message, or raise `CancelSend` to drop it. Any
+    other exception stops the call and reaches the caller.
 
 ``post_send(sender, message, status, alias)``
-    After every message for which ``pre_send`` was sent and not cancelled, whatever became of it; not for those that a
-    stopped call never came to. ``status`` is its ``migma_status``. Sent robustly: a receiver's exception is logged by
-    Django and hides no mail that has gone out.
+    After every message for which ``pre_send`` was sent and not cancelled, with success or without; not for messages
+    that a stopped call did not reach. ``status`` is its ``migma_status``. Sent robustly: Django logs a receiver's
+    exception, so that it cannot hide that mail has been sent.
 
 ``batch_finished(sender, messages_sent, alias)``
     At the end of a ``send_messages`` call. ``messages_sent`` is its return value. Sent robustly.
@@ -27,7 +27,7 @@ from django.dispatch import Signal
 
 
 class CancelSend(Exception):
-    """Raised by a receiver of `pre_send`: this message is not sent, and that is no failure."""
+    """Raised by a receiver of `pre_send` to drop the message. That does not count as a failure."""
 
 
 pre_send = Signal()
@@ -35,15 +35,14 @@ post_send = Signal()
 batch_finished = Signal()
 
 _LOGGING = (logging.Logger.callHandlers.__code__, logging.Handler.handle.__code__)
-"""What stands on the stack while a log record is handed out, in the logging thread or in a queue's listener."""
+"""Functions on the stack while a log record is handled, in the logging thread or in that of a `QueueListener`."""
 
 
 def send_robust(signal: Signal, sender: type, **arguments: Any) -> None:
-    """Send a signal robustly: a receiver's exception is logged by Django and reaches nobody.
+    """Send a signal as Django's ``send_robust`` does, which logs the exceptions of receivers.
 
-    Except in a mail that logging itself sends (``mail_admins`` behind a handler): there, a logged exception would be
-    mailed, and that mail announced. The exception goes to stderr then, as from a failing handler, and the receivers
-    after it are passed over.
+    In a mail that logging itself sends (``mail_admins`` in a handler), a logged exception would be mailed, and that
+    mail would send the signal again. There the exception goes to stderr, and the receivers after it are not called.
     """
     if not signal.has_listeners(sender):
         return
@@ -57,7 +56,7 @@ def send_robust(signal: Signal, sender: type, **arguments: Any) -> None:
 
 
 def is_inside_logging() -> bool:
-    """Whether this thread is in the middle of handing out a log record."""
+    """Whether this thread is handling a log record. A flag would miss the thread of a `QueueListener`."""
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way to walk the stack
     while frame is not None:
         if frame.f_code in _LOGGING:

@@ -1,6 +1,6 @@
-"""Supported helpers for the tests of sites: a sandbox to send to, and an outbox that refuses what Migma would.
+"""Supported helpers for a site's own tests: a sandbox to send to, and an outbox that refuses what Migma would.
 
-With pytest they are the fixtures ``migma_sandbox`` and ``migma_outbox``.
+pytest has them as the fixtures ``migma_sandbox`` and ``migma_outbox``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 import django
@@ -29,29 +29,28 @@ from .conf import Config, load_config
 from .sandbox.server import Sandbox
 from .sandbox.switches import Switches
 
-if TYPE_CHECKING:
-    pass
-
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
 
 
 @contextmanager
 def sandbox(**switches: Any) -> Iterator[Sandbox]:
-    """Run a sandbox on a free loopback port and let the settings point at it; yield the `Sandbox`.
+    """Run a sandbox on a free loopback port, point the settings at it, and yield the `Sandbox`.
 
-    Django's test runner has replaced every mailer by an in-memory one; those that use our backend come back, with
-    their options but the sandbox's address and key. Where none does, the default mailer becomes ours. Any sender's
-    domain counts as verified and any well-formed id as known, unless ``verified_domains`` and ``any_id`` say
-    otherwise; the other switches are those of `django_migma.sandbox.switches.Switches`. Proxies of the environment
-    are passed by.
+    Django's test runner replaces every mailer by an in-memory one. Those of the settings module that use our backend
+    are put back, with their options but the sandbox's address and key; where none does, the default mailer becomes
+    ours. Every sender's domain counts as verified and every well-formed id as known, unless ``verified_domains`` and
+    ``any_id`` say otherwise; the other switches are those of `django_migma.sandbox.switches.Switches`. Proxies of the
+    environment are not used.
     """
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, **switches})
-    passed_by = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
-    with Sandbox(switches=chosen) as running, patch.dict(os.environ, no_proxy=passed_by):
-        reached = {"API_URL": running.api_url, "API_KEY": running.keys.full}
+    no_proxy = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
+    with Sandbox(switches=chosen) as running, patch.dict(os.environ, no_proxy=no_proxy):
+        connection = {"API_URL": running.api_url, "API_KEY": running.keys.full}
         try:
-            with override_settings(MIGMA={**getattr(settings, "MIGMA", {}), **reached}, **_mailers(without=reached)):
+            with override_settings(
+                MIGMA={**getattr(settings, "MIGMA", {}), **connection}, **_mailers(without=connection)
+            ):
                 yield running
         finally:
             close_pools()
@@ -59,7 +58,7 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
 
 @contextmanager
 def outbox() -> Iterator[list[Any]]:
-    """Let every mailer that uses our backend use `testing.EmailBackend`; yield an empty ``mail.outbox``."""
+    """Replace our backend by `testing.EmailBackend` in every mailer, and yield an empty ``mail.outbox``."""
     earlier = getattr(mail, "outbox", [])
     mail.outbox = []
     try:
@@ -70,9 +69,9 @@ def outbox() -> Iterator[list[Any]]:
 
 
 def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any]:
-    """The setting that puts our backend in place: ``MAILERS``, or ``EMAIL_BACKEND`` where a site has none.
+    """The setting that puts our backend in place: ``MAILERS``, or ``EMAIL_BACKEND`` where a site has no ``MAILERS``.
 
-    ``backend`` replaces the path of ours, ``without`` names settings whose options are left out.
+    ``backend`` is the path to use instead of ours; ``without`` names settings whose options are left out.
     """
     if django.VERSION < (6, 1) or not hasattr(settings, "MAILERS"):
         return {"EMAIL_BACKEND": backend or BACKEND}
@@ -89,7 +88,7 @@ def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any
 
 
 def _configured_mailers() -> dict[str, Any]:
-    """The mailers of the settings module, which the test runner has replaced, under those that a test has set."""
+    """The mailers of the settings module, which the test runner has replaced, and those that a test has set."""
     module = import_module(os.environ["DJANGO_SETTINGS_MODULE"]) if "DJANGO_SETTINGS_MODULE" in os.environ else None
     mailers = dict(getattr(module, "MAILERS", {}))
     return mailers | {alias: mailer for alias, mailer in settings.MAILERS.items() if _is_ours(mailer)}
@@ -100,20 +99,19 @@ def _is_ours(mailer: dict[str, Any]) -> bool:
     return isinstance(found, type) and issubclass(found, MigmaBackend)
 
 
-class _Acceptance:
-    """Stands in for the client: takes every request."""
+class _AcceptingClient:
+    """A client that accepts every request without a network."""
 
     proven = True
 
     def send(self, request: SendRequest, *, idempotency_key: str, **_: Any) -> SendResult:
-        """Accept."""
         return SendResult(id=f"test-{idempotency_key[:12]}", status="queued", provider="outbox", attempts=0)
 
 
 class EmailBackend(direct.EmailBackend):
-    """Like Django's in-memory backend, but everything short of the network happens as in production.
+    """An in-memory backend that does everything as in production, except for the network.
 
-    Messages are refused, signals sent and statuses set as by the real backend; no API key is needed. The copies in
+    Messages are refused, signals sent and statuses set as by the real backend. No API key is needed. The copies in
     ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order.
     """
 
@@ -121,7 +119,7 @@ class EmailBackend(direct.EmailBackend):
         """The settings, with any key, and a client that accepts everything."""
         return load_config(
             {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}, self.alias
-        ), _Acceptance()
+        ), _AcceptingClient()
 
     def settled(self, job: Job) -> None:
         """Put a message into the outbox unless it was refused."""

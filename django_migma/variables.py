@@ -1,4 +1,4 @@
-"""Variables: their values as plain JSON, with the path of what cannot be, and their names in a stored email."""
+"""Variables: their values as plain JSON, and their placeholders in the texts of a stored email."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 from .api.errors import SerializationError
 
-_DEEPEST = 100
+_MAX_DEPTH = 100
 _NAME = r"([\w.-]++)"
 _ENCODED_SPACE = r"[\s+]*+(?:%20[\s+]*+)*+"
 _PLACEHOLDER = rf"(?i:\{{\{{\s*+{_NAME}\s*+\}}\}}|%7B%7B{_ENCODED_SPACE}{_NAME}{_ENCODED_SPACE}%7D%7D)"
-"""``{{name}}``, also percent-encoded inside a link. Migma documents nothing beyond names.
+"""``{{name}}``, also percent-encoded, as in links. Migma documents names only: no filters, no conditions.
 
 Possessive, since a repeated group that may give back keeps a state per repetition: 9 MB of plus signs took 1 GB.
 """
 
 
 def placeholder_names(*texts: str) -> list[str]:
-    """The names of the placeholders in the texts of a stored email, each once, in alphabetical order.
+    """Return the names of the placeholders in some texts, each once, in alphabetical order.
 
     Migma's newest answers do not list them, so they are read from subject, preheader and HTML.
     """
@@ -29,15 +29,15 @@ def placeholder_names(*texts: str) -> list[str]:
 
 
 def render_placeholders(text: str, values: Mapping[str, str]) -> str:
-    """The text with placeholders replaced where there is a value. For a preview: Migma fills in the mail itself."""
+    """Return the text with placeholders replaced where there is a value. For previews: Migma fills in mail itself."""
     return re.sub(_PLACEHOLDER, lambda found: values.get(found[1] or found[2], found[0]), text)
 
 
 def to_json_value(value: Any, path: str, depth: int = 0) -> Any:
-    """The value in JSON's own types: dates, decimals, UUIDs and lazy texts become strings.
+    """Return the value in JSON's own types: dates, decimals, UUIDs and lazy texts become strings.
 
     Raises `SerializationError`, which names the path, for anything else: NaN, keys that are neither text nor number,
-    lone surrogates, more than 100 levels (a structure that holds itself).
+    lone surrogates, more than 100 levels (as of a structure that contains itself).
     """
     if value is None or isinstance(value, bool):
         return value
@@ -47,33 +47,33 @@ def to_json_value(value: Any, path: str, depth: int = 0) -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _fail(path, f"{value} is no JSON number")
-    if depth >= _DEEPEST:
-        return _fail(path.partition("[")[0], f"it has more than {_DEEPEST} levels, or holds itself")
+    if depth >= _MAX_DEPTH:
+        return _fail(path.partition("[")[0], f"it has more than {_MAX_DEPTH} levels, or contains itself")
     if isinstance(value, Mapping):
         return {
             _name(name, path): to_json_value(item, f"{path}[{name!r}]", depth + 1) for name, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [to_json_value(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
-    return to_json_value(_encoded(value, path), path, depth + 1)
+    return to_json_value(_encode(value, path), path, depth + 1)
 
 
 def _text(value: str, path: str) -> str:
     if not _is_whole(value):
         _fail(path, "it holds a lone surrogate, which is no text that UTF-8 can carry")
-    return str.__str__(value)  # str() of an enum's member would be its name
+    return str.__str__(value)  # str() of an enum member may be its name
 
 
 def _is_whole(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:  # holds the text, so it must be over before the error is raised
+    except UnicodeEncodeError:  # it holds the text, so our error is raised outside of this block
         return False
     return True
 
 
 def _name(name: Any, path: str) -> str:
-    """A key as text: numbers, True, False and None become what Python's own encoder makes of them."""
+    """A key as text: numbers, True, False and None as Python's own encoder writes them."""
     if isinstance(name, str):
         return _text(name, path)
     if name is None or isinstance(name, bool | int) or (isinstance(name, float) and math.isfinite(name)):
@@ -81,17 +81,17 @@ def _name(name: Any, path: str) -> str:
     return str(_fail(path, f"the key {name!r} is neither text nor number"))
 
 
-def _encoded(value: Any, path: str) -> Any:
+def _encode(value: Any, path: str) -> Any:
     from django.core.serializers.json import DjangoJSONEncoder  # noqa: PLC0415 - lazy: it imports django.db.models
 
     try:
         return DjangoJSONEncoder().default(value)
     except TypeError:
-        problem = f"{type(value).__name__} is nothing that JSON knows"
+        problem = f"JSON has no type for {type(value).__name__}"
     except ValueError as error:  # Django's encoder refuses times with an offset
         problem = str(error)
     return _fail(path, problem)
 
 
 def _fail(path: str, problem: str) -> Any:
-    raise SerializationError(f"{path} cannot be sent: {problem}. Pass text, numbers, dates, lists or dicts.")
+    raise SerializationError(f"{path} cannot be sent: {problem}", hint="Pass text, numbers, dates, lists or dicts.")

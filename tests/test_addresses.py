@@ -137,11 +137,11 @@ def test_what_is_not_one_address_is_refused(text, problem):
 )
 def test_more_than_1000_characters_are_refused_before_they_are_parsed(text):
     """Python's parser takes quadratic time: 100 kB took 9 seconds."""
-    start = time.monotonic()
+    start = time.thread_time()
     assert split(text) == [text]
     with pytest.raises(InvalidAddress, match=r"^to has more than 1,000 characters\. Give one address"):
         parse(text, "to")
-    assert time.monotonic() - start < 1
+    assert time.thread_time() - start < 1
 
 
 PARSER_FAILURES = {

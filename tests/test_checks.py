@@ -39,7 +39,7 @@ def ours(migma, *, backend=BACKEND, **aliases):
 
 
 def found(*, deploy=False):
-    """What the checks say, as pairs of id and text."""
+    """The messages of all checks, as pairs of id and text."""
     return [(message.id, message.msg) for message in run_checks(tags=[TAG], include_deployment_checks=deploy)]
 
 
@@ -112,6 +112,12 @@ CASES = [
     ),
     (
         "E006",
+        {"FROM_NAME": "Shop\nBcc: eve@example.com"},
+        "MIGMA['FROM_NAME'] contains a line break or another control character.",
+        "The default is None.",
+    ),
+    (
+        "E006",
         {"REPLY_TO": "nobody"},
         "MIGMA['REPLY_TO'] must be one address, such as hello@example.com or Example <hello@example.com>.",
         "The default is None.",
@@ -150,7 +156,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("number", "change", "text", "hint"), CASES)
-def test_a_faulty_setting_is_told_with_its_place_and_what_to_do(number, change, text, hint):
+def test_a_faulty_setting_is_reported_with_its_place_and_what_to_do(number, change, text, hint):
     """That message and no other."""
     [message] = messages(GOOD | change)
     assert (message.id, message.msg) == (f"migma.{number}", text)
@@ -182,7 +188,7 @@ DEPLOY = [
 
 
 @pytest.mark.parametrize(("number", "change", "text", "hint"), DEPLOY)
-def test_what_only_matters_on_a_deployed_site_is_told_there_only(number, change, text, hint):
+def test_what_only_matters_on_a_deployed_site_is_reported_there_only(number, change, text, hint):
     here, there = messages(GOOD | change), messages(GOOD | change, deploy=True)
     assert f"migma.{number}" not in {message.id for message in here}
     [message] = [message for message in there if message not in here]
@@ -209,13 +215,13 @@ def test_the_tables_hold_every_check():
         {"PROVIDER_TYPE": None},
     ],
 )
-def test_what_is_all_right_is_not_complained_about(change):
-    """A callable key, for one, is not even called."""
+def test_usable_settings_are_not_reported(change):
+    """A callable key is not called."""
     assert messages(GOOD | change) == []
 
 
 def test_a_broken_address_is_no_sandbox():
-    """It is told once, as an error."""
+    """It is reported once, as an error."""
     assert [message.id for message in messages(GOOD | {"API_URL": "nonsense"}, deploy=True)] == ["migma.E004"]
 
 
@@ -234,7 +240,7 @@ def test_without_from_email_djangos_own_sender_is_judged(sender, ids):
 
 
 @pytest.mark.parametrize("migma", [None, "sk_live_1", ["API_KEY"]])
-def test_a_setting_that_is_no_dict_is_told(migma):
+def test_a_setting_that_is_no_dict_is_reported(migma):
     texts = {message.id: (message.msg, message.hint) for message in messages(migma)}
     assert texts.keys() == {"migma.E001", "migma.W001", "migma.W003"}
     assert texts["migma.E001"] == ("MIGMA must be a dict.", "Write MIGMA = {'API_KEY': ...}.")
@@ -263,7 +269,7 @@ OTHERS = [
 @pytest.mark.parametrize("backend", OTHERS)
 @pytest.mark.parametrize("deploy", [False, True])
 def test_silent_where_no_mailer_uses_our_backend(backend, deploy):
-    """The app may stand in INSTALLED_APPS for its commands only, and Django itself tells of backends not found."""
+    """The app may be installed for its commands only, and Django itself reports a backend that is not found."""
     assert messages({"API_KYE": 1}, backend=backend, deploy=deploy) == []
 
 
@@ -290,13 +296,13 @@ def test_the_check_command_fails_for_a_missing_key_before_a_deployment_only(caps
 
 @needs_mailers
 def test_options_of_a_mailer_are_judged_with_its_alias():
-    told = messages(GOOD, news={"max_retries": -1, "time_out": 1, "api_url": "nonsense"})
-    assert sorted((message.id, message.msg) for message in told) == [
+    reported = messages(GOOD, news={"max_retries": -1, "time_out": 1, "api_url": "nonsense"})
+    assert sorted((message.id, message.msg) for message in reported) == [
         ("migma.E001", "MAILERS['news']['OPTIONS'] has the unknown key 'time_out'."),
         ("migma.E004", "MAILERS['news'] OPTIONS['api_url'] must look like https://api.migma.ai/v1."),
         ("migma.E006", "MAILERS['news'] OPTIONS['max_retries'] must be a whole number from 0, not -1."),
     ]
-    [unknown] = [message for message in told if message.id == "migma.E001"]
+    [unknown] = [message for message in reported if message.id == "migma.E001"]
     assert unknown.hint == "Did you mean 'timeout'?"
 
 
@@ -309,9 +315,9 @@ def test_an_option_makes_good_what_the_setting_lacks():
 
 
 @needs_mailers
-def test_the_same_is_told_once_for_several_aliases():
-    told = messages(GOOD | {"MAX_RETRIES": -1, "API_KEY": ""}, news={}, receipts={})
-    assert sorted(message.id for message in told) == ["migma.E006", "migma.W001"]
+def test_the_same_message_appears_once_for_several_aliases():
+    reported = messages(GOOD | {"MAX_RETRIES": -1, "API_KEY": ""}, news={}, receipts={})
+    assert sorted(message.id for message in reported) == ["migma.E006", "migma.W001"]
 
 
 @needs_mailers

@@ -92,7 +92,7 @@ def test_an_option_of_the_mailer_beats_the_setting(name):
 @EACH
 @pytest.mark.parametrize("unset", [None, ""])
 def test_none_and_empty_mean_unset(name, unset):
-    """So that an empty environment variable is as good as none."""
+    """An empty environment variable counts as unset."""
     default, value, _ = EXAMPLES[name]
     assert loaded(name, **{name: unset}) == default
     assert loaded(name, {name.lower(): unset}, **{name: value}) == value
@@ -110,7 +110,7 @@ def test_none_and_empty_mean_unset(name, unset):
         ("IGNORE_UNSUPPORTED_FEATURES", [], frozenset()),
     ],
 )
-def test_handy_spellings_come_to_one(name, value, expected):
+def test_several_spellings_mean_the_same(name, value, expected):
     assert loaded(name, **{name: value}) == expected
     assert loaded(name, {name.lower(): value}) == expected
 
@@ -140,6 +140,10 @@ BAD = [
     ("REPLY_TO", "a@example.com, b@example.com", ADDRESS),
     ("REPLY_TO", ["a@example.com"], ADDRESS),
     ("FROM_NAME", 7, "must be a string, not int"),
+    *(
+        ("FROM_NAME", f"Shop{character}Bcc: eve@example.com", "contains a line break or another control character")
+        for character in "\r\n\0"
+    ),
     ("PROVIDER_TYPE", "smtp", PROVIDER.format("smtp")),
     ("PROVIDER_TYPE", ["ses"], PROVIDER.format(["ses"])),
     ("PROJECT_ID", "p/1", "must be the id of a Migma project (letters and digits), not 'p/1'"),
@@ -168,7 +172,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value", "problem"), BAD)
-def test_a_value_that_cannot_be_is_refused_with_its_place(name, value, problem):
+def test_an_unusable_value_is_refused_with_its_place(name, value, problem):
     """Whether it stands in MIGMA or in the options of a mailer."""
     options = {name.lower(): value}
     assert setting_error(name, options) == problem
@@ -193,7 +197,7 @@ def test_under_an_alias_the_error_is_what_django_raises_there():
 
 
 def test_allow_http_lets_the_address_pass():
-    """From whichever place it comes, but only when it is plainly True."""
+    """Wherever it is set, but only as True itself."""
     url = {"api_url": "http://sandbox:8026/v1"}
     assert load_config(url | {"allow_http": True}).api_url == "http://sandbox:8026/v1"
     with override_settings(MIGMA={"API_KEY": KEY, "ALLOW_HTTP": True}):
@@ -214,8 +218,8 @@ def test_override_settings_takes_effect_at_once():
 
 
 @pytest.mark.parametrize("migma", [None, [], "sk_1", 7])
-def test_a_setting_that_is_no_dict_says_nothing(settings, migma):
-    """The system check says that it should be one; options work all the same."""
+def test_a_setting_that_is_no_dict_is_ignored(settings, migma):
+    """A system check reports it; options work all the same."""
     settings.MIGMA = migma
     assert get_setting("MAX_RETRIES", {}) == 4
     assert load_config({"api_key": KEY}).max_retries == 4
@@ -230,7 +234,7 @@ def test_no_setting_at_all_is_no_error(settings):
 @pytest.mark.parametrize(
     ("value", "expected"), [(None, False), ("", False), (0, True), (False, True), ([], True), (" ", True)]
 )
-def test_only_none_and_the_empty_string_say_nothing(value, expected):
+def test_only_none_and_the_empty_string_are_unset(value, expected):
     assert is_set(value) is expected
 
 
@@ -242,7 +246,7 @@ def test_only_none_and_the_empty_string_say_nothing(value, expected):
         ({"from_name": "A"}, "OPTIONS['from_name']"),
     ],
 )
-def test_a_place_is_where_the_value_in_force_stands(options, place):
+def test_a_place_is_where_the_value_in_force_comes_from(options, place):
     assert setting_location("FROM_NAME", options) == place
 
 
@@ -290,7 +294,7 @@ ADVICE = "Take it from Migma's dashboard, and keep it out of the code."
         (KEY.encode(), "must be a string or a callable that returns one, not bytes"),
     ],
 )
-def test_a_callable_may_give_no_key(settings, answer, problem):
+def test_a_callable_that_returns_no_usable_key_is_refused(settings, answer, problem):
     settings.MIGMA = {"API_KEY": Vault(answer)}
     with pytest.raises(ConfigurationError) as caught:
         load_config({})
@@ -308,8 +312,8 @@ def test_without_a_key_nothing_can_be_sent(settings, migma, alias, start):
     )
 
 
-def test_a_failing_vault_is_heard(settings):
-    """Its error comes through as it is."""
+def test_the_error_of_a_callable_key_reaches_the_caller(settings):
+    """As it is."""
 
     def vault():
         raise LookupError("sealed")

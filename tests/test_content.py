@@ -1,5 +1,8 @@
 """The three routes: what the body of a message becomes on each."""
 
+import time
+import tracemalloc
+
 import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.test import override_settings
@@ -67,6 +70,41 @@ class TestLayout:
         assert "&#123;&#123;braces}}" in accepting.body["variables"]["body_html"]
         assert accepting.body["subject"] == "{\u2060{name}}"
 
+    def test_what_a_customer_typed_as_in_a_link_is_no_placeholder(self, accepting):
+        """The API replaces placeholders in this spelling too, since links carry them so."""
+        text_mail("http://a.example/%7B%7Bname%7D%7D %7b{x}}", subject="%7B%7bname%7D%7D").send()
+        body = accepting.body
+        assert not any(pair in str(body).lower() for pair in ("%7b%7b", "%7b{"))
+        assert "http://a.example/&#37;7B&#37;7Bname%7D%7D</a>" in body["variables"]["body_html"]
+        assert body["subject"] == "%7B\u2060%7bname%7D%7D"
+        assert body["variables"]["subject"] == body["subject"]
+
+    def test_a_long_text_made_from_html_is_cut_and_says_so(self, accepting):
+        html_mail("<p>word</p>" * 100_000).send()
+        text = accepting.body["variables"]["body_text"]
+        assert len(text) < 200_100
+        assert text.endswith("\n[shortened]")
+
+    def test_a_text_of_its_own_is_not_cut(self, accepting):
+        html_mail("<p>Hi</p>", "word " * 50_000).send()
+        assert accepting.body["variables"]["body_text"] == "word " * 50_000
+
+    @pytest.mark.parametrize("shape", ["<p ", "<!--", "<a href='", "<body ", "<![CDATA[", "&#"])
+    def test_hostile_html_takes_no_long_time(self, accepting, shape):
+        start = time.thread_time()
+        html_mail(f"<p>Hi</p>{shape * (1_000_000 // len(shape))}").send()
+        assert time.thread_time() - start < 5
+
+    def test_a_big_text_takes_little_memory(self, accepting):
+        """A contact form of 2.5 MB once took 2.1 GB."""
+        message = text_mail("Hello, see http://example.com.\n" * 78_125)
+        tracemalloc.start()
+        try:
+            message.send()
+            assert tracemalloc.get_traced_memory()[1] < 100_000_000
+        finally:
+            tracemalloc.stop()
+
     def test_what_a_customer_typed_is_no_tag(self, accepting):
         """Whether Migma escapes variables is not known, so text for the layout's HTML must be harmless without it."""
         html_mail("<p>safe</p>", "1 < 2 & <b>", subject="<a href=x>").send()
@@ -76,6 +114,46 @@ class TestLayout:
             "body_html": "<p>safe</p>",
             "body_text": "1 &lt; 2 & &lt;b>",
         }
+
+
+LIMIT = 5_000_000
+
+
+@pytest.mark.parametrize("route", ["layout", "raw"])
+class TestBodySize:
+    @pytest.fixture(autouse=True)
+    def route_in_force(self, route, migma):
+        migma(LAYOUT_EMAIL_ID=LAYOUT if route == "layout" else None)
+
+    @pytest.mark.parametrize(
+        ("message", "part"),
+        [
+            (lambda: text_mail("a" * (LIMIT + 1)), "body"),
+            (lambda: text_mail(b"a" * (LIMIT + 1)), "body"),
+            (lambda: html_mail("<p>Hi</p>", "a" * (LIMIT + 1)), "body"),
+            (lambda: html_mail("a" * (LIMIT + 1), "Hi"), "text/html alternative"),
+        ],
+    )
+    @pytest.mark.parametrize("ignored", [True, ["body_size"]])
+    def test_more_than_5_million_characters_are_refused(self, accepting, migma, message, part, ignored):
+        """Nothing can drop this: a body that is left out would be another mail."""
+        migma(IGNORE_UNSUPPORTED_FEATURES=ignored)
+        reason = f"This message's {part} has 5,000,001 characters, and django-migma sends 5,000,000 at most. Shorten"
+        with pytest.raises(UnsupportedFeature, match=reason) as caught:
+            message().send()
+        assert caught.value.feature == "body_size"
+        assert "is not Migma's" in str(caught.value)
+        assert accepting.bodies == []
+
+    def test_5_million_characters_are_sent(self, accepting):
+        html_mail("\u00e9" * LIMIT).send()
+        assert len(accepting.bodies) == 1
+
+    def test_a_body_that_stays_behind_may_have_any_size(self, accepting):
+        """With a stored email, the message's own body is not sent."""
+        message = html_mail("a" * (LIMIT + 1), "a" * (LIMIT + 1))
+        message.template_id = LAYOUT
+        assert message.send() == 1
 
 
 class TestRaw:
@@ -122,8 +200,13 @@ class TestRaw:
 
     def test_without_merge_data_braces_are_no_placeholder(self, accepting):
         html_mail("<p>{{name}} {{{x}}}</p>", subject="{{{a").send()
-        assert accepting.body["template"] == "<p>&#123;&#123;name}} &#123;&#123;&#123;x}}}</p>"
+        assert accepting.body["template"] == "<p>&#123;&#123;name}} &#123;&#123;{x}}}</p>"
         assert accepting.body["subject"] == "{\u2060{\u2060{a"
+
+    def test_without_merge_data_links_hold_no_placeholder(self, accepting):
+        html_mail('<a href="https://a.example/%7b%7Bname%7d%7D">a</a>', subject="%7B%7Ba%7D%7D").send()
+        assert accepting.body["template"] == '<a href="https://a.example/&#37;7b&#37;7Bname%7d%7D">a</a>'
+        assert accepting.body["subject"] == "%7B\u2060%7Ba%7D%7D"
 
     def test_with_merge_data_placeholders_stay(self, accepting):
         message = html_mail("<p>{{name}}</p>", subject="{{name}}")

@@ -1,16 +1,18 @@
-"""Between plain text and HTML, and between documents and their parts."""
+"""Plain text and HTML, the body of a document, and time and memory that grow with the text only."""
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 from django.utils.safestring import SafeString
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from django_migma.html import (
-    _BodyFinder,
     body_content,
     escape_placeholders,
     escape_placeholders_in_text,
@@ -125,11 +127,16 @@ def test_no_text_becomes_markup(text):
         ("<body/>Hi", "Hi"),
         ("<html>\r\n<body\n  class='a'\n>\r\nÄ 😀\n</body>\n</html>", "\r\nÄ 😀\n"),
         ("<p>a &lt;body&gt; b</p>", "<p>a &lt;body&gt; b</p>"),
+        ("<title><body></title><body>Hi</body>", "Hi"),
+        ("<!--><body>Hi</body><!-- never closed </body>", "Hi"),
+        ("</body><body>Hi", "Hi"),
+        ("<bodyguard>Hi</bodyguard>", "<bodyguard>Hi</bodyguard>"),
+        ("Hi <body class='never closed", "Hi <body class='never closed"),
         ("<!DOCTYPE html><html><p>Hi</p></html>", "<!DOCTYPE html><html><p>Hi</p></html>"),
     ],
 )
-def test_the_inner_body_is_what_a_browser_would_show(html, inner):
-    """Of a whole document; a fragment stays as it is."""
+def test_the_body_of_a_document_is_what_a_browser_would_show(html, inner):
+    """A fragment stays as it is."""
     assert body_content(html) == inner
 
 
@@ -155,7 +162,19 @@ def test_the_inner_body_is_what_a_browser_would_show(html, inner):
         ('<a href="https://example.com/?a=1&amp;b=2"><b>Op</b>en</a>', "Open (https://example.com/?a=1&b=2)"),
         ('<a href="mailto:a@example.org">Write</a> <a>none</a> <a href>empty</a>', "Write none empty"),
         ('<a href="https://example.com/a">never closed', "never closed"),
+        ('<a title=" href=https://evil.example" href="https://a.example">Open</a>', "Open (https://a.example)"),
+        (
+            "<A HREF = 'https://a.example/?b'>Open</A><a name=x href=https://b.example>Open</a>",
+            "Open (https://a.example/?b)Open (https://b.example)",
+        ),
         ("</a>Hi</p>", "Hi"),
+        ("<p title='a > b' data-x=it's>Hi <b title=\"<p>\">you</b></p>", "Hi you"),
+        ("1 < 2 <3 > 2", "1 < 2 <3 > 2"),
+        ("<!--> Hi <!---> you <!-- a --!> all <!-- never <p>closed", "Hi you all"),
+        ("<![CDATA[no]]>Hi<?php no ?></ no>", "Hi"),
+        ("Hi<script>never closed</p>", "Hi"),
+        ("Hi <a href='never closed", "Hi"),
+        (f"&#{'9' * 5000}; <a href='https://a.example/&#{'9' * 5000};'>a</a>", "\ufffd a (https://a.example/\ufffd)"),
         ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "ab\n\nc"),
         ("", ""),
     ],
@@ -169,27 +188,33 @@ def test_html_as_text_for_readers(html, text):
     ("html", "neutral"),
     [
         ("{{name}}", "&#123;&#123;name}}"),
-        ("{{{name}}}", "&#123;&#123;&#123;name}}}"),
+        ("{{{name}}}", "&#123;&#123;{name}}}"),
         ("{ {name}} {% tag %} {a}", "{ {name}} {% tag %} {a}"),
         ("{{a}}{{b}}", "&#123;&#123;a}}&#123;&#123;b}}"),
+        ("%7B%7Bname%7D%7D", "&#37;7B&#37;7Bname%7D%7D"),
+        ("%7b%7Bname%7D%7d", "&#37;7b&#37;7Bname%7D%7d"),
+        ("{%7Bname}} %7b{name}}", "&#123;&#37;7Bname}} &#37;7b&#123;name}}"),
+        ("%7B {%7D {%", "%7B {%7D {%"),
         ("", ""),
     ],
 )
 def test_what_a_customer_typed_is_no_placeholder(html, neutral):
-    """It reads the same."""
+    """Neither as braces nor as links spell them; it reads the same in text and in a link."""
     assert escape_placeholders(html) == neutral
+    assert unescape(neutral) == html
 
 
-@given(st.text("{}a &#123;"))
+@given(st.text("{}a &#123;") | st.lists(st.sampled_from(["{", "%7b", "%7B", "a", "}", "%7D", "&#37;"])).map("".join))
 def test_no_pair_of_braces_is_left(text):
-    assert "{{" not in escape_placeholders(text)
-    assert "{{" not in escape_placeholders_in_text(text)
+    for escaped in escape_placeholders(text), escape_placeholders_in_text(text):
+        assert "{{" not in escaped.lower().replace("%7b", "{")
     assert escape_placeholders_in_text(text).replace("\u2060", "") == text
 
 
 def test_a_subject_gets_a_word_joiner():
     """It has no entities."""
     assert escape_placeholders_in_text("{{{a}}} {b}") == "{\u2060{\u2060{a}}} {b}"
+    assert escape_placeholders_in_text("%7B%7bname%7D%7D") == "%7B\u2060%7bname%7D%7D"
 
 
 @pytest.mark.parametrize(
@@ -197,31 +222,62 @@ def test_a_subject_gets_a_word_joiner():
     [('<b>Tom</b> & "Ann"', '&lt;b>Tom&lt;/b> & "Ann"'), ("a << b", "a &lt;&lt; b"), ("a > b", "a > b"), ("", "")],
 )
 def test_a_layouts_text_can_start_no_tag(text, tagless):
-    """And keeps everything else, in case that Migma escapes it."""
+    """Everything else stays, in case Migma escapes it."""
     assert escape_tags(text) == tagless
 
 
-SIMPLE = st.lists(
-    st.sampled_from([
-        "<!doctype html>", "<html>", "<HTML lang='a>b'>", "<head>", "</head>", '<meta content="<body>">',
-        "<link a=b>", "<body>", '<body class="x">', "<body/>", "<body", "</body>", "</BODY >", "</html>", "<p>",
-        "a < b", "<br/>", "\n", "<!-- <body> -->", "<!--", "-->", "<script>", "</script>", "<style>", "</style>",
-        "<title>", "</title>", "'", '"',
-    ]),
-    max_size=9,
-).map("".join)  # fmt: skip
-
-
-@given(html=SIMPLE)
-@settings(max_examples=1500, derandomize=True, deadline=None)
-def test_a_document_that_needs_no_parser_is_read_as_the_parser_would(html):
-    finder = _BodyFinder()
-    finder.feed(html)
-    finder.close()
-    assert body_content(html) == (html if finder.start is None else html[finder.start : finder.end])
-
-
 def test_a_long_text_is_cut_and_says_so():
-    """Nobody reads 200,000 characters in a preview, and a reader must see that something is left out."""
+    """A text part or a preview has 200,000 characters at most, and readers see that something is left out."""
     assert shorten("a" * 200_000) == "a" * 200_000
     assert shorten("a" * 200_001) == "a" * 200_000 + "\n[shortened]"
+    assert html_to_text("<p>a</p>" * 100_000) == ("a\n\n" * 66_667)[:200_000] + "\n[shortened]"
+
+
+UNITS = [
+    *("<p ", "<p>", "<div><div>", "</div>", "<!--", "<!-- -->", "<![CDATA[", "<", "</", "<!", "<a href=x>", "<br>"),
+    *("<a href=x></a>", '<a href="', "<a href='", '<p ="', "<x a='", "<body ", "<body>", "</body ", "<script>"),
+    *("<script ", "</script ", "<title>", "<style>", "&#", "&amp", "{{", "{{ ", "{{a}}", "%7B%7B", "{%7b", "(((("),
+    *("http://(((", "http://a ", "https://a.b).", '"', "'", "=", "a\n\n", "\n", "\r\n", " ", "\u0130", "\0"),
+]  # fmt: skip
+STARTS = {
+    "attributes": "<a " + "b " * 500_000 + ">",
+    "quotes": "<a " + '"' * 1_000_000,
+    "equals signs": "<body " + "=" * 1_000_000,
+    "digits": "&#" + "9" * 1_000_000 + ";",
+    "long numbers": ("&#" + "9" * 4_200 + ";") * 238,
+    "an unclosed script": "<script>" + "</scrip" * 142_857,
+    "an unclosed comment": "<!--" + "-" * 1_000_000,
+    "a long name": "{{" + "a" * 1_000_000,
+    "links in a link": "<a href=http://x>" + "http://y " * 111_111 + "</a>",
+}
+HOSTILE = {unit: unit * (1_000_000 // len(unit)) for unit in UNITS} | STARTS
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=map(repr, HOSTILE))
+def test_no_text_of_1_mb_takes_more_than_moments(text):
+    """All of this takes less than a second together; what is quadratic takes minutes."""
+    start = time.thread_time()
+    for convert in text_to_html, html_to_text, body_content, escape_placeholders, escape_placeholders_in_text:
+        convert(text)
+    assert time.thread_time() - start < 5
+
+
+def peak_memory(function, *arguments):
+    tracemalloc.start()
+    try:
+        function(*arguments)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("unit", ["Hello, see http://example.com/a.\nHow are you?\n\n", "a\n\n", "a", "<p>"])
+def test_text_becomes_html_in_less_than_ten_bytes_per_character(unit):
+    """10 MB in less than 100 MB; a regular expression that keeps a state per character takes 130 bytes for each."""
+    assert peak_memory(text_to_html, unit * (2_000_000 // len(unit))) < 20_000_000
+
+
+@pytest.mark.parametrize("unit", ["<p>Hello</p>\n", "<!---->", "a", "<body>"])
+def test_a_body_is_found_in_less_than_ten_bytes_per_character(unit):
+    html = f"<html><body>{unit * (2_000_000 // len(unit))}</body></html>"
+    assert peak_memory(body_content, html) < 20_000_000

@@ -61,7 +61,7 @@ class Unreadable:
 
 @NAMED
 @pytest.mark.parametrize("other", [None, {}, {"BACKEND": None}, {"BACKEND": 5}, {"BACKEND": LOCMEM, "OPTIONS": None}])
-def test_mailers_that_say_nothing_are_passed_by(other):
+def test_mailers_without_a_backend_or_options_are_passed_by(other):
     ours = {"BACKEND": BACKEND, "OPTIONS": None}
     with override_settings(MAILERS={"default": other, "news": ours}):
         assert list(mailers()) == [Mailer(alias="news", options={})]
@@ -89,7 +89,7 @@ def test_the_first_that_is_ours_stands_in_for_a_default_that_is_not():
         chosen("default")
 
 
-def test_a_site_whose_mail_goes_elsewhere_is_told():
+def test_a_site_without_our_backend_gets_a_configuration_error():
     """As it is under Django's test runner, which keeps all mail in memory."""
     assert list(mailers()) == []
     with pytest.raises(ConfigurationError, match=r"No mailer uses Migma\. Set MAILERS"):

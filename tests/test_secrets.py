@@ -16,6 +16,7 @@ from django.views.debug import technical_500_response
 
 from django_migma.backends import EmailBackend
 from django_migma.exceptions import ConfigurationError
+from django_migma.mailers import mailer, mailers
 from tests.conftest import BACKEND
 
 KEY = "sk_test_very_secret_indeed"
@@ -103,6 +104,17 @@ def test_not_in_the_page_of_a_key_that_no_header_can_carry(wire, migma, settings
 
 def test_not_in_the_repr_of_a_backend_or_its_options(keyed_backend):
     assert KEY not in repr(keyed_backend) + repr(vars(keyed_backend))
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
+def test_not_in_the_repr_of_a_mailer():
+    """Commands and the admin keep mailers in variables, which debug pages show."""
+    options = {"api_key": KEY, "from_name": "Shop"}
+    with override_settings(MAILERS={"default": {"BACKEND": BACKEND, "OPTIONS": options}}):
+        for found in (*mailers(), mailer("default")):
+            assert KEY not in repr(found) + str(found) + repr(found.options) + repr(found._asdict())
+            assert found.options["from_name"] == "Shop"
+            assert found.config().api_key == KEY
 
 
 @pytest.mark.usefixtures("wire")

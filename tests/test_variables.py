@@ -1,4 +1,4 @@
-"""Values as plain JSON, and the path of what JSON cannot express."""
+"""Values as plain JSON, the path of what JSON cannot express, and placeholders in texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_migma.exceptions import SerializationError
-from django_migma.variables import placeholder_names, to_json_value
+from django_migma.variables import placeholder_names, render_placeholders, to_json_value
 
 HELP = ". Pass text, numbers, dates, lists or dicts."
 ZONE = dt.timezone(dt.timedelta(hours=2))
@@ -97,7 +97,7 @@ def dict_of(value):
 
 @pytest.mark.parametrize("value", [mark_safe("<b>"), Color.RED, Size.BIG, Number.TWO, Half(1), lazystr("a")])
 def test_only_json_types_come_out(value):
-    """Also inside: what is stored or pickled later needs no class of the site's."""
+    """Also inside, so that storing or pickling it needs no class of the site."""
     assert type(to_json_value(value, "v")) in {str, int, float}
     assert {type(item) for item in to_json_value([value], "v")} <= {str, int, float}
     assert {type(name) for name in to_json_value({SafeString("a"): value}, "v")} == {str}
@@ -110,18 +110,18 @@ def test_only_json_types_come_out(value):
         (float("inf"), "merge_data: inf is no JSON number"),
         (float("-inf"), "merge_data: -inf is no JSON number"),
         ({"total": float("nan")}, "merge_data['total']: nan is no JSON number"),
-        ({"a": [1, {"b c": {1}}]}, "merge_data['a'][1]['b c']: set is nothing that JSON knows"),
-        (frozenset(), "merge_data: frozenset is nothing that JSON knows"),
-        (b"bytes", "merge_data: bytes is nothing that JSON knows"),
-        ([object()], "merge_data[0]: object is nothing that JSON knows"),
-        ((item for item in ()), "merge_data: generator is nothing that JSON knows"),
+        ({"a": [1, {"b c": {1}}]}, "merge_data['a'][1]['b c']: JSON has no type for set"),
+        (frozenset(), "merge_data: JSON has no type for frozenset"),
+        (b"bytes", "merge_data: JSON has no type for bytes"),
+        ([object()], "merge_data[0]: JSON has no type for object"),
+        ((item for item in ()), "merge_data: JSON has no type for generator"),
         ({"s": "\ud800"}, "merge_data['s']: it holds a lone surrogate, which is no text that UTF-8 can carry"),
         ({"\ud800": 1}, "merge_data: it holds a lone surrogate, which is no text that UTF-8 can carry"),
         ({"a": {(1, 2): "x"}}, "merge_data['a']: the key (1, 2) is neither text nor number"),
         ({float("inf"): "x"}, "merge_data: the key inf is neither text nor number"),
         (
             {"at": dt.time(8, 30, tzinfo=ZONE)},
-            "merge_data['at']: JSON can't represent timezone-aware times.",
+            "merge_data['at']: JSON can't represent timezone-aware times",
         ),
     ],
 )
@@ -156,11 +156,11 @@ def looped_dict():
 
 
 @pytest.mark.parametrize("value", [nested(101), nested(100_000), looped_list(), looped_dict()])
-def test_more_levels_or_a_structure_that_holds_itself_are_refused(value):
+def test_more_levels_or_a_structure_that_contains_itself_are_refused(value):
     """The path would be as long as the structure is deep, so the text names its start."""
     with pytest.raises(SerializationError) as caught:
         to_json_value(value, "merge_data")
-    assert str(caught.value) == (f"merge_data cannot be sent: it has more than 100 levels, or holds itself{HELP}")
+    assert str(caught.value) == (f"merge_data cannot be sent: it has more than 100 levels, or contains itself{HELP}")
 
 
 LEAVES = (
@@ -239,3 +239,44 @@ def test_names_are_found_in_linear_time_and_little_memory(text):
 )
 def test_names_are_found_as_they_are_and_percent_encoded(text, names):
     assert placeholder_names(text) == names
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        (["Hello {{name}}", "{{ b }} {{a.x-y_1}} {{name}}"], ["a.x-y_1", "b", "name"]),
+        (["https://a.example/?q=%7B%7Bq%7D%7D&r=%7b%7b%20r+%7d%7D"], ["q", "r"]),
+        (["{{}} {{ }} {name} {{two words}} {{{{x}} {%7Bname}} {{ name"], ["x"]),
+        ([], []),
+    ],
+)
+def test_placeholders_are_found_as_braces_and_as_links_spell_them(texts, names):
+    assert placeholder_names(*texts) == names
+
+
+def test_placeholders_are_replaced_where_there_is_a_value():
+    assert render_placeholders("{{ a }}, %7B%7Ba%7D%7D and {{b}}", {"a": "A"}) == "A, A and {{b}}"
+
+
+@pytest.mark.parametrize("shape", ["{{a}}", "{{ ", "{{", "%7B%7B", "%7B%7B" + "+" * 100, "{{" + "a" * 100])
+def test_placeholders_in_2_mb_take_little_time_and_memory(shape):
+    """A text of 9 MB once took 1.1 GB."""
+    text = shape * (2_000_000 // len(shape))
+    start = time.thread_time()
+    tracemalloc.start()
+    try:
+        placeholder_names(text)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert time.thread_time() - start < 5
+
+
+def test_a_gap_of_1_mb_in_a_placeholder_takes_no_memory():
+    text = "%7B%7B" + "+" * 1_000_000 + "name%7D%7D"
+    tracemalloc.start()
+    try:
+        assert placeholder_names(text) == ["name"]
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

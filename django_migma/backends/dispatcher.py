@@ -13,7 +13,7 @@ from django_migma import signals
 from django_migma.api.errors import MigmaError, MissingVariables
 from django_migma.api.patience import Allowance
 from django_migma.message import RecipientStatus, Stage, start_status, status_of
-from django_migma.payload import build, idempotency_key
+from django_migma.payload import build_payloads, idempotency_key
 
 from .batch import Batch, Job, Task, mark
 from .workers import Workers
@@ -103,26 +103,26 @@ class Dispatcher:
         message class: the others go on, and the error is raised as it is in the end.
         """
         try:
-            calls = build(message, self._config, self._find)
-            status = start_status(message, [call.address for call in calls])
-            keys = [idempotency_key(message, call, status.nonce) for call in calls]
+            payloads = build_payloads(message, self._config, self._find)
+            status = start_status(message, [payload.address for payload in payloads])
+            keys = [idempotency_key(message, payload, status.nonce) for payload in payloads]
         except Exception as error:  # noqa: BLE001
             status = mark(message, error)
             status.missing_variables = frozenset(error.names) if isinstance(error, MissingVariables) else frozenset()
             return Job(message=message, status=status, refusal=error)
-        for call in calls:
-            status.missing_variables |= call.missing_variables
-            status.stored_email = call.stored_email
+        for payload in payloads:
+            status.missing_variables |= payload.missing_variables
+            status.stored_email = payload.stored_email
         job = Job(message=message, status=status)
         earlier, status.recipients = status.recipients, {}
-        for call, key in zip(calls, keys, strict=True):
-            known = earlier.get(call.address)
+        for payload, key in zip(payloads, keys, strict=True):
+            known = earlier.get(payload.address)
             repeated = known is not None and known.in_doubt and known.idempotency_key == key
             if known is None or not (known.accepted or repeated):
                 known = RecipientStatus(status="not_attempted", idempotency_key=key)
-            status.recipients[call.address] = known
+            status.recipients[payload.address] = known
             if not known.accepted:
-                task = Task(job=job, address=call.address, request=call.request, key=key, repeated=repeated)
+                task = Task(job=job, address=payload.address, request=payload.request, key=key, repeated=repeated)
                 job.tasks.append(task)
         job.open = len(job.tasks)
         status.enter(Stage.OPEN)

@@ -140,7 +140,15 @@ class TestRedirect:
         message.send()
         assert accepting.body["variables"] == {"name": "Ada"}
 
-    def test_a_message_for_nobody_goes_nowhere(self, accepting, migma, connection):
+    def test_a_recipient_in_the_subject_is_no_placeholder(self, accepting, migma):
+        """Braces and percent signs are allowed in an address."""
+        migma(REDIRECT_TO="stage@example.com")
+        mail(to=["{{name}}@example.org", "%7B%7Bname%7D%7D@example.org"]).send()
+        assert accepting.body["subject"] == (
+            "[to {\u2060{name}}@example.org, %7B\u2060%7Bname%7D%7D@example.org] Hello"
+        )
+
+    def test_a_message_without_recipients_goes_nowhere(self, accepting, migma, connection):
         migma(REDIRECT_TO="stage@example.com")
         assert connection().send_messages([mail(to=[])]) == 0
 

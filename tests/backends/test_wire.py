@@ -16,6 +16,7 @@ from django_migma.exceptions import (
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
+from django_migma.models import StoredEmail
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 PROJECT_ID = "665f1c2ab7d3e4f5a6a70001"
@@ -79,6 +80,16 @@ class TestRecipients:
         html_mail(to=["Ada@example.org", "ada@example.org"]).send()
         assert len(accepting.bodies) == 2
 
+    def test_domain_travels_in_lower_case(self, accepting):
+        """One mailbox, one spelling: an idempotency key and its body stay together."""
+        message = html_mail(to=["Ada@EXAMPLE.org"], from_email="Shop@Example.COM", reply_to=["Help@EXAMPLE.com"])
+        message.send()
+        body = accepting.body
+        assert (body["recipientEmail"], body["from"], body["replyTo"]) == (
+            "Ada@example.org", "Shop@example.com", "Help@example.com",
+        )  # fmt: skip
+        assert list(message.migma_status.recipients) == ["Ada@EXAMPLE.org"]
+
     def test_domain_travels_in_idna_2008(self, accepting):
         message = html_mail(to=["ada@straße.example"])
         message.send()
@@ -114,7 +125,7 @@ class TestRecipients:
         assert sorted(message.migma_status.recipients) == ["ada@example.org", "archive@example.org"]
         assert len(accepting.bodies) == 2
 
-    def test_a_malformed_one_of_a_subclass_is_told(self, accepting):
+    def test_a_malformed_one_of_a_subclass_is_refused(self, accepting):
         class Copied(EmailMessage):
             def recipients(self):
                 return ["nobody"]
@@ -122,7 +133,7 @@ class TestRecipients:
         with pytest.raises(InvalidAddress, match=r"An address of recipients\(\) is not an address"):
             Copied("Hello", "text").send()
 
-    def test_a_message_for_nobody_is_not_sent(self, accepting, connection):
+    def test_a_message_without_recipients_is_not_sent(self, accepting, connection):
         message = html_mail(to=[])
         assert connection().send_messages([message]) == 0
         assert message.migma_status.recipients == {}
@@ -159,6 +170,15 @@ class TestSender:
     def test_the_address_is_the_last_resort_for_the_name(self, accepting):
         html_mail(from_email="sales@example.com").send()
         assert accepting.body["fromName"] == "sales@example.com"
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("name", ["Shop\nBcc: x@example.org", "Shop\r"])
+    def test_a_line_break_in_a_stored_emails_name_is_refused(self, accepting, name):
+        """A form refuses it; a row may also be written by code."""
+        StoredEmail.objects.create(key="welcome", email_id=EMAIL_ID, from_name=name)
+        with pytest.raises(ValueError, match="The from_name of the stored email 'welcome' contains a line break"):
+            stored_mail(template_id="welcome").send()
+        assert accepting.bodies == []
 
     @pytest.mark.parametrize("unset", [None, ""])
     def test_none_means_the_default(self, accepting, unset):
@@ -210,7 +230,7 @@ class TestReplyTo:
         html_mail(**given).send()
         assert accepting.body["replyTo"] == "a@example.com"
 
-    def test_malformed_is_told(self, accepting):
+    def test_malformed_is_refused(self, accepting):
         with pytest.raises(InvalidAddress, match="reply_to contains a line break"):
             html_mail(reply_to=["a@example.com,\n"]).send()
 
@@ -237,6 +257,23 @@ class TestSubject:
         with pytest.raises(ValueError, match="The subject contains a line break"):
             html_mail(subject=subject).send()
         assert accepting.bodies == []
+
+    @pytest.mark.parametrize("subject", ["Hello {{name}}", "Hello {{ name }}", "Hello %7B%7Bname%7d%7d"])
+    @pytest.mark.parametrize("value", ["Ada\r\nBcc: x@example.org", "Ada\n", "\rAda"])
+    def test_a_value_that_the_subject_names_has_no_line_break(self, accepting, subject, value):
+        """It would come into the header; the error names the variable and not the value."""
+        message = stored_mail(subject=subject, to=["a@example.org", "b@example.org"])
+        message.merge_data = {"a@example.org": {"name": "Bo"}, "b@example.org": {"name": value}}
+        with pytest.raises(
+            ValueError, match="The subject uses the variable 'name', whose value contains a"
+        ) as caught:
+            message.send()
+        assert "Ada" not in str(caught.value)
+        assert accepting.bodies == []
+
+    def test_a_value_that_the_subject_does_not_name_may_have_line_breaks(self, accepting):
+        stored_mail(subject="Hello {{name}}", merge_global_data={"name": 7, "note": "one\ntwo"}).send()
+        assert accepting.body["variables"] == {"name": 7, "note": "one\ntwo"}
 
     def test_a_lone_surrogate_is_refused(self, accepting):
         with pytest.raises(SerializationError, match="subject cannot be sent: it holds a lone surrogate"):
@@ -448,6 +485,13 @@ class TestIdempotencyKey:
         stored_mail(idempotency_key="order-7").send()
         assert accepting.keys == [hashlib.sha256(b"order-7\0ada@example.org").hexdigest()]
 
+    def test_is_the_same_for_another_case_of_the_domain(self, accepting):
+        """It is the same mailbox: another key would be another mail, another body a conflict."""
+        for address in ("ada@example.org", "ada@Example.ORG"):
+            stored_mail(to=[address], idempotency_key="order-7").send()
+        assert len(set(accepting.keys)) == 1
+        assert accepting.bodies[0] == accepting.bodies[1]
+
     def test_differs_between_recipients(self, accepting):
         stored_mail(to=["a@example.org", "b@example.org"], idempotency_key="order-7").send()
         assert len(set(accepting.keys)) == 2
@@ -460,6 +504,8 @@ class TestIdempotencyKey:
     def test_must_be_a_string(self, accepting):
         with pytest.raises(TypeError, match="idempotency_key must be a string, not int"):
             stored_mail(idempotency_key=7).send()
+        with pytest.raises(SerializationError, match="idempotency_key cannot be sent: it holds a lone surrogate"):
+            stored_mail(idempotency_key="\ud800").send()
 
 
 def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connection):
@@ -487,13 +533,13 @@ def test_a_broken_message_does_not_keep_others_from_going_out(accepting, connect
     assert messages[1].migma_status.recipients == {}
 
 
-def test_several_broken_messages_are_told_without_their_text(accepting, connection):
+def test_several_broken_messages_are_named_without_their_text(accepting, connection):
     """The text of an error that is not ours may hold a body."""
     with pytest.raises(SendFailed, match=r"2 failures in one call, and 0 messages sent\. First: LookupError See"):
         connection().send_messages([Broken("Hello", "text"), Broken("Hello", "text")])
 
 
-def test_several_refused_messages_are_told_together(accepting, connection):
+def test_several_refused_messages_raise_one_error(accepting, connection):
     messages = [stored_mail(tags=["a"]), html_mail(), stored_mail(subject="a\nb")]
     with pytest.raises(SendFailed, match=r"2 failures in one call, and 1 messages sent\. First: .*tags") as caught:
         connection().send_messages(messages)

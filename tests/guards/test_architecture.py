@@ -20,8 +20,8 @@ PACKAGE = Path(django_migma.__file__).parent
 LADDER = (
     {"__init__"},
     {"api"},
-    {"addresses", "conf", "error_messages", "exceptions", "explanations", "features", "signals", "variables"},
-    {"content", "envelope", "html", "message", "payload"},
+    {"addresses", "conf", "error_messages", "exceptions", "explanations", "signals", "variables"},
+    {"content", "features", "html", "message", "payload"},
     {"models", "migrations"},
     {"backends"},
     {"receivers", "mailers"},

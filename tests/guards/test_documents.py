@@ -87,8 +87,8 @@ def check_ids() -> set[str]:
 
 
 def raised_features() -> set[str]:
-    """The features with a reason, and the one that cannot be dropped."""
-    return {*features.REASONS, "body"}
+    """The features with a reason, and those that cannot be dropped."""
+    return {*features.UNSUPPORTED_FEATURES, "body", "body_size"}
 
 
 def control_requests() -> set[str]:
@@ -147,7 +147,7 @@ def test_defaults_in_the_readme_are_those_of_the_code():
 
 def test_attributes_table_leaves_out_what_is_refused():
     """The attributes that a message may carry are those that no feature refuses."""
-    assert first_column("Stored emails and their variables") == set(ATTRIBUTES) - features.REASONS.keys()
+    assert first_column("Stored emails and their variables") == set(ATTRIBUTES) - features.UNSUPPORTED_FEATURES.keys()
 
 
 def test_every_signal_is_shown_with_its_arguments():

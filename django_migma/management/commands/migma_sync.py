@@ -66,7 +66,7 @@ class Command(BaseCommand):
 
 def _project_id(given: str | None, config: Config) -> str:
     if given:
-        if problem := SETTINGS["PROJECT_ID"].problem(given):
+        if problem := SETTINGS["PROJECT_ID"].validate(given):
             raise CommandError(f"--project {problem}.")
         return given
     if config.project_id:
