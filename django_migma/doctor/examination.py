@@ -9,8 +9,8 @@ from django.core.mail import EmailMultiAlternatives
 from django_migma.api.clock import Clock
 from django_migma.conf import Config
 from django_migma.exceptions import ConfigurationError
-from django_migma.livesends import send_live
 from django_migma.mailers import Mailer, mailer
+from django_migma.testsends import send_live
 
 from . import items
 from .account import key, layout, permissions

@@ -54,20 +54,11 @@ def test_the_browser_does_not_cut_a_pasted_id(admin_client, db):
         ),
         ({"email_id": RECEIPT, "default_variables": "{"}, {"default_variables": "Enter a valid JSON."}),
         (
-            {"email_id": RECEIPT, "default_variables": f'{{"a": {"1" * 5000}}}'},
-            {"default_variables": "Enter a valid JSON."},
-        ),
-        ({"email_id": RECEIPT, "default_variables": "[" * 200_000}, {"default_variables": "Enter a valid JSON."}),
-        (
             {"email_id": RECEIPT, "default_variables": f'{{"a": {"[" * 400}{"]" * 400}}}'},
             {"default_variables": "It holds a number or a character that JSON cannot carry."},
         ),
         (
             {"email_id": RECEIPT, "default_variables": '{"a": NaN}'},
-            {"default_variables": "It holds a number or a character that JSON cannot carry."},
-        ),
-        (
-            {"email_id": RECEIPT, "default_variables": '{"a": "\\ud83d"}'},
             {"default_variables": "It holds a number or a character that JSON cannot carry."},
         ),
         (
@@ -78,6 +69,13 @@ def test_the_browser_does_not_cut_a_pasted_id(admin_client, db):
             {"email_id": RECEIPT, "from_email": "nobody"},
             {"from_email": "Give one address, such as hello@example.com."},
         ),
+        *[
+            (
+                {"email_id": RECEIPT, "from_name": f"Shop{character}Bcc: eve@example.org"},
+                {"from_name": "Use one line, without control characters."},
+            )
+            for character in "\r\n\x1b\u2028"
+        ],
     ],
     ids=lambda value: str(value)[:80],
 )

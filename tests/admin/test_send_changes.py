@@ -53,13 +53,13 @@ def test_a_destination_that_became_another_is_shown_first(tester, wire, migma, w
     response = confirm(tester, page, "bob@example.org")
     assert wire.bodies == []
     assert messages_of(response) == [
-        ("warning", "Nothing was sent: the destination has changed since that page was made. Look again.")
+        ("warning", "Nothing was sent: the destination has changed since the page was opened. Check it again.")
     ]
     text = response.content.decode()
     assert "Migma, live" in text
     assert "bob@example.org</textarea>" in text
     assert messages_of(confirm(tester, response)) == [
-        ("success", "Test of “Welcome” to ada@example.org: Migma has taken it.")
+        ("success", "Test of “Welcome” to ada@example.org: Migma accepted it.")
     ]
 
 

@@ -107,13 +107,13 @@ def test_remote_images_come_when_they_are_allowed_and_scripts_never(page, elsewh
     with ExitStack() as stack:
         for name in PICTURES:
             stack.enter_context(page.expect_response(f"**/{name}"))
-        press(page.get_by_role("link", name="Show remote images"))
-    expect(page.get_by_role("link", name="Hide remote images")).to_be_visible()
+        press(page.get_by_role("link", name="Show pictures"))
+    expect(page.get_by_role("link", name="Hide pictures")).to_be_visible()
     read(page)
     expect(page).to_have_title(OWN_TITLE)
     assert elsewhere.asked == PICTURES
-    press(page.get_by_role("link", name="Hide remote images"))
-    expect(page.get_by_role("link", name="Show remote images")).to_be_visible()
+    press(page.get_by_role("link", name="Hide pictures"))
+    expect(page.get_by_role("link", name="Show pictures")).to_be_visible()
 
 
 def test_the_frame_is_as_harmless_by_itself(page, elsewhere):

@@ -30,14 +30,14 @@ def test_showing_remote_images_keeps_what_is_typed(visit, admin, email):
     page.goto(LIST)
     key = open_page(page, email)
     key.fill("typed")
-    page.get_by_role("link", name="Show remote images").click()
-    expect(page.get_by_role("link", name="Hide remote images")).to_be_focused()
+    page.get_by_role("link", name="Show pictures").click()
+    expect(page.get_by_role("link", name="Hide pictures")).to_be_focused()
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/?remote_images=1")
     expect(page.frame_locator(FRAME).get_by_text("Dear reader")).to_be_visible()
     expect(key).to_have_value("typed")
-    page.get_by_role("link", name="Hide remote images").click()
+    page.get_by_role("link", name="Hide pictures").click()
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/")
-    expect(page.get_by_text("Nothing is fetched from other servers.")).to_be_visible()
+    expect(page.get_by_text("Nothing is loaded from other servers.")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("link", name="Made here")).to_be_visible()
 
@@ -46,9 +46,9 @@ def test_without_the_script_the_link_is_a_link(visit, admin, email):
     """It opens the page anew, with the frames as they were asked for."""
     page = visit(admin, java_script_enabled=False)
     open_page(page, email)
-    page.get_by_role("link", name="Show remote images").click()
-    expect(page.get_by_role("link", name="Hide remote images")).to_be_visible()
-    expect(page.get_by_role("link", name="Show remote images")).to_have_count(0)
+    page.get_by_role("link", name="Show pictures").click()
+    expect(page.get_by_role("link", name="Hide pictures")).to_be_visible()
+    expect(page.get_by_role("link", name="Show pictures")).to_have_count(0)
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/?remote_images=1")
 
 
@@ -71,7 +71,7 @@ def test_where_nothing_copies_the_id_is_shown_to_be_copied(visit, admin, email):
     page.on("dialog", lambda dialog: (shown.append((dialog.message, dialog.default_value)), dialog.dismiss()))
     page.get_by_role("button", name=f"Copy the id {EMAIL_ID}").click()
     expect(page.get_by_role("button", name="Copied")).to_have_count(0)
-    assert shown == [("The browser does not copy it. Copy it from here:", EMAIL_ID)]
+    assert shown == [("The browser did not copy the id. Copy it from here:", EMAIL_ID)]
 
 
 def test_a_form_that_was_stopped_can_be_sent_again(visit, admin, email, sandbox):

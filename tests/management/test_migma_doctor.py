@@ -108,7 +108,7 @@ def test_json_of_a_healthy_site(healthy):
 
 def test_a_real_mail_goes_to_the_address(healthy):
     text, status = run("--send-to", "Ada <ada@example.org>")
-    assert "✓ real test: Migma has taken it (queued). Id: " in text
+    assert "✓ real test: The sandbox accepted it. Id: " in text
     assert [message.body["recipientEmail"] for message in healthy.store.messages()] == ["ada@example.org"]
     assert status == 0
 
