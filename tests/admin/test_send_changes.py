@@ -118,11 +118,3 @@ def test_a_history_that_cannot_be_written_stops_no_test(tester, taken, welcome, 
     ]
     assert {record.levelno for record in caplog.records if record.name == "django_migma"} == {logging.WARNING}
     assert "ada@example.org" not in caplog.text
-
-
-def test_damaged_variables_do_not_keep_a_test_back(tester, taken, welcome):
-    """They are none of a test's business."""
-    StoredEmail.objects.update(optional_variables=5, default_variables=[1], variable_names={})
-    assert messages_of(confirm(tester, ask(tester, welcome)))[0][0] == "success"
-    assert len(taken.bodies) == 1
-    assert tester.get(admin_url("change", welcome.pk)).status_code == 200

@@ -24,7 +24,7 @@ def open_page(page, email, query=""):
     return page.get_by_role("textbox", name="Key:")
 
 
-def test_showing_remote_images_keeps_what_is_typed(visit, admin, email):
+def test_showing_pictures_keeps_unsaved_input(visit, admin, email):
     """The page stays; only its frames are made anew, and the back button leads where it did."""
     page = visit(admin)
     page.goto(LIST)
@@ -50,6 +50,30 @@ def test_without_the_script_the_link_is_a_link(visit, admin, email):
     expect(page.get_by_role("link", name="Hide pictures")).to_be_visible()
     expect(page.get_by_role("link", name="Show pictures")).to_have_count(0)
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/?remote_images=1")
+
+
+def test_thumbnails_are_loaded_on_request(visit, admin, email):
+    """Their server would learn who looks at the list."""
+    address = "http://127.0.0.1:9/thumbnail.png"
+    StoredEmail.objects.update(thumbnail_url=address)
+    page = visit(admin)
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(LIST)
+    page.wait_for_load_state("networkidle")
+    assert address not in requested
+    with page.expect_request(address):
+        page.get_by_role("button", name="Show pictures").click()
+    picture = page.get_by_role("img", name="Thumbnail of Made here")
+    expect(picture).to_have_attribute("referrerpolicy", "no-referrer")
+    expect(page.get_by_role("button", name="Show pictures")).to_have_count(0)
+
+
+def test_where_there_are_no_thumbnails_no_button_shows_them(visit, admin, email):
+    page = visit(admin)
+    page.goto(LIST)
+    expect(page.get_by_role("button", name=f"Copy the id {EMAIL_ID}")).to_be_visible()
+    expect(page.get_by_role("button", name="Show pictures")).to_have_count(0)
 
 
 def test_where_the_clipboard_refuses_the_older_way_copies(visit, admin, email):
