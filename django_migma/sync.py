@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -171,7 +170,7 @@ def list_conversations(deadline: _Deadline, project_id: str) -> tuple[dict[str, 
     """The finished conversations of a project by id, and whether these are certainly all. Raises `MigmaError`."""
     found: dict[str, EmailSummary] = {}
     totals: set[int | None] = set()
-    for number in itertools.count(1):
+    for number in range(1, MAX_PAGES + 1):
         try:
             page = _list_page(deadline, project_id, number)
         except NoResponse:
@@ -184,10 +183,12 @@ def list_conversations(deadline: _Deadline, project_id: str) -> tuple[dict[str, 
         totals.add(page.total)
         if not page.has_more and len(found) >= (page.total or 0):
             return found, len(totals) == 1  # if the total changed, an item may have moved to a page read before
-        if len(found) == known or number == MAX_PAGES:
+        if len(found) == known:
             return found, False
         if deadline.seconds_left <= 0:
             break
+    else:
+        return found, False
     reason = gettext("The time was over before Migma's list of emails could be read to its end")
     raise MigmaError(reason, hint=gettext("Run manage.py migma_sync in a terminal, where the time is not limited."))
 

@@ -1,6 +1,5 @@
-"""Is it set up? What `manage.py migma_doctor` finds out, item by item."""
+"""Whether a site is set up to send mail through Migma: the engine of ``manage.py migma_doctor``."""
 
-from .examination import examine
-from .items import Item
+from .checkup import Finding, run_checkup
 
-__all__ = ["Item", "examine"]
+__all__ = ["Finding", "run_checkup"]

@@ -1,74 +1,63 @@
-"""What the code of the project gives as ``template_id``, read from its source without running it."""
+"""The ``template_id`` literals in the project's own code, read from its source without running it."""
 
 from __future__ import annotations
 
 import ast
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from django.apps import apps
 
 _FRAMEWORK = {"django", "django_migma"}
-_NOT_OURS = {"site-packages", "dist-packages", "node_modules"}
-_TESTS = {"tests", "test"}
+_INSTALLED = {"site-packages", "dist-packages", "node_modules"}
+_TEST_FOLDERS = {"tests", "test"}
 _TEST_FILES = ("test_*.py", "*_test.py", "tests.py", "test.py", "conftest.py")
-_ROWS = {"Q", "filter", "exclude", "get", "create", "get_or_create", "update", "update_or_create"}
-"""Calls about rows of a database, whose ``template_id`` is the number of a row."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """A string literal that code gives as ``template_id``. ``place`` is like ``shop/mail.py:12``.
-
-    ``certain`` where it can hardly be meant for anything but mail: it is given to something whose name ends in
-    ``Message``, or assigned to an attribute ``template_id``. Otherwise it is given to some other call, which may be a
-    function of the site that sends mail, or one that has nothing to do with it.
-    """
+class Reference(NamedTuple):
+    """A key or id of a stored email in code, and its place, such as ``shop/mail.py:12``."""
 
     value: str
     place: str
-    certain: bool
 
 
-def references() -> Iterator[Reference]:
-    """Those of the project's own apps, file by file.
+def find_references() -> Iterator[Reference]:
+    """The literals that can only mean a stored email, file by file.
 
-    Tests are left out, since their keys may be made up, and so are calls such as ``filter`` and ``get``, which are
-    about rows of a database.
+    These are arguments of what is named ``…Message``, as in ``MigmaMessage(template_id="welcome")``, and values of
+    attributes, as in ``message.template_id = "welcome"``. Other calls may have nothing to do with mail. Tests are
+    left out, since they may invent keys.
     """
-    for path, name in sorted(_sources().items()):
-        for value, line, certain in _literals(path):
-            yield Reference(value=value, place=f"{name}:{line}", certain=certain)
+    for path, name in sorted(_source_files().items()):
+        found = [
+            (value.lineno, value.value)
+            for value in map(_template_id, ast.walk(_parse(path)))
+            if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value
+        ]
+        for line, text in sorted(found):
+            yield Reference(text, f"{name}:{line}")
 
 
-def _sources() -> dict[Path, str]:
-    """The Python files of apps that are not installed as packages, with their names for texts."""
+def _source_files() -> dict[Path, str]:
+    """The Python files of apps that are not installed as packages, with the names to show for them."""
     folders = [Path(app.path) for app in apps.get_app_configs() if app.name.partition(".")[0] not in _FRAMEWORK]
     return {
         path: path.relative_to(folder.parent).as_posix()
         for folder in folders
-        if not _NOT_OURS.intersection(folder.parts)
+        if not _INSTALLED.intersection(folder.parts)
         for path in folder.rglob("*.py")
-        if not _NOT_OURS.intersection(path.parts) and not _is_test(path.relative_to(folder.parent))
+        if not _INSTALLED.intersection(path.parts) and not _is_test(path.relative_to(folder.parent))
     }
 
 
 def _is_test(path: Path) -> bool:
-    return any(map(path.match, _TEST_FILES)) or bool(_TESTS.intersection(path.parts[:-1]))
+    return any(map(path.match, _TEST_FILES)) or bool(_TEST_FOLDERS.intersection(path.parts[:-1]))
 
 
-def _literals(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """The strings that are not empty, each with its line and whether it is certain."""
-    for node in ast.walk(_parsed(path)):
-        for value, certain in _given(node):
-            if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
-                yield value.value, value.lineno, certain
-
-
-def _parsed(path: Path) -> ast.Module:
-    """The source; nothing where it cannot be read, which is not the doctor's matter. Its warnings are not either."""
+def _parse(path: Path) -> ast.Module:
+    """The syntax tree of a file; an empty one for a file that Python cannot read, which is no fault of the setup."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,21 +66,14 @@ def _parsed(path: Path) -> ast.Module:
         return ast.Module(body=[], type_ignores=[])
 
 
-def _given(node: ast.AST) -> Iterator[tuple[ast.expr | None, bool]]:
-    """The expressions that a node gives as ``template_id``, with whether they are certain."""
+def _template_id(node: ast.AST) -> ast.expr | None:
+    """The expression that a node passes to a message, or assigns to an attribute, as ``template_id``."""
     if isinstance(node, ast.Call):
-        called = _last_name(node.func)
-        for keyword in node.keywords if called not in _ROWS else ():
-            if keyword.arg == "template_id":
-                yield keyword.value, called.endswith("Message")
-    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        passed = (keyword.value for keyword in node.keywords if keyword.arg == "template_id")
+        return next(passed, None) if name.endswith("Message") else None
+    if isinstance(node, ast.Assign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if any(isinstance(target, ast.Attribute) and target.attr == "template_id" for target in targets):
-            yield node.value, True
-
-
-def _last_name(called: ast.expr) -> str:
-    """The name of what is called, without what stands before its last dot."""
-    if isinstance(called, ast.Attribute):
-        return called.attr
-    return called.id if isinstance(called, ast.Name) else ""
+            return node.value
+    return None

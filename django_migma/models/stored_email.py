@@ -167,7 +167,7 @@ class StoredEmail(models.Model):
         self.variable_names = sorted({*self.body_variable_names, *placeholder_names(self.subject)})
 
     def as_stored(self) -> StoredEmailData:
-        """The data that a send needs. Lists of names that hand-written SQL has broken count as empty."""
+        """The data that a send needs."""
         if self._state.adding:
             self._find_variables()
         return StoredEmailData(
@@ -179,13 +179,9 @@ class StoredEmail(models.Model):
             from_name=self.from_name,
             provider_type=self.provider_type,
             default_variables=self.default_variables,
-            body_variables=_names(self.body_variable_names),
-            optional_variables=_names(self.optional_variables),
+            body_variables=frozenset(self.body_variable_names),
+            optional_variables=frozenset(self.optional_variables),
         )
-
-
-def _names(value: Any) -> frozenset[str]:
-    return frozenset(name for name in value if isinstance(name, str)) if isinstance(value, list) else frozenset()
 
 
 class StoredEmailResolver:
@@ -214,7 +210,7 @@ class StoredEmailResolver:
             self._failure = error
             raise
         if template_id not in known:
-            raise StoredEmailNotFound(_unknown_key(template_id, known))
+            raise _unknown_key(template_id, known)
         return known[template_id].as_stored()
 
     @cached_property
@@ -222,11 +218,11 @@ class StoredEmailResolver:
         return {str(row.key): row for row in StoredEmail.objects.named().only(*_NEEDED)}
 
 
-def _unknown_key(key: str, known: Iterable[str]) -> str:
+def _unknown_key(key: str, known: Iterable[str]) -> StoredEmailNotFound:
     import difflib  # noqa: PLC0415 - lazy: for a mistake only
 
     shown = key[:_MAX_KEY]
     by_lower_case = {name.lower(): name for name in known}
     near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case, n=3)]
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give a stored email this key in the admin."
-    return f"No stored email has the key {shown!r}. {hint} A raw id has 24 hex digits."
+    return StoredEmailNotFound(f"No stored email has the key {shown!r}", hint=f"{hint} A raw id has 24 hex digits.")

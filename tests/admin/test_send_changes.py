@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 
 from django_migma.models import StoredEmail
 
-from .conftest import CONVERSATION, RECEIPT, TEST_SEND, admin_url, error_answer, messages_of
+from .conftest import CONVERSATION, RECEIPT, TEST_SEND, error_answer, messages_of
 from .test_send_test import TAKEN, ask, confirm, posted
 
 pytestmark = pytest.mark.django_db

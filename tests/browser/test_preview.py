@@ -33,7 +33,8 @@ HOSTILE = """<!doctype html>
 <a title=<link href={elsewhere}/unquoted target=_self>Unquoted</a>
 <a download href="{elsewhere}/download">Save</a>
 <svg width="99" height="20"><a href="{elsewhere}/svg" target="_self"><text y="15">Drawn</text></a></svg>
-<svg width="99" height="20"><a target="_self"><set attributeName="hre&#102;" to="{elsewhere}/set"/><text y="15">Set</text></a></svg>
+<svg width="99" height="20"><a target="_self"><set attributeName="hre&#102;" to="{elsewhere}/set"/>
+<text y="15">Set</text></a></svg>
 <map name="area"><area shape="default" href="{elsewhere}/area" target="_self"></map>
 <img usemap="#area" alt="Map" width="30" height="30" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">
 <iframe srcdoc="&lt;a h&#114;ef=&quot;{elsewhere}/inner&quot; target=_self&gt;Inner&lt;/a&gt;"></iframe>

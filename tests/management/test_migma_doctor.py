@@ -1,4 +1,4 @@
-"""``manage.py migma_doctor``: a line for each item, or one document, and an exit status."""
+"""``manage.py migma_doctor``: a line for each finding, or one document, and an exit status."""
 
 import io
 import json
@@ -34,39 +34,39 @@ def healthy(migma_sandbox, settings, migma):
     return migma_sandbox
 
 
-def test_a_line_for_each_item_and_a_sum(healthy):
+def test_prints_a_line_for_each_finding_and_counts_them(healthy):
     text, status = run()
     lines = text.splitlines()
     assert all(line.startswith("✓ ") for line in lines[:-1])
-    assert lines[-1] == "11 in order."
-    assert f"talks to a sandbox on this machine: {healthy.api_url}" in text
+    assert lines[-1] == "11 ok."
+    assert f"sends to a sandbox on this machine: {healthy.api_url}" in text
     assert status == 0
 
 
-def test_what_is_wrong_comes_with_what_to_do_and_an_exit_status(healthy, migma):
+def test_an_error_comes_with_advice_and_exit_status_1(healthy, migma):
     migma(API_KEY=KEYS.no_send, PROJECT_ID=None, LAYOUT_EMAIL_ID=None)
     text, status = run()
     assert (
         "✗ permission email:send: the key lacks it, and nothing can be sent\n"
-        "  Give it to the key in Migma's dashboard.\n"
+        "  Add it to the key in Migma's dashboard.\n"
     ) in text
     assert "\n! ordinary mail: is refused" in text
-    assert text.splitlines()[-1] == "7 in order, 2 to look at, 1 wrong."
+    assert text.splitlines()[-1] == "7 ok, 2 warnings, 1 error."
     assert status == 1
 
 
-def test_warnings_alone_are_no_failure(healthy, migma):
+def test_warnings_alone_exit_with_0(healthy, migma):
     migma(PROJECT_ID=None, LAYOUT_EMAIL_ID=None)
     text, status = run()
-    assert text.splitlines()[-1].endswith("2 to look at.")
+    assert text.splitlines()[-1] == "8 ok, 2 warnings."
     assert status == 0
 
 
-def test_an_api_that_is_down_leaves_the_other_items(mailer):
+def test_without_an_answer_of_the_api_the_rest_is_checked(mailer):
     text, status = run()
     assert "✗ API: The connection to Migma failed" in text
     assert "! permission email:send: not checked: Migma does not answer\n" in text
-    assert "✓ keys in code: there are none" in text
+    assert "✓ keys in code: none found" in text
     assert status == 1
 
 
@@ -80,12 +80,12 @@ def test_json_is_one_document(healthy, migma):
         "name": "permission email:send",
         "status": "error",
         "text": "the key lacks it, and nothing can be sent",
-        "advice": "Give it to the key in Migma's dashboard.",
+        "advice": "Add it to the key in Migma's dashboard.",
     } in document["items"]
     assert status == 1
 
 
-def test_json_is_a_document_whatever_breaks(healthy):
+def test_json_is_a_document_even_if_a_section_fails(healthy):
     def broken(**_):
         raise RuntimeError("a secret")
 
@@ -95,7 +95,7 @@ def test_json_is_a_document_whatever_breaks(healthy):
     finally:
         checks.registry.registry.registered_checks.discard(broken)
     [item] = [item for item in json.loads(text)["items"] if item["status"] == "error"]
-    assert (item["name"], item["text"]) == ("system checks", "could not be looked at (RuntimeError)")
+    assert (item["name"], item["text"]) == ("system checks", "could not be checked (RuntimeError)")
     assert "secret" not in text
     assert status == 1
 
@@ -113,15 +113,36 @@ def test_a_real_mail_goes_to_the_address(healthy):
     assert status == 0
 
 
-def test_an_address_that_is_none_is_refused_before_anything_is_asked(healthy):
+def test_an_invalid_address_is_refused_before_any_request(healthy):
     with pytest.raises(CommandError, match=r"^--send-to is not an address\. Give one address"):
         run("--send-to", "nobody")
     assert healthy.store.stats()["requests"] == {}
 
 
-def test_an_unknown_alias_is_an_item(healthy):
+def test_an_unknown_alias_is_an_error(healthy):
     text, status = run("--using", "news")
     assert text.startswith("✗ mailer: There is no mailer 'news' that uses Migma in MAILERS.")
+    assert status == 1
+
+
+def test_no_text_of_the_api_can_move_the_cursor_or_forge_a_line(wire, migma):
+    """A project's id and the id of a mail are shown as Migma sends them."""
+    migma(PROJECT_ID=None, LAYOUT_EMAIL_ID=data.LAYOUT)
+    api = "http://127.0.0.1:9/v1"
+    projects = {"projects": [{"_id": "p\x1b[2J\x9b1A\n✓ forged: ok"}]}
+    wire.mock.get(f"{api}/projects", json={"success": True, "data": projects})
+    wire.mock.get(f"{api}/projects/emails", json={"success": False, "error": "No"}, status=404)
+    wire.mock.get(f"{api}/domains", json={"success": True, "data": []})
+    wire.mock.get(f"{api}/domains/managed", json={"success": True, "data": []})
+    wire.mock.get(f"{api}/emails/{data.LAYOUT}", json={"success": True, "data": {}})
+    wire.mock.post(f"{api}/emails/test/send", json={"success": False, "error": "No"}, status=400)
+    wire.accepts(id="m1\x1b]0;owned\x07\n✓ forged: ok")
+    text, status = run("--send-to", "ada@example.org")
+    lines = text.splitlines()
+    assert "✗ project: Migma does not know the project p [2J 1A ✓ forged: ok" in lines
+    assert "✓ real test: The sandbox accepted it. Id: m1 ]0;owned  ✓ forged: ok" in lines
+    assert not any(line.startswith("✓ forged") for line in lines)
+    assert all(character.isprintable() or character == "\n" for character in text)
     assert status == 1
 
 
@@ -131,7 +152,7 @@ def test_the_key_is_never_printed(healthy, migma):
     assert "sk_live" not in text
 
 
-def test_a_site_without_a_database_is_looked_at_too(tmp_path):
+def test_a_site_without_a_database_is_checked_too(tmp_path):
     """Django's stand-in for a database raises an error of its own kind."""
     (tmp_path / "bare.py").write_text("from tests.settings import *\nDATABASES = {}\n")
     paths = os.pathsep.join([str(tmp_path), *sys.path])

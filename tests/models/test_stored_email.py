@@ -11,7 +11,6 @@ from django.core import mail
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import JSONField, Value
 
 from django_migma.exceptions import InvalidAddress, MissingVariables, SendFailed, StoredEmailNotFound
 from django_migma.message import MigmaMessage
@@ -110,7 +109,9 @@ def test_what_could_not_be_used_is_refused(field, value, text):
 def test_what_can_be_used_is_accepted():
     row = StoredEmail(
         email_id=WELCOME,
+        subject="Hello {{first_name}}",
         from_email="The crew <crew@example.com>",
+        from_name="The crew",
         optional_variables=["first_name"],
         default_variables={"first_name": "there", "total": 1.5, "items": [None]},
     )
@@ -143,7 +144,7 @@ def test_variables_are_found_again_whenever_a_text_is_saved():
 
 
 def test_what_a_form_leaves_empty_is_empty():
-    """Django validates no empty value, and a list in place of a dict would stop every mail."""
+    """Django validates no empty value, and a list in place of a dict would stop each mail."""
     row = StoredEmail(email_id=WELCOME, default_variables=[], optional_variables={})
     row.full_clean()
     assert (row.default_variables, row.optional_variables) == ({}, [])
@@ -255,7 +256,7 @@ def test_another_type_is_refused(accepting):
         message(7).send()
 
 
-def test_without_the_app_a_key_is_refused_and_told_why():
+def test_without_the_app_a_key_is_refused_with_the_reason():
     script = """
         import django
         from django.conf import settings
@@ -307,29 +308,22 @@ def test_a_database_that_fails_is_asked_once(accepting, connection, no_table, dj
     assert [sent.migma_status.status for sent in messages] == [{"not_attempted"}] * 3
 
 
-class TestDamagedRows:
-    """What somebody's SQL has put into a row concerns that row alone."""
-
-    @pytest.fixture(autouse=True)
-    def other(self, welcome):
-        return StoredEmail.objects.create(key="other", email_id=RECEIPT)
-
-    @pytest.mark.parametrize("value", [5, None, [["a"]], {"a": 1}, "ab"])
-    def test_names_that_are_none_are_passed_over(self, accepting, value):
-        damaged = Value(value, JSONField())
-        StoredEmail.objects.filter(key="welcome").update(optional_variables=damaged, body_variable_names=damaged)
-        assert message().send() == message("other").send() == 1
-
-    def test_variables_that_are_none_are_refused_by_name(self, accepting):
-        StoredEmail.objects.filter(key="welcome").update(default_variables=["a"])
-        with pytest.raises(
-            TypeError, match="default_variables of the stored email 'welcome' must be a dict, not list"
-        ):
-            message().send()
-        assert message("other").send() == 1
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        ({"default_variables": ["a"]}, "default_variables of the stored email 'welcome' must be a dict, not list"),
+        ({"optional_variables": 5}, "'int' object is not iterable"),
+    ],
+)
+def test_a_row_that_sql_has_damaged_fails_alone(accepting, connection, welcome, damage, text):
+    StoredEmail.objects.filter(key="welcome").update(**damage)
+    StoredEmail.objects.create(key="other", email_id=RECEIPT)
+    with pytest.raises(TypeError, match=text):
+        connection().send_messages([message(), message("other")])
+    assert accepting.body["emailId"] == RECEIPT
 
 
-def test_its_subject_stands_in_for_an_empty_one(accepting, welcome):
+def test_its_subject_replaces_an_empty_one(accepting, welcome):
     message().send()
     message(subject="Mine").send()
     assert [body["subject"] for body in accepting.bodies] == ["Hello {{first_name}}", "Mine"]
@@ -370,7 +364,7 @@ class TestSender:
         message().send()
         assert self.sender(accepting) == ("site@example.com", "Site")
 
-    def test_an_address_that_is_none_is_refused_by_name(self, accepting, stored):
+    def test_an_invalid_address_is_refused_by_name(self, accepting, stored):
         StoredEmail.objects.update(from_email="crew")
         with pytest.raises(InvalidAddress, match="from_email of the stored email 'welcome' is not an address"):
             message().send()
@@ -384,7 +378,7 @@ def test_its_provider_applies_unless_the_message_says_otherwise(accepting, migma
     assert [body["providerType"] for body in accepting.bodies] == ["ses", "resend"]
 
 
-def test_its_default_variables_fill_what_a_message_lacks(accepting, welcome):
+def test_its_default_variables_replace_those_that_a_message_lacks(accepting, welcome):
     StoredEmail.objects.update(default_variables={"first_name": "there", "offer": "coffee"})
     message(
         to=["ada@example.org", "bob@example.org"],
@@ -398,7 +392,7 @@ def test_its_default_variables_fill_what_a_message_lacks(accepting, welcome):
 
 
 class TestMissingVariables:
-    """A customer should never read ``{{first_name}}``."""
+    """No customer should read ``{{first_name}}``."""
 
     @pytest.fixture
     def lacking(self, welcome):
@@ -420,7 +414,7 @@ class TestMissingVariables:
             "See MISSING_VARIABLES."
         )
 
-    def test_stop_the_message_where_the_settings_say_so(self, accepting, lacking, migma):
+    def test_stop_the_message_if_the_settings_say_so(self, accepting, lacking, migma):
         migma(MISSING_VARIABLES="raise")
         with pytest.raises(MissingVariables) as caught:
             lacking.send()
@@ -432,7 +426,7 @@ class TestMissingVariables:
         )
         assert accepting.bodies == []
 
-    def test_a_refused_message_tells_them_too(self, accepting, lacking, migma, caplog):
+    def test_a_refused_message_names_them_too(self, accepting, lacking, migma, caplog):
         migma(MISSING_VARIABLES="raise", FAIL_SILENTLY=True)
         lacking.send()
         assert lacking.migma_status.missing_variables == {"first_name"}
@@ -445,7 +439,7 @@ class TestMissingVariables:
         with pytest.raises(MissingVariables, match="uses nick, which 1 of 1"):
             message(subject="Hello {{nick}}", merge_global_data=None).send()
 
-    def test_a_row_that_was_never_saved_is_looked_through(self, accepting, migma):
+    def test_a_row_that_was_never_saved_is_searched_for_them(self, accepting, migma):
         migma(MISSING_VARIABLES="raise")
         with pytest.raises(MissingVariables, match="uses first_name"):
             message(StoredEmail(email_id=WELCOME, html="{{first_name}}"), merge_global_data=None).send()
@@ -459,12 +453,12 @@ class TestMissingVariables:
     @pytest.mark.parametrize(
         "known", [{"optional_variables": ["first_name"]}, {"default_variables": {"first_name": "there"}}]
     )
-    def test_what_migma_or_a_default_fills_is_not_missed(self, accepting, lacking, migma, known):
+    def test_variables_that_migma_or_a_default_fills_are_not_missing(self, accepting, lacking, migma, known):
         migma(MISSING_VARIABLES="raise")
         StoredEmail.objects.update(**known)
         assert lacking.send() == 1
 
-    def test_a_message_that_brings_all_is_sent(self, accepting, welcome, migma):
+    def test_a_message_that_passes_all_is_sent(self, accepting, welcome, migma):
         migma(MISSING_VARIABLES="raise")
         assert message().send() == 1
 

@@ -27,7 +27,7 @@ def counts(result):
 
 
 class TestRow:
-    def test_takes_everything_that_migma_says(self, account, sync):
+    def test_has_all_that_migma_sends(self, account, sync):
         account.add(
             1, email(1, subject="Hi {{name}}", preheader="Soon", html="<b>", thumbnailUrl="https://x.example/1")
         )
@@ -59,7 +59,7 @@ class TestRow:
         assert change.name == "welcome (Title 1)"
         assert change.fields == ("conversation_id", "project_id", "title", "subject", "html", "status")
 
-    def test_that_is_unchanged_moves_its_last_sync_only(self, account, sync):
+    def test_that_is_unchanged_changes_its_last_sync_only(self, account, sync):
         account.add(1)
         sync()
         StoredEmail.objects.update(updated_at=LONG_AGO, synced_at=LONG_AGO)
@@ -93,7 +93,7 @@ class TestRow:
         assert counts(sync()) == (0, 1, 0, 0)
         assert counts(sync()) == (0, 0, 1, 0)
 
-    def test_nulls_are_empty_texts(self, account, sync):
+    def test_nulls_become_empty_texts(self, account, sync):
         nothing = {"subject": None, "preheader": None, "html": None, "status": None}
         account.add(1, email(1, **nothing), title=None)
         sync()
@@ -142,7 +142,7 @@ def test_a_picture_is_a_web_address_that_fits(account, sync, thumbnail, screensh
 
 
 class TestSeries:
-    def test_titles_tell_which_email_it_is(self, account, sync):
+    def test_titles_number_the_emails(self, account, sync):
         account.add(1, email(1), email(2))
         account.add(2, email(3, subject="Hi"), email(4, subject="Ho"), title=None)
         assert counts(sync()) == (4, 0, 0, 0)
@@ -187,7 +187,7 @@ class TestSingleEmail:
         kept = StoredEmail.objects.get()
         assert (kept.key, kept.email_id, kept.subject) == ("welcome", email_id(1), "Subject 1")
 
-    def test_prefers_the_row_with_its_id_and_tells_the_others_the_texts(self, account, sync):
+    def test_prefers_the_row_with_its_id_and_gives_the_others_its_texts(self, account, sync):
         row(key="early", conversation_id=conversation_id(1))
         exact = row(email_id=email_id(1))
         account.add(1)
@@ -197,7 +197,7 @@ class TestSingleEmail:
         early = StoredEmail.objects.get(key="early")
         assert (early.email_id, early.subject) == (None, "Subject 1")
 
-    def test_prefers_the_row_that_code_calls(self, account, sync):
+    def test_prefers_the_row_with_a_key(self, account, sync):
         row(conversation_id=conversation_id(1))
         row(key="welcome", conversation_id=conversation_id(1))
         account.add(1)
@@ -241,7 +241,7 @@ class TestGone:
         assert [change.name for change in result.changes if change.what == "gone"] == [f"mine ({email_id(9)})"]
         assert counts(sync()) == (0, 0, 1, 0)
 
-    def test_nobodys_html_is_read_for_it(self, account, sync):
+    def test_reads_no_html(self, account, sync):
         for number in range(1, 4):
             row(email_id=email_id(number), project_id=PROJECT, html="<p>long</p>")
         with CaptureQueriesContext(connection) as queries:
@@ -263,27 +263,27 @@ class TestGone:
         row(email_id=email_id(2))
         assert counts(sync()) == (0, 0, 0, 0)
 
-    def test_a_row_made_while_the_sync_runs_is_not_judged(self, account, sync):
+    def test_a_row_made_during_the_sync_is_not_marked(self, account, sync):
         """It may be of an email that was finished after the list was read."""
 
-        def somebody_makes_a_row():
+        def make_a_row():
             StoredEmail.objects.create(email_id=email_id(2), project_id=PROJECT)
             return {"result": {"emails": [email(1)]}}
 
-        account.breaks(1, somebody_makes_a_row)
+        account.breaks(1, make_a_row)
         assert counts(sync()) == (1, 0, 0, 0)
 
-    def test_a_row_synced_by_somebody_meanwhile_is_not_judged(self, account, sync):
+    def test_a_row_that_another_sync_writes_meanwhile_is_not_marked(self, account, sync):
         row(email_id=email_id(2), project_id=PROJECT)
 
-        def somebody_syncs():
+        def another_sync():
             StoredEmail.objects.update(synced_at=timezone.now())
             return {"result": {"emails": [email(1)]}}
 
-        account.breaks(1, somebody_syncs)
+        account.breaks(1, another_sync)
         assert counts(sync()) == (1, 0, 0, 0)
 
-    def test_a_broken_conversation_spares_its_rows_and_those_without_a_conversation(self, account, sync):
+    def test_rows_of_a_failed_conversation_and_those_without_one_are_not_marked(self, account, sync):
         row(email_id=email_id(1), conversation_id=conversation_id(1), project_id=PROJECT)
         row(email_id=email_id(2), project_id=PROJECT)
         lost = row(email_id=email_id(3), conversation_id=conversation_id(3), project_id=PROJECT)
@@ -294,7 +294,7 @@ class TestGone:
 
 
 class TestDryRun:
-    def test_says_what_would_be_done_and_does_nothing(self, account, sync):
+    def test_counts_changes_and_makes_none(self, account, sync):
         row(email_id=email_id(1), subject="old")
         row(email_id=email_id(9), project_id=PROJECT)
         before = list(StoredEmail.objects.values())
@@ -306,14 +306,14 @@ class TestDryRun:
         assert [change.what for change in result.changes] == ["updated", "created", "gone"]
         assert list(StoredEmail.objects.values()) == before
 
-    def test_meets_rows_that_are_as_they_should_be(self, account, sync):
+    def test_counts_unchanged_rows(self, account, sync):
         account.add(1)
         sync()
         StoredEmail.objects.update(created_at=LONG_AGO, synced_at=LONG_AGO)
         assert counts(sync(dry_run=True)) == (0, 0, 1, 0)
 
 
-def test_a_row_that_another_worker_makes_at_the_same_moment_is_no_crash(account, sync):
+def test_a_row_that_another_process_makes_at_the_same_moment_is_found(account, sync):
     """Between our look and our write: the database refuses the second row, and the first is found then."""
     made = []
 

@@ -1,11 +1,10 @@
-"""``manage.py migma_doctor``: is it set up?"""
+"""``manage.py migma_doctor``: checks whether the site is set up to send mail through Migma."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -13,58 +12,61 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_migma.addresses import parse
 from django_migma.api.errors import InvalidAddress
-from django_migma.doctor import Item, examine
+from django_migma.doctor import Finding, run_checkup
 from django_migma.management.output import write_line
 
 _MARKS = {"ok": "✓", "warning": "!", "not_checked": "!", "error": "✗"}
-_WORDS = {"ok": "in order", "warning": "to look at", "not_checked": "not checked", "error": "wrong"}
+_NOUNS = {
+    "ok": ("ok", "ok"),
+    "warning": ("warning", "warnings"),
+    "not_checked": ("not checked", "not checked"),
+    "error": ("error", "errors"),
+}
 
 
 class Command(BaseCommand):
-    """Parses and prints; what is looked at is in `django_migma.doctor`."""
+    """Parses the arguments and prints; the checks themselves are in `django_migma.doctor`."""
 
-    help = "Says whether mail through Migma is set up, and what to do where it is not."
+    help = "Checks whether mail through Migma is set up, and says what to do if it is not."
     requires_system_checks: list[str] = []  # noqa: RUF012 - a site whose settings are broken needs it most
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which mailer, and whether to send."""
         parser.add_argument(
-            "--using", metavar="ALIAS", help="mailer to look at (default: the default one, or the first)"
+            "--using", metavar="ALIAS", help="mailer to check (default: the default one, or the first)"
         )
-        parser.add_argument("--send-to", default="", metavar="ADDRESS", help="send an ordinary mail there, for real")
+        parser.add_argument("--send-to", default="", metavar="ADDRESS", help="send a real mail to this address")
         parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print an item a line as it comes, and exit with 1 where something is wrong."""
+        """Print each finding when it is there. Exits with 1 if there is an error."""
         if options["send_to"]:
-            _check(options["send_to"])
-        found = []
-        for item in examine(options["using"], send_to=options["send_to"]):
-            found.append(item)
+            _validate(options["send_to"])
+        findings = []
+        for finding in run_checkup(options["using"], send_to=options["send_to"]):
+            findings.append(finding)
             if not options["json"]:
-                for line in _lines(item):
-                    write_line(self.stdout, line)
-        counts = Counter(item.status for item in found)
+                self._write(finding)
+        counts = Counter(finding.status for finding in findings)
         if options["json"]:
-            document = {"ok": not counts["error"], "items": [asdict(item) for item in found], "counts": dict(counts)}
+            items = [asdict(finding) for finding in findings]
+            document = {"ok": not counts["error"], "items": items, "counts": dict(counts)}
             self.stdout.write(json.dumps(document, indent=2))
         else:
-            write_line(
-                self.stdout,
-                ", ".join(f"{counts[word]} {said}" for word, said in _WORDS.items() if counts[word]) + ".",
-            )
+            parts = [
+                f"{counts[status]} {nouns[counts[status] > 1]}" for status, nouns in _NOUNS.items() if counts[status]
+            ]
+            write_line(self.stdout, f"{', '.join(parts)}.")
         if counts["error"]:
             sys.exit(1)
 
+    def _write(self, finding: Finding) -> None:
+        write_line(self.stdout, f"{_MARKS[finding.status]} {finding.name}: {finding.text}")
+        if finding.advice:
+            write_line(self.stdout, f"  {finding.advice}")
 
-def _check(address: str) -> None:
+
+def _validate(address: str) -> None:
     try:
         parse(address, "--send-to")
     except InvalidAddress as error:
         raise CommandError(str(error)) from None
-
-
-def _lines(item: Item) -> Iterator[str]:
-    yield f"{_MARKS[item.status]} {item.name}: {item.text}"
-    if item.advice:
-        yield f"  {item.advice}"
