@@ -53,27 +53,28 @@ class RecipientPayload:
 def build_payloads(
     message: EmailMessage, config: Config, resolver: Resolver = resolve_without_app
 ) -> list[RecipientPayload]:
-    """Return the requests for a message, one per recipient in order; none where it has no recipients.
+    """Return the requests for a message: one per mailbox in ``to``, ``cc`` and ``bcc``, or one to ``REDIRECT_TO``.
 
-    ``resolver`` finds stored emails by their keys. Raises `UnsupportedFeature`, `InvalidAddress`,
-    `SerializationError`, `StoredEmailNotFound`, `MissingVariables`, and ValueError or TypeError as Django does; then
-    nothing of the message may be sent.
+    A message without recipients has none. ``resolver`` finds stored emails by their keys. Raises `UnsupportedFeature`,
+    `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, `MissingVariables`, and ValueError or TypeError as
+    Django does; then nothing of the message may be sent.
     """
-    addresses = recipients(message, config)
-    if not addresses:
+    recipients = _recipients(message)
+    if not recipients:
         return []
+    addresses = [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to else recipients
     refuse_unsupported(message, config.ignore_unsupported_features)
     _own_key(message)
     chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
     needed = _needed_variables(stored, in_subject) if config.missing_variables != "ignore" else frozenset()
-    build_request = partial(SendRequest, **_shared_fields(message, config, chosen))
+    build_request = partial(SendRequest, **_shared_fields(message, config, chosen, recipients))
     defaults = _to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
     shared = _to_variables(get_attribute(message, "merge_global_data"), "merge_global_data")
     by_address = _merge_data(message)
     payloads = []
-    for address in addresses:
-        merged = shared | by_address.get(_data_key(message, address, config), {})
+    for address, recipient in zip(addresses, recipients, strict=False):  # redirected mail has the first one's data
+        merged = shared | by_address.get(recipient.wire, {})
         if clash := chosen.variables.keys() & merged.keys():
             raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
         variables = {**chosen.variables, **defaults, **merged}
@@ -90,14 +91,8 @@ def build_payloads(
     return payloads
 
 
-def recipients(message: EmailMessage, config: Config) -> list[Address]:
-    """Return the recipients in ``to``, ``cc`` and ``bcc``, each mailbox once; ``REDIRECT_TO`` where that is set."""
-    addresses = _true_recipients(message)
-    return [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to and addresses else addresses
-
-
-def _true_recipients(message: EmailMessage) -> list[Address]:
-    """The addresses of ``message.recipients()``, to which Django lets a subclass add some."""
+def _recipients(message: EmailMessage) -> list[Address]:
+    """Each mailbox of ``message.recipients()`` once, in order. Django lets a subclass add to them."""
     places = {
         str(value): f"Address {position} in {name!r}"
         for name in ("bcc", "cc", "to")
@@ -110,13 +105,15 @@ def _true_recipients(message: EmailMessage) -> list[Address]:
     return list(found.values())
 
 
-def _shared_fields(message: EmailMessage, config: Config, chosen: content.Content) -> dict[str, Any]:
+def _shared_fields(
+    message: EmailMessage, config: Config, chosen: content.Content, recipients: list[Address]
+) -> dict[str, Any]:
     """The fields of the request that are the same for every recipient."""
     from_email, from_name = resolve_sender(message, config, chosen.stored)
     return {
         "from_email": from_email,
         "from_name": from_name,
-        "subject": _redirected_subject(chosen.subject, message) if config.redirect_to else chosen.subject,
+        "subject": _redirected_subject(chosen.subject, recipients) if config.redirect_to else chosen.subject,
         "reply_to": resolve_reply_to(message, config),
         "email_id": chosen.email_id,
         "conversation_id": chosen.conversation_id,
@@ -194,13 +191,13 @@ def _refuse_line_breaks(names: list[str], variables: Mapping[str, Any]) -> None:
             )
 
 
-def _redirected_subject(subject: str, message: EmailMessage) -> str:
+def _redirected_subject(subject: str, recipients: list[Address]) -> str:
     """The subject with the true recipients in front, since all redirected mail has one address."""
     from . import html  # noqa: PLC0415 - lazy: few mails are redirected
 
-    addresses = [address.addr_spec for address in _true_recipients(message)]
-    more = len(addresses) - _NAMED_IN_SUBJECT
-    named = ", ".join(addresses[:_NAMED_IN_SUBJECT]) + (f" and {more} more" if more > 0 else "")
+    more = len(recipients) - _NAMED_IN_SUBJECT
+    named = ", ".join(address.addr_spec for address in recipients[:_NAMED_IN_SUBJECT])
+    named += f" and {more} more" if more > 0 else ""
     return f"[to {html.escape_placeholders_in_text(named)}] {subject}"  # {{name}}@example.com is a valid address
 
 
@@ -233,11 +230,6 @@ def _to_variables(value: Any, path: str) -> dict[str, Any]:
         raise TypeError(f"{path} must be a dict, not {type(value).__name__}.")
     variables: dict[str, Any] = to_json_value(value or {}, path)
     return variables
-
-
-def _data_key(message: EmailMessage, address: Address, config: Config) -> str:
-    """The address whose merge data is used: in redirected mail, the first true recipient's."""
-    return _true_recipients(message)[0].wire if config.redirect_to else address.wire
 
 
 def _needed_variables(stored: StoredEmailData, in_subject: list[str]) -> frozenset[str]:

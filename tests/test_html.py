@@ -277,7 +277,7 @@ def test_text_becomes_html_in_less_than_ten_bytes_per_character(unit):
     assert peak_memory(text_to_html, unit * (2_000_000 // len(unit))) < 20_000_000
 
 
-@pytest.mark.parametrize("unit", ["<p>Hello</p>\n", "<!---->", "a", "<body>"])
+@pytest.mark.parametrize("unit", ["<p>Hello</p>\n", "<!-- conditional comment -->", "a", "<body>"])
 def test_a_body_is_found_in_less_than_ten_bytes_per_character(unit):
     html = f"<html><body>{unit * (2_000_000 // len(unit))}</body></html>"
     assert peak_memory(body_content, html) < 20_000_000

@@ -26,8 +26,8 @@ OWN_ACCOUNT = {
 }
 SHOW = """
 import json
-from django_migma.conf import load
-config = load({})
+from django_migma.conf import load_config
+config = load_config({})
 shown = [config.api_key, config.api_url, config.project_id, config.from_name, config.layout_email_id]
 print(json.dumps(shown))
 """
