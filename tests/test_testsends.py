@@ -1,4 +1,4 @@
-"""Test sends: one call after the other, within a time, with an outcome for each."""
+"""Test sends: one call after the other, within a time limit, with an outcome for each."""
 
 import time
 
@@ -172,7 +172,7 @@ class TestFailures:
         assert "idempotency" not in first.text
         assert migma_sandbox.store.stats()["requests"] == {"POST /v1/emails/test/send": 2}
 
-    def test_another_answer_is_told_with_its_status(self, answers):
+    def test_another_refusal_is_shown_with_its_status(self, answers):
         answers(refusal(503, ""))
         [outcome] = outcomes(WELCOME)
         assert outcome.status == "failed"
@@ -333,7 +333,7 @@ class TestRecordTest:
         assert self.record(conversation_id=data.LAYOUT_CONVERSATION) == 1
         assert self.marked() == ["layout"]
 
-    def test_migmas_answer_tells_which_email_of_a_conversation_it_was(self, migma_sandbox):
+    def test_the_email_that_migma_names_is_recorded_for_a_conversation(self, migma_sandbox):
         stored = StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION)
         [outcome] = outcomes(stored)
         assert record_test(stored, outcome) == 1

@@ -156,8 +156,8 @@ def test_each_refusal_is_a_message_and_an_entry(tester, wire, welcome, case):
     assert said in LogEntry.objects.get().get_change_message()
 
 
-def test_what_no_time_was_left_for_is_told(tester, wire, welcome, receipt):
-    """A key that is refused once would be refused again."""
+def test_after_a_refused_key_the_rest_is_not_sent_and_says_so(tester, wire, welcome, receipt):
+    """A key that is refused once is refused again."""
     wire.answers(error_answer(401), url=TEST_SEND)
     response = confirm(tester, ask(tester, welcome, receipt))
     assert len(wire.bodies) == 1

@@ -1,4 +1,4 @@
-"""Sending tests from the admin: the page that asks, and what its button does."""
+"""Sending tests from the admin: the page, and its button."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -41,7 +41,7 @@ def taken(wire):
     return wire
 
 
-def test_the_page_says_where_what_and_to_whom(tester, taken, welcome, receipt):
+def test_the_page_shows_destination_emails_and_recipients(tester, taken, welcome, receipt):
     text = ask(tester, welcome, receipt).content.decode()
     assert "<strong>Sandbox</strong>: on this machine; no mail is delivered." in text
     assert "<code>http://127.0.0.1:9/v1</code>" in text
@@ -72,8 +72,8 @@ def test_the_page_says_that_tests_are_redirected(tester, taken, migma, welcome):
         "<code>REDIRECT_TO</code> is set: every test goes to <strong>staging@example.net</strong>, not to the "
         "addresses below."
     ) in page.content.decode()
-    told = confirm(tester, page)
-    assert messages_of(told)[0][1] == (
+    sent = confirm(tester, page)
+    assert messages_of(sent)[0][1] == (
         "Test of “Welcome” to ada@example.org: The sandbox accepted it. REDIRECT_TO sends it to staging@example.net."
     )
     assert taken.body["to"] == "staging@example.net"
@@ -102,7 +102,7 @@ def test_the_sandbox_gets_what_is_sent(tester, migma_sandbox, welcome):
     ]
 
 
-def test_each_address_gets_each_email_and_each_outcome_is_told(tester, taken, welcome, receipt):
+def test_each_address_gets_each_email_and_each_outcome_is_a_message(tester, taken, welcome, receipt):
     StoredEmail.objects.filter(pk=receipt.pk).update(email_id=None, conversation_id=CONVERSATION)
     before = timezone.now()
     response = confirm(tester, ask(tester, welcome, receipt), "ada@example.org;\nBob <bob@example.org>")
@@ -211,11 +211,11 @@ def test_without_the_permission_there_is_no_action_no_button_and_no_page(person,
     assert taken.bodies == []
 
 
-def test_who_may_not_see_the_emails_cannot_test_them(person, mailer, welcome):
+def test_a_user_who_may_not_see_the_emails_cannot_test_them(person, mailer, welcome):
     assert ask(person("send_test"), welcome).status_code == 403
 
 
-def test_a_stranger_is_asked_to_sign_in(client, welcome):
+def test_an_anonymous_visitor_is_sent_to_the_login(client, welcome):
     assert "/login/" in ask(client, welcome)["Location"]
 
 

@@ -159,7 +159,7 @@ def test_a_faulty_setting_is_named(admin_client, wire, migma):
     assert "is not set, and nothing can be sent without a key" in text
 
 
-def test_a_site_that_does_not_use_migma_is_told_how(admin_client, settings):
+def test_without_our_backend_the_message_says_how_to_set_it(admin_client, settings):
     [(level, text)] = press(admin_client)  # the test runner has replaced the mailer
     assert level == "error"
     assert text.startswith("No mailer uses Migma.")

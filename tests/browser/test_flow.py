@@ -117,7 +117,7 @@ def test_an_id_can_be_copied(visit, sandbox, admin):
     assert page.evaluate("navigator.clipboard.readText()") == data.RECEIPT
 
 
-def test_who_may_not_is_not_offered_it_and_gets_403(visit, stored_email, colleague, sandbox):
+def test_without_permissions_there_are_no_buttons_and_the_views_answer_403(visit, stored_email, colleague, sandbox):
     """Without the permissions there is neither button nor action, and their addresses are closed."""
     email = stored_email("<p>Hello</p>")
     page = visit(colleague("view_storedemail"))
@@ -144,6 +144,6 @@ def test_with_the_api_down_the_page_says_so(visit, stored_email, admin):
     page.get_by_role("link", name="Made here").click()
     press(page.get_by_role("link", name=SEND))
     page.get_by_role("button", name="Send").click()
-    told = message(page, "Test of “Made here” to ada@example.org:")
-    expect(told).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.", timeout=20_000)
+    shown = message(page, "Test of “Made here” to ada@example.org:")
+    expect(shown).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.", timeout=20_000)
     assert StoredEmail.objects.get().title == "Made here"

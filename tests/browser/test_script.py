@@ -53,7 +53,7 @@ def test_without_the_script_the_link_is_a_link(visit, admin, email):
 
 
 def test_thumbnails_are_loaded_on_request(visit, admin, email):
-    """Their server would learn who looks at the list."""
+    """Their server would see the IP address of the user."""
     address = "http://127.0.0.1:9/thumbnail.png"
     StoredEmail.objects.update(thumbnail_url=address)
     page = visit(admin)

@@ -1,4 +1,4 @@
-"""``manage.py migma_send_test``: stored emails to oneself, from a terminal."""
+"""``manage.py migma_send_test``: sends stored emails to a few addresses from a terminal."""
 
 import io
 import json
@@ -140,7 +140,7 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
 
 @pytest.mark.django_db
 class TestFailures:
-    def test_the_exit_status_tells_of_one_failure_among_others(self, run):
+    def test_one_failure_among_others_sets_the_exit_status(self, run):
         ended = run("0" * 24, data.WELCOME, "--to", ADA)
         assert ended.status == 1
         assert ended.lines[1].startswith(f"✗ {'0' * 24} to {ADA}: Migma answered 404: ")
@@ -158,7 +158,7 @@ class TestFailures:
             (KEYS.no_send, "Migma answered 403: This API key lacks the permission email:send."),
         ],
     )
-    def test_a_key_that_does_not_open_is_told_once_for_each(self, run, migma, key, text):
+    def test_a_refused_key_is_shown_for_each_email(self, run, migma, key, text):
         migma(API_KEY=key)
         ended = run(data.WELCOME, data.RECEIPT, "--to", ADA)
         assert ended.lines[1].startswith(f"✗ {data.WELCOME} to {ADA}: {text}")
@@ -181,7 +181,7 @@ class TestFailures:
 
 @pytest.mark.django_db
 class TestRefusals:
-    """What is refused before anything is sent."""
+    """Arguments and settings that are refused before anything is sent."""
 
     @pytest.fixture(autouse=True)
     def nothing_goes_out(self, migma_sandbox):
@@ -214,7 +214,7 @@ class TestRefusals:
             ([data.WELCOME, "--to", ADA, "--using", "news"], "There is no mailer 'news' that uses Migma in MAILERS."),
         ],
     )
-    def test_a_slip_is_one_clear_line(self, run, arguments, text):
+    def test_a_wrong_argument_is_one_clear_line(self, run, arguments, text):
         with pytest.raises(CommandError) as caught:
             run(*arguments)
         assert str(caught.value).startswith(text)
@@ -253,7 +253,7 @@ class TestLive:
         assert welcome.last_tested_at is not None
 
     @pytest.mark.parametrize("setting", ["warn", "raise"])
-    def test_missing_variables_are_told(self, run, welcome, migma, setting):
+    def test_missing_variables_are_shown(self, run, welcome, migma, setting):
         migma(MISSING_VARIABLES=setting)
         ended = run("welcome", "--to", ADA, "--live")
         assert ended.status == (setting == "raise")
@@ -294,7 +294,7 @@ class TestLive:
         assert document["redirect_to"] == "staging@example.net"
 
     @pytest.mark.parametrize(("key", "text"), [(KEYS.no_send, MAY_NOT_SEND), (KEYS.revoked, REVOKED)])
-    def test_a_key_that_does_not_open_is_tried_once(self, run, welcome, migma, migma_sandbox, key, text):
+    def test_a_refused_key_is_tried_once(self, run, welcome, migma, migma_sandbox, key, text):
         migma(API_KEY=key)
         ended = run("welcome", "--to", f"{ADA}, bob@example.org", "--live", "--var", "first_name=Ada")
         assert ended.lines[1:] == [
@@ -387,7 +387,7 @@ class TestInterrupted:
         yield request.param
         assert len(calls) == 2
 
-    def test_what_was_done_is_told_and_what_was_not(self, welcome, way):
+    def test_finished_and_skipped_sends_are_shown(self, welcome, way):
         ended = Terminal().run("welcome", "--to", self.TO, *way)
         assert [line.partition(":")[0] for line in ended.lines[1:-1]] == [
             f"✓ welcome to {ADA}",
@@ -409,7 +409,7 @@ class TestInterrupted:
 
 
 @pytest.mark.django_db
-def test_a_key_that_cannot_be_had_is_one_line_without_secrets(run, migma):
+def test_an_api_key_callable_that_fails_is_one_line_without_secrets(run, migma):
     def broken():
         raise OSError("vault says sk_live_123")
 
