@@ -37,12 +37,12 @@ _BLOCKS = {
 
 
 def shorten(text: str) -> str:
-    """The text, or its first 200,000 characters and a last line that says ``[shortened]``."""
+    """Return the text, or its first 200,000 characters and a last line that says ``[shortened]``."""
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "\n[shortened]"
 
 
 def text_to_html(text: str) -> SafeString:
-    """Plain text as HTML: escaped, paragraphs and line breaks kept, http(s) addresses clickable.
+    """Return plain text as HTML: escaped, paragraphs and line breaks kept, http(s) addresses clickable.
 
     Not Django's ``urlize``: its treatment of ``example.com`` changes between Django's versions, with a deprecation
     warning in each mail. Not its ``linebreaks``: it makes a string of each paragraph, 500 MB for 10 MB of short ones.
@@ -75,7 +75,7 @@ def _break_lines(html: str) -> str:
 
 
 def body_content(html: str) -> str:
-    """What stands inside ``<body>`` if this is a whole document, else the HTML as it is.
+    """Return the content of ``<body>`` if this is a whole document, else the HTML as it is.
 
     A ``<body>`` inside a comment, a script or a style does not count; one inside the attribute of another tag would.
     """
@@ -90,7 +90,7 @@ def body_content(html: str) -> str:
 
 
 def html_to_text(html: str) -> str:
-    """HTML as plain text for readers: blocks on lines of their own, links followed by their address.
+    """Return HTML as plain text for readers: blocks on lines of their own, links followed by their address.
 
     What browsers hide is left out. The text is cut as by `shorten`.
     """
@@ -126,15 +126,14 @@ def _web_address(attributes: str) -> str:
 
 
 def escape_placeholders(html: str) -> str:
-    """HTML that reads the same, in which ``{{`` and ``%7B%7B`` are no placeholders: what a customer typed must not
-    become a template."""
+    """Return HTML that reads the same, without ``{{`` and ``%7B%7B``: what a customer types is not a template."""
     for pair in map("".join, product(_BRACES, repeat=2)):
         html = html.replace(pair, pair.replace("{", "&#123;").replace("%", "&#37;"))
     return html
 
 
 def escape_placeholders_in_text(text: str) -> str:
-    """The same for a subject, which has no entities: an invisible word joiner between the braces."""
+    """Return text that reads the same, with an invisible word joiner between braces: a subject has no entities."""
     for first, second in product(_BRACES, repeat=2):
         while first + second in text:  # twice at most, for braces in a row
             text = text.replace(first + second, f"{first}\u2060{second}")
@@ -142,8 +141,8 @@ def escape_placeholders_in_text(text: str) -> str:
 
 
 def escape_tags(text: str) -> str:
-    """Text that can start no tag where a layout puts it into its HTML unescaped.
+    """Return text that cannot start a tag where a layout puts it into its HTML unescaped.
 
-    Only ``<`` is replaced: were Migma to escape variables after all, which is not known, little else would change.
+    Whether Migma escapes variables is not known. Only ``<`` is replaced, so that a second escaping does little harm.
     """
     return text.replace("<", "&lt;")

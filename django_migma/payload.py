@@ -55,9 +55,10 @@ def build_payloads(
 ) -> list[RecipientPayload]:
     """Return the requests for a message: one per mailbox in ``to``, ``cc`` and ``bcc``, or one to ``REDIRECT_TO``.
 
-    A message without recipients has none. ``resolver`` finds stored emails by their keys. Raises `UnsupportedFeature`,
-    `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, `MissingVariables`, and ValueError or TypeError as
-    Django does; then nothing of the message may be sent.
+    A message without recipients has none. ``resolver`` finds stored emails by their keys.
+
+    Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, `MissingVariables`,
+    and ValueError or TypeError as Django does. Nothing of the message may be sent then.
     """
     recipients = _recipients(message)
     if not recipients:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from django.utils.functional import lazystr
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_migma.addresses import Address, display_name_error, parse, split
@@ -174,6 +174,8 @@ NEAR_MISSES = st.tuples(
 )
 
 
+@example("Bob <bob@example.com>")
+@example("bob@example.com\n")
 @given(st.text() | st.lists(PIECES, max_size=14).map("".join) | NEAR_MISSES.map("".join))
 def test_any_text_is_parsed_or_refused(text):
     """No other error than InvalidAddress comes out, and what is accepted can be sent."""

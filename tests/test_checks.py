@@ -322,7 +322,7 @@ def test_the_same_message_appears_once_for_several_aliases():
 
 @needs_mailers
 def test_mailers_of_others_are_left_alone():
-    """Also one without a backend, which means SMTP."""
+    """One without a backend means SMTP."""
     mailers = {
         "default": {"BACKEND": BACKEND},
         "smtp": {"OPTIONS": {"host": "localhost"}},
@@ -335,7 +335,7 @@ def test_mailers_of_others_are_left_alone():
 @needs_mailers
 @pytest.mark.parametrize(("backend", "ids"), [(BACKEND, ["migma.E006"]), (OTHERS[0], [])])
 def test_where_a_site_still_uses_email_backend_that_counts(backend, ids):
-    """Without a warning of ours: Django has warned where the site sets it."""
+    """The check does not warn of the setting: Django has done so where the site sets it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         with override_settings(MIGMA=GOOD | {"MAX_RETRIES": -1}, MAILERS={}):

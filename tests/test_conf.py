@@ -64,7 +64,7 @@ def loaded(name, options=None, **migma):
 
 
 def test_the_table_holds_every_setting():
-    """Also the Config and the options of a mailer: a setting that is read somewhere can be set everywhere."""
+    """`Config` and the options of a mailer have the same names: each setting can be set in both places."""
     assert EXAMPLES.keys() | {"API_KEY"} == SETTINGS.keys()
     assert set(Config._fields) == OPTION_NAMES == {name.lower() for name in SETTINGS}
 
@@ -149,6 +149,7 @@ BAD = [
     ("PROJECT_ID", "p/1", "must be the id of a Migma project (letters and digits), not 'p/1'"),
     ("PROJECT_ID", "--", "must be the id of a Migma project (letters and digits), not '--'"),
     ("PROJECT_ID", "é", "must be the id of a Migma project (letters and digits), not 'é'"),
+    ("PROJECT_ID", "p" * 101, "must be the id of a Migma project, of 100 characters at most, not 101"),
     ("PROJECT_ID", 7, "must be the id of a Migma project (letters and digits), not 7"),
     ("LAYOUT_EMAIL_ID", "welcome", "must be the id of a stored email, 24 hex digits, not 'welcome'"),
     *(("TIMEOUT", value, PAIR.format(value)) for value in ("5", 0, -1, True, (1,), (1, 2, 3), (1, None), ())),
@@ -188,7 +189,7 @@ def test_an_unusable_value_is_refused_with_its_place(name, value, problem):
 
 
 def test_under_an_alias_the_error_is_what_django_raises_there():
-    """With the alias in the text, and InvalidMailer where Django has it."""
+    """The text names the alias, and the error is an InvalidMailer where Django has that."""
     with pytest.raises(ConfigurationError) as caught:
         load_config({"max_retries": -1}, "news")
     assert str(caught.value) == ("MAILERS['news']: OPTIONS['max_retries'] must be a whole number from 0, not -1.")
@@ -263,7 +264,7 @@ class Vault:
 
 
 def test_a_callable_key_is_called_once_per_load(settings):
-    """And never while settings are checked."""
+    """It is not called while settings are checked."""
     vault, other = Vault(), Vault("sk_other")
     settings.MIGMA = {"API_KEY": vault}
     assert setting_error("API_KEY", {}) == ""
@@ -312,8 +313,7 @@ def test_without_a_key_nothing_can_be_sent(settings, migma, alias, start):
     )
 
 
-def test_the_error_of_a_callable_key_reaches_the_caller(settings):
-    """As it is."""
+def test_the_error_of_a_callable_key_reaches_the_caller_unchanged(settings):
 
     def vault():
         raise LookupError("sealed")
@@ -334,12 +334,12 @@ def test_a_config_does_not_show_its_key():
 @pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}😀", KEY.encode()])
 @pytest.mark.parametrize("wrapped", [lambda key: key, Vault])
 def test_no_error_shows_the_key(settings, key, wrapped):
-    """Neither its text nor the variables of our frames."""
+    """The text of the error does not, and the variables of our frames do not."""
     settings.MIGMA = {"API_KEY": wrapped(key)}
     with pytest.raises(ConfigurationError, match=r"^MIGMA\['API_KEY'\] ") as caught:
         load_config({})
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame.locals for frame in told.stack if frame.filename.endswith("/django_migma/conf.py")]
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame.locals for frame in shown.stack if frame.filename.endswith("/django_migma/conf.py")]
     assert ours
     assert KEY not in f"{caught.value} {ours}"
 

@@ -136,7 +136,7 @@ class TestBodySize:
     )
     @pytest.mark.parametrize("ignored", [True, ["body_size"]])
     def test_more_than_5_million_characters_are_refused(self, accepting, migma, message, part, ignored):
-        """Nothing can drop this: a body that is left out would be another mail."""
+        """IGNORE_UNSUPPORTED_FEATURES cannot drop this: a mail without its body is no mail."""
         migma(IGNORE_UNSUPPORTED_FEATURES=ignored)
         reason = f"This message's {part} has 5,000,001 characters, and django-migma sends 5,000,000 at most. Shorten"
         with pytest.raises(UnsupportedFeature, match=reason) as caught:

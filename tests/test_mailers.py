@@ -1,4 +1,4 @@
-"""Which of a site's mailers are ours, for commands and the admin."""
+"""Which mailers of a site use our backend, for commands and the admin."""
 
 import django
 import pytest
@@ -90,7 +90,7 @@ def test_the_first_that_is_ours_stands_in_for_a_default_that_is_not():
 
 
 def test_a_site_without_our_backend_gets_a_configuration_error():
-    """As it is under Django's test runner, which keeps all mail in memory."""
+    """Under Django's test runner every mailer is an in-memory one."""
     assert list(mailers()) == []
     with pytest.raises(ConfigurationError, match=r"No mailer uses Migma\. Set MAILERS"):
         chosen()

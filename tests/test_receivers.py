@@ -1,4 +1,4 @@
-"""Log lines: one for each message that was not accepted for everybody, and none that would cause another."""
+"""Log lines: one for each message that was not accepted for all recipients, and none that causes another mail."""
 
 import logging
 import logging.handlers
@@ -48,8 +48,8 @@ def test_a_success_is_no_line(quiet, caplog):
     assert caplog.records == []
 
 
-def test_the_text_of_a_strangers_error_stays_out(quiet, caplog):
-    """It may hold anything; its kind is enough."""
+def test_of_an_error_that_is_not_ours_only_the_type_is_logged(quiet, caplog):
+    """Its text may hold a recipient or a body."""
     quiet.answers(ZeroDivisionError("ada@example.org"))
     with pytest.raises(ZeroDivisionError):
         message().send()
@@ -69,7 +69,7 @@ def admins():
 
 @pytest.fixture
 def mailing_root_logger():
-    """Django's handler that mails errors to the admins, wired to the root logger, as careless sites do."""
+    """Django's handler that mails errors to the admins, on the root logger, as some sites have it."""
     from django.utils.log import AdminEmailHandler
 
     handler = AdminEmailHandler(**({"using": "admins"} if django.VERSION >= (6, 1) else {}))
@@ -89,7 +89,7 @@ def admins_mailer(settings):
         settings.MAILERS = settings.MAILERS | {"admins": quiet_mailer}
 
 
-def test_error_mail_that_fails_does_not_recurse_and_loses_no_page(
+def test_error_mail_that_fails_does_not_recurse_and_keeps_the_error_page(
     quiet, mailing_root_logger, admins_mailer, client, capsys, settings
 ):
     """The API refuses the error mail: the page appears, and stderr says what happened.
@@ -109,7 +109,7 @@ def test_error_mail_that_fails_does_not_recurse_and_loses_no_page(
 
 
 def test_a_failing_mail_outside_logging_is_reported_once(quiet, mailing_root_logger, admins_mailer, capsys):
-    """The log line is mailed to the admins, that mail fails, and there it ends."""
+    """The log line is mailed to the admins; when that mail fails, no further one is sent."""
     quiet.answers(REFUSED)
     message().send()
     assert [body["recipientEmail"] for body in quiet.bodies] == ["ada@example.org", "root@example.org"]
@@ -136,7 +136,7 @@ def test_a_listener_of_a_queue_is_logging_too(quiet, admins_mailer, capsys):
 
 
 def test_a_receiver_that_fails_in_error_mail_does_not_recurse(quiet, admins_mailer, mailing_root_logger, capsys):
-    """Django logs what a receiver raises, that is mailed to the admins, the receiver raises again: there it ends."""
+    """Django logs what a receiver raises, and mails it to the admins; when the receiver raises again, that is all."""
 
     def fail(sender, **kwargs):
         raise LookupError("the receiver's own error")

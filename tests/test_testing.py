@@ -1,4 +1,4 @@
-"""The helpers for users' own tests: they do in a test what production does, but for the network."""
+"""The helpers for a site's own tests: they do in a test what production does, except for the network."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ class OwnBackend(EmailBackend):
 
 
 def test_without_the_helpers_djangos_runner_lets_refusals_through():
-    """Why they exist: plain locmem accepts what Migma cannot carry."""
+    """Django's in-memory backend accepts what Migma cannot carry."""
     assert send_mail("Hello", "text", None, ["a@example.org", "b@example.org"]) == 1
     assert not hasattr(mail.outbox[0], "migma_payloads")
 
@@ -76,8 +76,8 @@ class TestOutbox:
             signals.pre_send.disconnect(cancel)
         assert len(migma_outbox) == 1
 
-    def test_a_broken_message_hides_no_error(self, migma_outbox):
-        """Not even one whose recipients cannot be told."""
+    def test_the_error_of_a_broken_message_is_raised(self, migma_outbox):
+        """Also where its recipients cannot be read."""
         message = EmailMessage("Hello", "text")
         message.to = 7
         with pytest.raises(TypeError):
@@ -86,7 +86,7 @@ class TestOutbox:
                 1,
             ) else mail.mailers.default.send_messages([message])
 
-    def test_keeps_copies(self, migma_outbox):
+    def test_keeps_copies_that_later_changes_do_not_reach(self, migma_outbox):
         message = EmailMessage("Hello", "text", None, ["a@example.org"])
         message.send()
         message.subject = "changed"
@@ -186,7 +186,7 @@ class TestSandbox:
         assert "no_proxy" not in os.environ
 
     def test_wins_over_an_outbox_around_it(self):
-        """The inner one is what the test asked for last."""
+        """The inner one is in force."""
         with outbox() as box, sandbox() as running:
             MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID).send()
         assert (len(box), len(running.store.messages())) == (0, 1)
@@ -220,7 +220,7 @@ class TestSandbox:
 
 
 def test_the_plugin_is_inert_unless_used():
-    """Installed beside a project that has nothing to do with Django, it imports next to nothing."""
+    """In a project without Django it imports no Django."""
     code = "import sys, django_migma.pytest_plugin; print(*sorted(m for m in sys.modules if m.startswith('django')))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.split() == ["django_migma", "django_migma.pytest_plugin"]

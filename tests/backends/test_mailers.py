@@ -1,4 +1,4 @@
-"""The two worlds: MAILERS from Django 6.1 on, EMAIL_BACKEND in all versions."""
+"""Both ways to configure mail: MAILERS from Django 6.1 on, EMAIL_BACKEND in all versions."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Each setting seen at the wire: the default, the key of MIGMA, and the option that beats it."""
+"""What each setting does to a request: its default, the key of MIGMA, and the option that overrides it."""
 
 import threading
 
@@ -30,7 +30,7 @@ class TestApiKey:
         assert accepting.mock.calls[0].request.headers["Authorization"] == "Bearer sk_test_option"
 
     def test_missing_is_a_configuration_error_at_the_first_send(self, accepting, migma):
-        """Not a 401 a thousand times over, and not silenced."""
+        """It is raised before any request, and FAIL_SILENTLY does not hide it."""
         migma(API_KEY=None, FAIL_SILENTLY=True)
         message = mail()
         with pytest.raises(ConfigurationError, match=r"MIGMA\['API_KEY'\] is not set, and nothing can be sent"):

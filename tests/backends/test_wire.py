@@ -1,4 +1,4 @@
-"""The wire table, row by row: what of a Django message goes where in the request, and what is refused."""
+"""Where each part of a Django message goes in the request, and what is refused."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def stored_mail(**kwargs):
 
 
 def test_the_whole_body_of_an_ordinary_mail(accepting):
-    """Nothing more and nothing less than this goes out for a plain HTML mail."""
+    """A plain HTML mail has these fields and no others."""
     assert html_mail().send() == 1
     assert accepting.body == {
         "recipientType": "email",
@@ -182,7 +182,7 @@ class TestSender:
 
     @pytest.mark.parametrize("unset", [None, ""])
     def test_none_means_the_default(self, accepting, unset):
-        """As with Anymail, where None lets the template's sender through."""
+        """django-anymail uses None to let the template's sender through."""
         message = html_mail()
         message.from_email = unset
         message.send()
