@@ -30,7 +30,7 @@ def validate_object_id(value: str) -> None:
 def validate_key(value: str) -> None:
     """Accept a slug that cannot be mistaken for an id.
 
-    Django's own validator of slugs would not do: its pattern, which differs between versions, is in the migration.
+    Django's slug validator is not used: its pattern differs between versions of Django, and a migration contains it.
     """
     if re.fullmatch("[-a-zA-Z0-9_]+", value) is None:
         raise ValidationError(_("Use letters, digits, - and _ only, such as welcome or order-receipt."), code="key")
