@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urljoin
 
 import django
 from django.conf import settings
@@ -104,3 +106,38 @@ def mailer(alias: str | None = None) -> Mailer:
             "'django_migma.backends.EmailBackend'."
         )
     return ours.get("default") or next(iter(ours.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where the default mailer sends: its alias and settings, or the ``problem`` with them."""
+
+    alias: str = ""
+    is_sandbox: bool = False
+    config: Config | None = None
+    problem: str = ""
+
+    @property
+    def redirect_to(self) -> str:
+        """The address that gets all mail in place of its recipients; empty where there is none."""
+        return (self.config and self.config.redirect_to) or ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes with the destination, for a form to send back."""
+        return f"{self.alias} {self.config.api_url} {self.redirect_to}".rstrip() if self.config else ""
+
+    @property
+    def inbox_url(self) -> str:
+        """The page on which the sandbox shows the mail it accepted; empty for Migma itself."""
+        return urljoin(self.config.api_url, "/_sandbox/messages") if self.config and self.is_sandbox else ""
+
+
+def current_destination() -> Destination:
+    """Return the destination of the default mailer, or of the first that uses our backend."""
+    try:
+        chosen = mailer()
+        config = chosen.config()
+    except ConfigurationError as error:
+        return Destination(problem=str(error))
+    return Destination(alias=chosen.alias or "EMAIL_BACKEND", is_sandbox=chosen.is_sandbox, config=config)

@@ -522,7 +522,7 @@ class TestRealTest:
     def test_an_ordinary_mail_goes_out(self, migma_sandbox):
         findings = found(send_to="ada@example.org")
         [message] = migma_sandbox.store.messages()
-        assert findings["real test"] == ("ok", f"Migma has taken it (queued). Id: {message.id}")
+        assert findings["real test"] == ("ok", f"The sandbox accepted it. Id: {message.id}")
         assert message.body["recipientEmail"] == "ada@example.org"
         assert "migma_doctor" in message.html
 
@@ -542,7 +542,7 @@ class TestRealTest:
         migma_sandbox.faults.script("ok", "lost", "lost")  # the first strikes the question about email:send
         status, text = found(send_to="ada@example.org")["real test"]
         assert status == "error"
-        assert text.startswith("It may have arrived: look into the inbox before you send it again. The connection to")
+        assert text.startswith("It may have arrived: check the inbox before you send it again. The connection to")
         assert "idempotency" not in text.lower()
 
     def test_a_receiver_that_fails_is_named_by_its_error(self, migma_sandbox):
@@ -554,7 +554,7 @@ class TestRealTest:
             findings = found(send_to="ada@example.org")
         finally:
             signals.pre_send.disconnect(broken)
-        text = "RuntimeError came up in the site's own code, before it was sent."
+        text = "The site's own code raised RuntimeError, and nothing was sent."
         assert findings["real test"] == ("error", text)
 
     @pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")

@@ -1,4 +1,4 @@
-"""Test sends: one call after the other, within a time, with an outcome for each."""
+"""Test sends: one call after the other, within a time limit, with an outcome for each."""
 
 import time
 
@@ -7,6 +7,7 @@ from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import ConnectTimeoutError
 
 from django_migma.api.errors import (
+    AuthenticationError,
     Forbidden,
     InvalidAddress,
     InvalidRequest,
@@ -20,7 +21,7 @@ from django_migma.mailers import mailer
 from django_migma.models import StoredEmail
 from django_migma.sandbox import account as data
 from django_migma.sandbox.protocol import KEYS
-from django_migma.testsends import MOST_CALLS, SECONDS, Outcome, TestSend, addresses_in, note_tested, send_tests
+from django_migma.testsends import MAX_TESTS, SECONDS, TestOutcome, TestSend, parse_addresses, record_test, send_tests
 from tests.api.clocks import FakeClock
 
 TEST_SEND = "http://127.0.0.1:9/v1/emails/test/send"
@@ -54,8 +55,8 @@ class TestSending:
             {"to": "ada@example.org", "emailId": data.WELCOME},
             {"to": "ada@example.org", "emailId": data.RECEIPT},
         ]
-        assert found[0].result.email_id == data.WELCOME
-        assert found[0].text == "Migma has taken it."
+        assert found[0].email_id == data.WELCOME
+        assert found[0].text == "The sandbox accepted it."
 
     def test_a_conversation_with_one_email_goes_by_its_own_id(self, migma_sandbox):
         [outcome] = outcomes(StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION))
@@ -74,13 +75,39 @@ class TestSending:
         assert next(sending).status == "sent"
 
 
+class TestRedirected:
+    """With ``REDIRECT_TO``, as on a staging site, no test reaches another address."""
+
+    @pytest.fixture(autouse=True)
+    def redirect(self, migma):
+        migma(REDIRECT_TO="Staging <staging@straße.example>")
+
+    def test_a_test_goes_to_that_address_and_its_outcome_says_so(self, wire, answers):
+        answers(ACCEPTED)
+        [outcome] = outcomes(WELCOME)
+        assert wire.body["to"] == "staging@xn--strae-oqa.example"
+        assert (outcome.to, outcome.status) == ("ada@example.org", "sent")
+        assert outcome.text == "The sandbox accepted it. REDIRECT_TO sends it to Staging <staging@straße.example>."
+
+    def test_a_doubt_says_where_to_look(self, answers):
+        answers(refusal(500, ""))
+        [outcome] = outcomes(WELCOME)
+        assert outcome.status == "unknown"
+        assert outcome.text.endswith(" REDIRECT_TO sends it to Staging <staging@straße.example>.")
+
+    def test_an_invalid_address_is_refused_all_the_same(self, wire):
+        [outcome] = outcomes(WELCOME, to="nobody")
+        assert (outcome.status, wire.bodies) == ("failed", [])
+
+
 class TestFailures:
     def test_a_series_says_that_migma_wants_one_email_and_the_next_still_goes_out(self, migma_sandbox):
         first, second = outcomes(SERIES, WELCOME)
         assert first.status == "failed"
         assert first.text == (
-            "Migma found a fault in it: conversationId: this is a series of 2 emails; emailId is required. "
-            "If the conversation is a series, Migma wants the id of one email of the series."
+            "Migma answered 400: conversationId: this is a series of 2 emails; emailId is required. "
+            "Correct what Migma names, and try again. "
+            "If the conversation is a series, give the id of one email of the series."
         )
         assert second.status == "sent"
 
@@ -88,8 +115,8 @@ class TestFailures:
         [outcome] = outcomes(StoredEmailData(name="x", email_id="0" * 24))
         assert outcome.status == "failed"
         assert outcome.text == (
-            f"Migma does not know this email: Email not found: emailId {'0' * 24}. Check the id, and that it belongs "
-            "to the workspace of the API key; a sync finds new ids."
+            f"Migma answered 404: Email not found: emailId {'0' * 24}. "
+            "Check the id, and that it belongs to the workspace of this API key."
         )
 
     def test_a_faulty_address_is_refused_here_and_the_next_still_goes_out(self, migma_sandbox):
@@ -98,7 +125,7 @@ class TestFailures:
         assert (first.status, second.status) == ("failed", "sent")
         assert isinstance(first.error, InvalidAddress)
         assert first.text == (
-            "The address is not one that mail can be sent to. Write one address, such as bob@example.com."
+            "The recipient is not an address. Give one address, such as bob@example.com or Bob <bob@example.com>."
         )
 
     @pytest.mark.parametrize("stored", [StoredEmailData(name="x"), StoredEmailData(name="x", email_id="short")])
@@ -106,16 +133,13 @@ class TestFailures:
         [outcome] = outcomes(stored)
         assert outcome.status == "failed"
         assert isinstance(outcome.error, StoredEmailNotFound)
-        assert outcome.text == "'x' has no id that Migma could know: give it one of 24 hex digits."
+        assert outcome.text == "The stored email 'x' has no id of 24 hex digits. Give it the id that Migma shows."
 
     def test_a_refused_key_is_tried_once_and_the_rest_says_why(self, migma_sandbox, migma):
         migma(API_KEY=KEYS.revoked)
         first, second = outcomes(WELCOME, RECEIPT)
         assert (first.status, second.status) == ("failed", "not_sent")
-        assert first.text == (
-            "Migma does not accept the API key: This API key was revoked. "
-            "Check MIGMA['API_KEY']: mistyped, revoked, or of another environment."
-        )
+        assert first.text == (f"Migma answered 401: This API key was revoked. {AuthenticationError.hint}")
         assert second.text == f"Not sent: {first.text}"
         assert sum(migma_sandbox.store.stats()["requests"].values()) == 1
 
@@ -125,8 +149,8 @@ class TestFailures:
         assert (first.status, second.status) == ("failed", "not_sent")
         assert isinstance(second.error, Forbidden)
         assert first.text == (
-            "The API key may not send: This API key lacks the permission email:send. "
-            "Give the key the permission email:send in Migma's dashboard."
+            "Migma answered 403: This API key lacks the permission email:send. "
+            "Give the API key the permission email:send in Migma's dashboard."
         )
 
     def test_without_a_connection_nothing_went_out_and_the_rest_is_not_tried(self, wire, answers):
@@ -144,27 +168,30 @@ class TestFailures:
         migma_sandbox.faults.script(fault)
         first, second = outcomes(WELCOME, RECEIPT)
         assert (first.status, second.status) == ("unknown", "sent")
-        assert first.text.startswith("It may have arrived: look into the inbox before you send it again. ")
+        assert first.text.startswith("It may have arrived: check the inbox before you send it again. ")
         assert "idempotency" not in first.text
         assert migma_sandbox.store.stats()["requests"] == {"POST /v1/emails/test/send": 2}
 
-    def test_another_answer_is_told_with_its_status(self, answers):
+    def test_another_refusal_is_shown_with_its_status(self, answers):
         answers(refusal(503, ""))
         [outcome] = outcomes(WELCOME)
         assert outcome.status == "failed"
-        assert outcome.text == "Migma answered 503. Try again later."
+        assert (
+            outcome.text
+            == "Migma answered 503: no reason given. Try again later; if it lasts, see Migma's status page."
+        )
 
     def test_migmas_text_is_shown_without_addresses(self, answers):
         answers(refusal(400, "ada@example.org bounced"))
         assert outcomes(WELCOME)[0].text == (
-            "Migma found a fault in it: <address> bounced. Check the address and the id, and try again."
+            "Migma answered 400: <address> bounced. Correct what Migma names, and try again."
         )
 
 
 class TestTime:
     def test_a_confirmation_has_fifteen_seconds(self):
         assert SECONDS == 15
-        assert MOST_CALLS == 50
+        assert MAX_TESTS == 50
 
     def test_what_there_is_no_time_for_is_not_sent(self, wire, answers):
         answers(ACCEPTED)
@@ -174,7 +201,7 @@ class TestTime:
         clock.now += SECONDS - 0.9
         outcome = next(sending)
         assert (outcome.status, outcome.error) == ("not_sent", None)
-        assert outcome.text == "Not sent: the time for these tests was over. Send the rest again."
+        assert outcome.text == "Not sent: the time for these tests ran out. Send the rest again."
         assert len(wire.mock.calls) == 1
 
     def test_a_slow_answer_ends_with_the_time_that_is_left(self, migma_sandbox):
@@ -189,9 +216,7 @@ class TestTime:
         clock = FakeClock()
         first, second = outcomes(WELCOME, RECEIPT, clock=clock)
         assert (first.status, second.status) == ("failed", "sent")
-        assert first.text == (
-            "Migma takes no more calls with this API key for now: Too many. Wait 3 seconds, then try again."
-        )
+        assert first.text == ("Migma answered 429: Too many. Wait 3 seconds, then try again.")
         assert sum(clock.slept) == pytest.approx(3)
 
     def test_a_long_retry_after_is_not_waited_for(self, wire, answers):
@@ -199,27 +224,24 @@ class TestTime:
         clock = FakeClock()
         first, second = outcomes(WELCOME, RECEIPT, clock=clock)
         assert (first.status, second.status) == ("failed", "not_sent")
-        assert second.text == (
-            "Not sent: Migma takes no more calls with this API key for now. Wait 60 seconds, then try again."
-        )
+        assert second.text.startswith("Not sent: ")
+        assert second.text.endswith(" Wait 60 seconds, then try again.")
         assert clock.slept == []
         assert len(wire.mock.calls) == 1
 
     def test_without_a_time_a_429_names_a_minute(self, answers):
         answers(refusal(429, ""))
-        assert outcomes(WELCOME)[0].text == (
-            "Migma takes no more calls with this API key for now. Wait a minute, then try again."
-        )
+        assert outcomes(WELCOME)[0].text.endswith(" Wait a minute, then try again.")
 
     def test_our_own_pace_is_named_as_ours(self, answers, migma):
         migma(RATE_LIMIT="1/h")
         answers(ACCEPTED)
         first, second = outcomes(WELCOME, RECEIPT)
         assert (first.status, second.status) == ("sent", "not_sent")
-        assert second.text.startswith("Not sent: RATE_LIMIT leaves no call free for now. Wait 3")
+        assert second.text.startswith("Not sent: RATE_LIMIT leaves no request free for 36")
 
 
-class TestAddressesIn:
+class TestParseAddresses:
     @pytest.mark.parametrize(
         ("typed", "found"),
         [
@@ -233,22 +255,20 @@ class TestAddressesIn:
         ],
     )
     def test_each_mailbox_once_whatever_separates_them(self, typed, found):
-        assert addresses_in(typed) == found
+        assert parse_addresses(typed) == found
 
     @pytest.mark.parametrize("typed", ["nobody", "a b@example.org", 'x"@', "a@b@c", "x" * 2_000 + "@example.org"])
     def test_the_position_is_named_and_not_the_address(self, typed):
         with pytest.raises(InvalidAddress) as caught:
-            addresses_in(f"a@example.org,, {typed}, c@example.org")
-        assert str(caught.value) == (
-            "Address 2 is not one that mail can be sent to. Write addresses such as bob@example.com."
-        )
+            parse_addresses(f"a@example.org,, {typed}, c@example.org")
+        assert str(caught.value) == ("Address 2 is not valid. Write addresses such as bob@example.com.")
         assert caught.value.__cause__ is caught.value.__context__ is None
 
     def test_no_more_than_a_confirmation_can_send_to(self):
-        fifty = ",".join(f"a{number}@example.org" for number in range(MOST_CALLS))
-        assert len(addresses_in(f"{fifty},a0@example.org")) == MOST_CALLS
+        fifty = ",".join(f"a{number}@example.org" for number in range(MAX_TESTS))
+        assert len(parse_addresses(f"{fifty},a0@example.org")) == MAX_TESTS
         with pytest.raises(InvalidAddress, match=r"^These are more than 50 addresses\.$"):
-            addresses_in(f"{fifty},b@example.org")
+            parse_addresses(f"{fifty},b@example.org")
 
     @pytest.mark.parametrize(
         "typed",
@@ -262,12 +282,12 @@ class TestAddressesIn:
     def test_ten_thousand_addresses_are_refused_at_once(self, typed):
         began = time.process_time()
         with pytest.raises(InvalidAddress):
-            addresses_in(typed)
+            parse_addresses(typed)
         assert time.process_time() - began < 1
 
 
 @pytest.mark.django_db
-class TestNoteTested:
+class TestRecordTest:
     @pytest.fixture(autouse=True)
     def rows(self):
         StoredEmail.objects.create(key="welcome", email_id=data.WELCOME, conversation_id=data.WELCOME_CONVERSATION)
@@ -277,10 +297,9 @@ class TestNoteTested:
     def marked(self):
         return list(StoredEmail.objects.exclude(last_tested_at=None).order_by("key").values_list("key", flat=True))
 
-    def outcome(self, status="sent", error=None, **stored):
-        return Outcome(
-            send=TestSend(stored=StoredEmailData(name="x", **stored), to="a@b.example"), status=status, error=error
-        )
+    def record(self, status="sent", error=None, **stored):
+        outcome = TestOutcome(to="a@b.example", status=status, text="", error=error)
+        return record_test(StoredEmailData(name="x", **stored), outcome)
 
     @pytest.mark.parametrize(
         ("status", "error"),
@@ -291,8 +310,7 @@ class TestNoteTested:
         ],
     )
     def test_a_row_whose_test_reached_migma_or_may_have_is_marked(self, status, error):
-        given = [self.outcome(status, error, email_id=data.WELCOME.upper()), self.outcome("not_sent")]
-        assert note_tested(given) == 1
+        assert self.record(status, error, email_id=data.WELCOME.upper()) == 1
         assert self.marked() == ["welcome"]
 
     @pytest.mark.parametrize(
@@ -308,13 +326,15 @@ class TestNoteTested:
     )
     def test_a_row_whose_test_never_reached_migma_keeps_its_time(self, status, error, django_assert_num_queries):
         with django_assert_num_queries(0):
-            assert note_tested([self.outcome(status, error, email_id=data.WELCOME)]) == 0
+            assert self.record(status, error, email_id=data.WELCOME) == 0
         assert self.marked() == []
 
     def test_a_row_that_has_a_conversation_only_is_found_by_it(self):
-        assert note_tested([self.outcome(conversation_id=data.LAYOUT_CONVERSATION)]) == 1
+        assert self.record(conversation_id=data.LAYOUT_CONVERSATION) == 1
         assert self.marked() == ["layout"]
 
-    def test_migmas_answer_tells_which_email_of_a_conversation_it_was(self, migma_sandbox):
-        assert note_tested(outcomes(StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION))) == 1
+    def test_the_email_that_migma_names_is_recorded_for_a_conversation(self, migma_sandbox):
+        stored = StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION)
+        [outcome] = outcomes(stored)
+        assert record_test(stored, outcome) == 1
         assert self.marked() == ["welcome"]

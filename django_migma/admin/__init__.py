@@ -1,4 +1,4 @@
-"""The admin of stored emails. A site with a ModelAdmin of its own builds it on `StoredEmailAdminMixin`."""
+"""The admin of stored emails. A site with a ModelAdmin of its own derives it from `StoredEmailAdminMixin`."""
 
 from django.contrib import admin
 

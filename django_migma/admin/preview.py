@@ -1,8 +1,8 @@
-"""A stored email as its readers will see it, with sample values, in a frame that can do nothing.
+"""The preview of a stored email, with sample values, in a frame from which nothing can be run, fetched or opened.
 
-The HTML comes from elsewhere, so it is shown as hostile: no script runs, nothing is fetched or submitted, and the
-page around it cannot be reached. The frame's ``sandbox`` says so, and so do the headers of the view, which hold
-where the view is opened by itself. What no header governs is taken out of the HTML.
+The HTML comes from Migma and counts as hostile. The frame's ``sandbox`` and the policy of its response stop scripts,
+forms, windows and fetches, also where the response is opened by itself. Neither stops a link from leading its own
+frame or tab away, so links lose their addresses here.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 from django.utils.html import escape
 
-from django_migma.html import html_to_text
+from django_migma.html import html_to_text, shorten
 from django_migma.variables import render_placeholders
-
-from .damage import names_of, whole
 
 if TYPE_CHECKING:
     from django_migma.models import StoredEmail
 
 REMOTE = "remote_images"
-"""The parameter that allows what lies elsewhere, on the page and on the view of the frame."""
-
+"""Parameter of the page and of the frame's view: load pictures, fonts and styles from other servers."""
 _CONTENT = {
     False: "style-src 'unsafe-inline'; img-src data:; font-src data:",
     True: "style-src 'unsafe-inline' https: http:; img-src https: http: data:; font-src https: http: data:",
@@ -35,18 +32,15 @@ _POLICY = (
     "sandbox; default-src 'none'; {content}; form-action 'none'; base-uri 'none'; frame-src 'none'; "
     "frame-ancestors 'self'"
 )
-# A sandboxed frame may not open windows, so that links which want one do nothing. At the end, where it cannot push
-# a doctype off its place; a target counts wherever it stands.
-_NO_LINKS = '<base target="_blank">'
-_FRAMES = r"(?i)<(/?(?:iframe|object|portal|fencedframe)\b)"
-"""Frames are closed by the policy, but what stands in a ``srcdoc`` is its own document with links of its own."""
-_VOID = {False: r"(?i)<(?:base|embed|frame|link)\b", True: r"(?i)<(?:base|embed|frame)\b"}
-"""No policy governs ``<link rel="preconnect">``, and only the first ``<base>`` counts, which shall be ours."""
+_ACTIVE_ATTRIBUTE = re.compile(r"(href|srcdoc|attributename)(?=\s*=)", re.IGNORECASE)
+"""``srcdoc`` holds a document whose links are written in entities; SVG can set an ``href`` by ``attributeName``."""
+_LINK_STYLE = "<style>:where([data-href]){color:-webkit-link;text-decoration:underline}</style>"
+"""Links without an address still look like links. ``:where`` gives way to any style of the email."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """The texts around the frames, with sample values. ``html`` is empty where there is none yet."""
+    """Texts with sample values. ``html`` is empty where the row has no HTML yet."""
 
     subject: str
     preheader: str
@@ -54,10 +48,10 @@ class Preview:
     html: str
 
 
-def preview_of(email: StoredEmail) -> Preview:
-    """The stored email with its default values, and samples where it has none."""
-    values = samples(email)
-    html = render_placeholders(email.html, {name: escape(value) for name, value in values.items()})
+def make_preview(email: StoredEmail) -> Preview:
+    """Return the stored email with its default values, and samples for the other variables."""
+    values = sample_values(email)
+    html = render_placeholders(_shorten_html(email.html), {name: escape(value) for name, value in values.items()})
     return Preview(
         subject=render_placeholders(email.subject, values),
         preheader=render_placeholders(email.preheader, values),
@@ -66,36 +60,40 @@ def preview_of(email: StoredEmail) -> Preview:
     )
 
 
-def samples(email: StoredEmail) -> dict[str, str]:
-    """A value for each variable: the default, or its name in brackets, such as ``[first name]``."""
-    made = {name: f"[{_words(name)}]" for name in names_of(email)}
+def _shorten_html(html: str) -> str:
+    """Return the HTML, cut before a tag if it is long, so that the mark at its end is not inside one."""
+    shortened = shorten(html)
+    if shortened == html:
+        return html
+    start, _, mark = shortened.rpartition("\n")
+    return start.rpartition("<")[0] + mark
+
+
+def sample_values(email: StoredEmail) -> dict[str, str]:
+    """Return a value for each variable: its default, or its name in brackets, such as ``[first name]``."""
+    samples = {name: f"[{re.sub('[-_. ]+', ' ', name).strip() or name}]" for name in email.variable_names}
     defaults = email.default_variables
-    if not isinstance(defaults, Mapping):  # a form that was filled in wrongly, on its way back to its user
-        return made
-    return made | {whole(str(name)): whole(_shown(value)) for name, value in defaults.items()}
+    if not isinstance(defaults, Mapping):  # from a form that is shown again with its errors
+        return samples
+    return samples | {name: _as_text(value) for name, value in defaults.items()}
 
 
-def _words(name: str) -> str:
-    return " ".join(name.replace("_", " ").replace("-", " ").replace(".", " ").split()) or name
-
-
-def _shown(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def defused(html: str, *, remote: bool) -> str:
-    """The HTML without what would reach other servers past the policy; ``remote`` lets links to styles stay.
+def disarm(html: str) -> str:
+    """Return the HTML without addresses of links, those of ``<link>`` included, which no policy governs in full.
 
-    What may stand in a head becomes a ``<meta>``, which may stand there too and has no end either: an unknown element
-    would end the head and take all that follows into itself.
+    The attributes are renamed wherever their names stand, so that no nesting and no quoting can hide one.
     """
-    return re.sub(_VOID[remote], "<meta", re.sub(_FRAMES, r"<\1-x", html))
+    return _ACTIVE_ATTRIBUTE.sub(r"data-\1", html)
 
 
 def preview_response(html: str, *, remote: bool) -> HttpResponse:
-    """The HTML for the frame, with the headers that tie its hands. ``remote`` lets pictures, fonts and styles in."""
+    """Return the HTML for the frame, with headers that confine it; ``remote`` lets pictures, fonts and styles in."""
     return HttpResponse(
-        defused(html, remote=remote) + _NO_LINKS,
+        disarm(html) + _LINK_STYLE,
         headers={
             "Content-Security-Policy": _POLICY.format(content=_CONTENT[remote]),
             "X-Frame-Options": "SAMEORIGIN",

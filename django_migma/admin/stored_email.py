@@ -1,72 +1,215 @@
-"""The admin of stored emails: their list, their page, and the views behind the buttons."""
+"""The admin of stored emails: their list, their page with its form, and the views behind the buttons."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
+from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_migma.models import StoredEmail
-from django_migma.testsends import MOST_CALLS
+from django_migma.testsends import MAX_TESTS
 
-from .access import Access
-from .columns import Columns, HasKey, WithoutHtml
-from .connection import outside_transactions
-from .forms import IDS, StoredEmailForm, too_many
-from .preview import REMOTE, preview_of, preview_response
-from .send_test import SendTestPage
-from .syncing import sync
+from .preview import REMOTE, make_preview, preview_response
+from .send_test import SendTestPage, too_many_error
+from .sync import sync
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
+    from datetime import datetime
 
-_FROM_MIGMA = ("title", "subject", "preheader", "thumbnail", "project_id", "status")
-_NOT_OURS = {
+    from django.db.models import QuerySet
+    from django_stubs_ext import StrOrPromise
+
+    ModelAdmin = admin.ModelAdmin[StoredEmail]
+    ModelForm = forms.ModelForm[StoredEmail]
+else:
+    ModelAdmin = object
+    ModelForm = forms.ModelForm
+
+View = TypeVar("View", bound=Any)
+_EMPTY = "-"
+_ID_END = 8
+"""Characters of an id that the list shows: the last ones, since ids begin with a time and look alike."""
+_IDS = ("email_id", "conversation_id")
+_FROM_MIGMA = ("title", "subject", "preheader", "project_id", "status")
+_DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
+_NOT_EDITED = {
     *("id", "title", "subject", "preheader", "html", "thumbnail_url", "project_id", "status", "synced_at"),
     *("variable_names", "body_variable_names", "test_claim", "last_tested_at", "created_at"),
 }
-"""Columns that the sync or a test writes."""
-_DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
+"""Columns that only a sync or a test writes."""
 
 
-class StoredEmailAdminMixin(Columns, Access):
-    """All behaviour, for any theme's ModelAdmin: ``class MyAdmin(StoredEmailAdminMixin, ModelAdmin)``."""
+class StoredEmailForm(ModelForm):
+    """The fields of a stored email that do not come from Migma."""
 
-    # By name: Django would look for them by the app's label, and a theme's base class may name others.
+    class Meta:
+        model = StoredEmail
+        fields = (
+            "key",
+            *_IDS,
+            "optional_variables",
+            "default_variables",
+            "from_email",
+            "from_name",
+            "provider_type",
+        )
+        help_texts: ClassVar = {
+            "optional_variables": _(
+                'Names of variables that Migma fills from the contact, so that messages need not: ["first_name"].'
+            ),
+            "default_variables": _(
+                'Values for variables that a message does not set, such as {"first_name": "there"}. '
+                "The preview shows them too."
+            ),
+        }
+        widgets: ClassVar = {
+            "optional_variables": forms.Textarea(attrs={"rows": 3, "cols": 60}),
+            "default_variables": forms.Textarea(attrs={"rows": 5, "cols": 60}),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name in self.fields.keys() & _IDS:  # a browser would cut a pasted id that has a space in front
+            self.fields[name].widget.attrs.pop("maxlength", None)
+
+    def clean_optional_variables(self) -> Any:
+        return self.cleaned_data["optional_variables"] or []
+
+    def clean_default_variables(self) -> Any:
+        return self.cleaned_data["default_variables"] or {}
+
+
+class HasKeyFilter(admin.SimpleListFilter):
+    """Stored emails with a key, or without one."""
+
+    title = _("key")
+    parameter_name = "has_key"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, StrOrPromise]]:
+        return [("yes", _("With a key")), ("no", _("Without a key"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[StoredEmail]) -> QuerySet[StoredEmail]:
+        if self.value() not in {"yes", "no"}:
+            return queryset
+        return queryset.filter(key__isnull=self.value() == "no")
+
+
+class WithoutHtml:
+    """Mixin for a change list: leaves out the HTML, hundreds of kilobytes per row that no column shows."""
+
+    def get_queryset(self, *args: object, **options: object) -> QuerySet[StoredEmail]:
+        found: QuerySet[StoredEmail] = super().get_queryset(*args, **options)  # type: ignore[misc]
+        return found.defer("html")
+
+
+class StoredEmailAdminMixin(ModelAdmin):
+    """All behaviour, for the ModelAdmin of any theme: ``class MyAdmin(StoredEmailAdminMixin, ModelAdmin)``."""
+
+    # Named, since Django would look for them by the app's label, and a theme's base class may name others.
     change_form_template = "admin/django_migma/storedemail/change_form.html"
     change_list_template = "admin/django_migma/storedemail/change_list.html"
     form = StoredEmailForm
     actions = ("send_test",)
     list_display = (
         "thumbnail",
-        "shown_title",
+        "display_title",
         "key",
         "subject",
-        "shown_id",
+        "display_id",
         "variables",
         "status",
         "last_sync",
         "last_test",
     )
-    list_display_links = ("shown_title",)
-    list_filter = ("status", HasKey, "project_id")
+    list_display_links = ("display_title",)
+    list_filter = ("status", HasKeyFilter, "project_id")
     search_fields = ("title", "subject", "key", "email_id", "conversation_id")
 
     @property
     def media(self) -> forms.Media:
-        """The admin's own, and ours. A property, since a ``Media`` of a subclass would replace another."""
+        """The media of the base class and ours; a ``Media`` class of a subclass would replace one of them."""
         ours = forms.Media(css={"all": ["django_migma/admin.css"]}, js=["django_migma/admin.js"])
         return super().media + ours
 
+    @admin.display(description=_("thumbnail"))
+    def thumbnail(self, email: StoredEmail) -> str:
+        """A place for the picture, which lies on another server: "Show pictures" loads it."""
+        if not email.thumbnail_url.lower().startswith(("https://", "http://")):
+            return _EMPTY
+        return format_html(
+            '<span class="migma-thumbnail" data-migma-picture="{}" data-alt="{}"></span>',
+            email.thumbnail_url,
+            gettext("Thumbnail of %(email)s") % {"email": self.display_title(email)},
+        )
+
+    @admin.display(description=_("title"), ordering="title")
+    def display_title(self, email: StoredEmail) -> str:
+        """The title, or what there is in place of it."""
+        return email.title or email.subject or email.email_id or email.conversation_id or _EMPTY
+
+    @admin.display(description=_("id"), ordering="email_id")
+    def display_id(self, email: StoredEmail) -> str:
+        """The end of the id, with a button that copies all of it. The script makes the button visible."""
+        shown = email.email_id or email.conversation_id or ""
+        return format_html(
+            '<code title="{}">…{}</code> <button type="button" class="migma-copy" data-copy="{}" data-copied="{}" '
+            'data-prompt="{}" aria-label="{}" hidden>{}</button>',
+            shown,
+            shown[-_ID_END:],
+            shown,
+            gettext("Copied"),
+            gettext("The browser did not copy the id. Copy it from here:"),
+            gettext("Copy the id %(id)s") % {"id": shown},
+            gettext("Copy"),
+        )
+
+    @admin.display(description=_("variables"))
+    def variables(self, email: StoredEmail) -> str:
+        return ", ".join(email.variable_names) or _EMPTY
+
+    @admin.display(description=_("last sync"), ordering="synced_at")
+    def last_sync(self, email: StoredEmail) -> str:
+        return _date(email.synced_at)
+
+    @admin.display(description=_("last test"), ordering="last_tested_at")
+    def last_test(self, email: StoredEmail) -> str:
+        return _date(email.last_tested_at)
+
+    def admin_url(self, view: str, *args: Any) -> str:
+        """Return the URL of a view of this admin, on the admin site that it belongs to."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
+        return reverse(name, args=args, current_app=self.admin_site.name)
+
+    def send_test_url(self, ids: Iterable[int]) -> str:
+        """Return the URL of the page that sends tests of these rows."""
+        return f"{self.admin_url('send_test')}?{urlencode({'ids': ','.join(map(str, ids))})}"
+
+    def has_send_test_permission(self, request: HttpRequest, obj: StoredEmail | None = None) -> bool:
+        """Return whether the user has the permission to send tests, and may see the emails."""
+        codename = get_permission_codename("send_test", self.opts)
+        allowed: bool = request.user.has_perm(f"{self.opts.app_label}.{codename}")
+        return allowed and self.has_view_or_change_permission(request, obj)
+
+    def has_sync_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may add and change rows, as a sync does."""
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
     def get_urls(self) -> list[URLPattern]:
-        """Ours come first: the last of the admin's own takes any path."""
+        """Return our views before the admin's own, the last of which matches any path."""
         prefix = f"{self.opts.app_label}_{self.opts.model_name}"
         send_test = outside_transactions(self.admin_site.admin_view(self.send_test_view))
         sync_now = outside_transactions(self.admin_site.admin_view(self.sync_view))
@@ -79,27 +222,26 @@ class StoredEmailAdminMixin(Columns, Access):
         ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
-        """The list that the theme uses, without the HTML."""
-        theirs = super().get_changelist(request, **kwargs)
-        return type("StoredEmailList", (WithoutHtml, theirs), {})
+        """Return the change list of the theme, without the HTML column."""
+        return type("StoredEmailList", (WithoutHtml, super().get_changelist(request, **kwargs)), {})
 
     def get_fieldsets(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
-        """A new one has nothing from Migma yet."""
+        """Return the editable fields; for a row that exists also what comes from Migma."""
         variables = ("optional_variables", "default_variables")
         own = [
-            (None, {"fields": ("key", *IDS)}),
+            (None, {"fields": ("key", *_IDS)}),
             (_("Variables"), {"fields": variables if obj is None else ("variables", *variables)}),
             (_("Sender"), {"fields": ("from_email", "from_name", "provider_type")}),
         ]
         return own if obj is None else [*own, (_("From Migma"), {"fields": (*_FROM_MIGMA, *_DATES)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
-        """What comes from Migma; the ids too once it has sent them."""
+        """Return what comes from Migma, with the ids once a sync has confirmed them."""
         given = super().get_readonly_fields(request, obj)
-        return (*given, "variables", *_FROM_MIGMA, *_DATES, *(IDS if obj is not None and obj.synced_at else ()))
+        return (*given, "variables", *_FROM_MIGMA, *_DATES, *(_IDS if obj is not None and obj.synced_at else ()))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list, with the button that syncs."""
+        """Show the list, with the button that syncs."""
         sync_url = self.admin_url("sync") if self.has_sync_permission(request) else ""
         return super().changelist_view(request, {**(extra_context or {}), "sync_url": sync_url})
 
@@ -112,66 +254,67 @@ class StoredEmailAdminMixin(Columns, Access):
         form_url: str = "",
         obj: StoredEmail | None = None,
     ) -> HttpResponse:
-        """The page of one email, with its preview."""
+        """Show one email, with its preview."""
         if obj is not None:
-            context = context | self._preview_context(request, obj) | _around_preview(context["adminform"])
+            context = context | self._preview_context(request, obj) | _split_form(context["adminform"])
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _preview_context(self, request: HttpRequest, email: StoredEmail) -> dict[str, Any]:
-        remote = REMOTE in request.GET
+        is_remote = REMOTE in request.GET
         toggled = request.GET.copy()
-        if remote:
+        if is_remote:
             del toggled[REMOTE]
         else:
             toggled[REMOTE] = "1"
-        closed = self.admin_url("preview", email.pk)
+        url = self.admin_url("preview", email.pk)
         return {
-            "preview": preview_of(email),
-            "preview_closed": closed,
-            "preview_remote": f"{closed}?{REMOTE}=1",
-            "preview_is_remote": remote,
-            "preview_toggle": f"{request.path}?{toggled.urlencode()}",
+            "preview": make_preview(email),
+            "preview_url": url,
+            "preview_remote_url": f"{url}?{REMOTE}=1",
+            "preview_is_remote": is_remote,
+            "preview_toggle_url": f"{request.path}?{toggled.urlencode()}",
             "send_test_url": self.send_test_url([email.pk]) if self.has_send_test_permission(request, email) else "",
         }
 
     def save_model(
         self, request: HttpRequest, obj: StoredEmail, form: forms.ModelForm[StoredEmail], change: bool
     ) -> None:
-        """Of one that is there, what belongs to this site: a test or a sync may have changed the rest meanwhile."""
+        """Save the edited columns only: a test or a sync may have changed the others since the row was read."""
         if change:
-            others = {*_NOT_OURS, *(IDS if obj.synced_at else ())}
+            others = {*_NOT_EDITED, *(_IDS if obj.synced_at else ())}
             obj.save(update_fields={field.name for field in self.opts.concrete_fields} - others)
         else:
             super().save_model(request, obj, form, change)
 
     @admin.action(description=_("Send a test…"), permissions=["send_test"])
     def send_test(self, request: HttpRequest, queryset: QuerySet[StoredEmail]) -> HttpResponse | None:
-        """Lead to the page that asks. It sends from a view of its own, since an action may run in a transaction."""
+        """Redirect to the page that sends, since an action may run in a transaction."""
         ids = list(queryset.values_list("pk", flat=True))
-        if len(ids) > MOST_CALLS:
-            self.message_user(request, too_many(len(ids)), messages.ERROR)
+        if len(ids) > MAX_TESTS:
+            self.message_user(request, too_many_error(len(ids)), messages.ERROR)
             return None
         return HttpResponseRedirect(self.send_test_url(ids))
 
     def send_test_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask, and send when confirmed."""
+        """Ask for addresses, and send after the confirmation."""
         if not self.has_send_test_permission(request):
             raise PermissionDenied
         return SendTestPage(self, request).response()
 
     def sync_view(self, request: HttpRequest) -> HttpResponse:
-        """Sync for some seconds, and say how it went on the list."""
+        """Sync the rows that the user may see, and redirect to the list with messages."""
         if not self.has_sync_permission(request):
             raise PermissionDenied
         if request.method == "POST":
-            for level, text in sync():
+            queryset: Any = self.get_queryset(request)
+            for level, text in sync(request, queryset):
                 self.message_user(request, text, level)
-        else:  # where signing in again leads to, when the session had run out
-            self.message_user(request, gettext("Nothing was synced: press the button again."), messages.WARNING)
+        else:  # a login after the session ran out redirects here
+            self.message_user(request, gettext("Nothing was synced. Press the button again."), messages.WARNING)
         return HttpResponseRedirect(self.admin_url("changelist"))
 
     def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The HTML for the frame. Raises Http404 where there is none."""
+        """Return the HTML for the preview's frames. Raises Http404 where there is none."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         email = self.get_object(request, str(pk))
@@ -179,18 +322,35 @@ class StoredEmailAdminMixin(Columns, Access):
             raise PermissionDenied
         if email is None or not email.html:
             raise Http404
-        return preview_response(preview_of(email).html, remote=REMOTE in request.GET)
+        return preview_response(make_preview(email).html, remote=REMOTE in request.GET)
 
 
 class StoredEmailAdmin(StoredEmailAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Under Django's own admin."""
+    """The admin of stored emails in Django's own admin."""
 
 
-def _around_preview(adminform: Any) -> dict[str, Any]:
-    """The form in two parts: with the preview before it nobody would see the first fields, and below it none of it.
+def outside_transactions(view: View) -> View:
+    """Exempt a view from ``ATOMIC_REQUESTS``: it waits for Migma, and should hold no lock meanwhile."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
-    Parts of the same kind, so that the page's own template, or a theme's, renders them.
-    """
+
+def _date(moment: datetime | None) -> str:
+    """Return the date, for a narrow column; its title has the time too."""
+    if moment is None:
+        return _EMPTY
+    local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        date_format(local, "DATETIME_FORMAT"),
+        date_format(local, "DATE_FORMAT"),
+    )
+
+
+def _split_form(adminform: Any) -> dict[str, Any]:
+    """Split the form in two, so that the preview stands below the first fields and above the others."""
     above, below = copy.copy(adminform), copy.copy(adminform)
     above.fieldsets, below.fieldsets = adminform.fieldsets[:1], adminform.fieldsets[1:]
     return {"above_preview": above, "below_preview": below}

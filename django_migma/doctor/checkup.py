@@ -20,11 +20,10 @@ from django_migma.api.types import TestSendRequest, is_object_id
 from django_migma.backends.base import make_client
 from django_migma.conf import Config, is_set
 from django_migma.exceptions import ConfigurationError
-from django_migma.livesends import send_live
 from django_migma.mailers import Mailer, mailer
 from django_migma.models import StoredEmail
 from django_migma.models.stored_email import StoredEmailResolver
-from django_migma.testsends import UNREADABLE
+from django_migma.testsends import UNREADABLE, send_live
 from django_migma.variables import placeholder_names
 
 from .references import find_references

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the admin: stored emails, people with permissions, and what a page says."""
+"""Fixtures for the tests of the admin: stored emails, users with permissions, and the messages of a page."""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -62,7 +62,7 @@ def person(db):
 
 @pytest.fixture
 def admin_client(db):
-    """Somebody who may do everything. Without a password: hashing one takes longer than most tests."""
+    """A superuser, without a password: hashing one takes longer than most tests."""
     client = Client()
     client.force_login(get_user_model().objects.create_superuser("root", "root@example.org"))
     return client
@@ -70,5 +70,5 @@ def admin_client(db):
 
 @pytest.fixture
 def tester(person):
-    """Somebody who may see stored emails and send tests."""
+    """A user who may see stored emails and send tests."""
     return person("view", "send_test")

@@ -54,20 +54,11 @@ def test_the_browser_does_not_cut_a_pasted_id(admin_client, db):
         ),
         ({"email_id": RECEIPT, "default_variables": "{"}, {"default_variables": "Enter a valid JSON."}),
         (
-            {"email_id": RECEIPT, "default_variables": f'{{"a": {"1" * 5000}}}'},
-            {"default_variables": "Enter a valid JSON."},
-        ),
-        ({"email_id": RECEIPT, "default_variables": "[" * 200_000}, {"default_variables": "Enter a valid JSON."}),
-        (
             {"email_id": RECEIPT, "default_variables": f'{{"a": {"[" * 400}{"]" * 400}}}'},
             {"default_variables": "It holds a number or a character that JSON cannot carry."},
         ),
         (
             {"email_id": RECEIPT, "default_variables": '{"a": NaN}'},
-            {"default_variables": "It holds a number or a character that JSON cannot carry."},
-        ),
-        (
-            {"email_id": RECEIPT, "default_variables": '{"a": "\\ud83d"}'},
             {"default_variables": "It holds a number or a character that JSON cannot carry."},
         ),
         (
@@ -78,6 +69,13 @@ def test_the_browser_does_not_cut_a_pasted_id(admin_client, db):
             {"email_id": RECEIPT, "from_email": "nobody"},
             {"from_email": "Give one address, such as hello@example.com."},
         ),
+        *[
+            (
+                {"email_id": RECEIPT, "from_name": f"Shop{character}Bcc: eve@example.org"},
+                {"from_name": "Use one line, without control characters."},
+            )
+            for character in "\r\n\x1b\u2028"
+        ],
     ],
     ids=lambda value: str(value)[:80],
 )
@@ -85,7 +83,7 @@ def test_a_faulty_field_says_what_it_wants(admin_client, welcome, fields, said):
     assert errors(admin_client, admin_url("add"), **fields) == said
 
 
-def test_values_that_are_no_values_leave_the_page_whole(admin_client, welcome):
+def test_an_invalid_value_does_not_break_the_preview(admin_client, welcome):
     """The preview is made of the faulty form's own email."""
     said = errors(admin_client, admin_url("change", welcome.pk), email_id=WELCOME, default_variables="[1]")
     assert said == {"default_variables": 'Give values by name, such as {"first_name": "there"}.'}
@@ -98,7 +96,7 @@ def test_empty_boxes_mean_no_variables(admin_client, welcome):
     assert (welcome.optional_variables, welcome.default_variables, welcome.key) == ([], {}, None)
 
 
-def test_what_comes_from_migma_cannot_be_typed(admin_client, welcome):
+def test_fields_from_migma_cannot_be_edited(admin_client, welcome):
     fields = {"email_id": WELCOME, "title": "Mine", "subject": "Mine", "html": "Mine", "status": "gone"}
     assert admin_client.post(admin_url("change", welcome.pk), ADD | fields).status_code == 302
     welcome.refresh_from_db()
@@ -143,7 +141,7 @@ def test_the_key_stands_above_the_preview(admin_client, welcome):
     assert all(text.count(f'id="id_{name}"') == 1 for name in ("key", "email_id", "default_variables", "from_name"))
 
 
-def test_who_may_only_look_sees_the_preview_and_no_button(person, welcome):
+def test_a_user_who_may_only_view_sees_the_preview_and_no_button(person, welcome):
     text = person("view").get(admin_url("change", welcome.pk)).content.decode()
     assert "Hello [first name]" in text
     assert "Send a test" not in text

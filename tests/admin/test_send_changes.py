@@ -1,4 +1,4 @@
-"""What has changed between the page that asks and its button, and databases that fail in between."""
+"""Changes between opening the page and pressing its button, and databases that fail in between."""
 
 import logging
 from urllib.parse import unquote
@@ -35,7 +35,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("change", [{"email_id": RECEIPT}, {"conversation_id": CONVERSATION}])
-def test_an_email_that_became_another_is_shown_first(tester, taken, welcome, change):
+def test_an_email_with_changed_ids_is_shown_first(tester, taken, welcome, change):
     page = ask(tester, welcome)
     StoredEmail.objects.update(**change)
     response = confirm(tester, page)
@@ -45,21 +45,21 @@ def test_an_email_that_became_another_is_shown_first(tester, taken, welcome, cha
     assert len(taken.bodies) == 1
 
 
-def test_a_destination_that_became_another_is_shown_first(tester, wire, migma, welcome):
-    """Nobody confirms the sandbox and sends to people."""
+def test_a_changed_destination_is_shown_first(tester, wire, migma, welcome):
+    """A confirmation for the sandbox must not send real mail."""
     wire.answers(TAKEN, url=f"{LIVE}/emails/test/send")
     page = ask(tester, welcome)
     migma(API_URL=LIVE)
     response = confirm(tester, page, "bob@example.org")
     assert wire.bodies == []
     assert messages_of(response) == [
-        ("warning", "Nothing was sent: the destination has changed since that page was made. Look again.")
+        ("warning", "Nothing was sent: the destination has changed since the page was opened. Check it again.")
     ]
     text = response.content.decode()
     assert "Migma, live" in text
     assert "bob@example.org</textarea>" in text
     assert messages_of(confirm(tester, response)) == [
-        ("success", "Test of “Welcome” to ada@example.org: Migma has taken it.")
+        ("success", "Test of “Welcome” to ada@example.org: Migma accepted it.")
     ]
 
 
@@ -74,7 +74,7 @@ def test_signing_in_again_leads_back_to_the_page(tester, taken, welcome, receipt
 
 
 @pytest.mark.parametrize("answer", [error_answer(401), (200, "<h1>Sign in</h1>")], ids=["refused", "in doubt"])
-def test_what_reached_migma_is_the_last_test(tester, wire, welcome, receipt, answer):
+def test_a_test_that_reached_migma_is_recorded(tester, wire, welcome, receipt, answer):
     wire.answers(answer, url=TEST_SEND)
     page = ask(tester, welcome)
     confirm(tester, page)
@@ -84,7 +84,7 @@ def test_what_reached_migma_is_the_last_test(tester, wire, welcome, receipt, ans
     assert len(wire.bodies) == 1
 
 
-def test_what_was_never_tried_is_no_test(tester, wire, welcome, receipt):
+def test_a_test_that_was_not_sent_is_not_recorded(tester, wire, welcome, receipt):
     """The first is refused for its key, so that the second is not tried."""
     wire.answers(error_answer(401), url=TEST_SEND)
     confirm(tester, ask(tester, welcome, receipt))
@@ -105,7 +105,7 @@ def test_a_busy_database_sends_nothing_and_says_so(tester, taken, welcome):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_history_that_cannot_be_written_stops_no_test(tester, taken, welcome, receipt, caplog):
+def test_a_history_that_cannot_be_written_does_not_stop_the_tests(tester, taken, welcome, receipt, caplog):
     page = ask(tester, welcome, receipt)
     with connection.execute_wrapper(Failing("INSERT INTO", "django_admin_log")):
         response = confirm(tester, page)

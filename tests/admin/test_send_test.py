@@ -1,4 +1,4 @@
-"""Sending tests from the admin: the page that asks, and what its button does."""
+"""Sending tests from the admin: the page, and its button."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -25,8 +25,8 @@ def confirm(client, page, addresses="ada@example.org", **options):
 
 def posted(page, addresses="ada@example.org"):
     """What the page's form brings back."""
-    seen = [token for _email, _title, token in page.context["emails"]]
-    return {"seen": seen, "destination": page.context["destination"].seen, "addresses": addresses}
+    tokens = [token for _email, _title, token in page.context["emails"]]
+    return {"token": tokens, "destination": page.context["destination"].fingerprint, "addresses": addresses}
 
 
 def choose(client, *emails, **fields):
@@ -41,20 +41,20 @@ def taken(wire):
     return wire
 
 
-def test_the_page_says_where_what_and_to_whom(tester, taken, welcome, receipt):
+def test_the_page_shows_destination_emails_and_recipients(tester, taken, welcome, receipt):
     text = ask(tester, welcome, receipt).content.decode()
-    assert "<strong>Sandbox</strong>: on this machine; nobody gets real mail." in text
+    assert "<strong>Sandbox</strong>: on this machine; no mail is delivered." in text
     assert "<code>http://127.0.0.1:9/v1</code>" in text
     assert "ada@example.org</textarea>" in text
     assert "<caption>2 emails</caption>" in text
     assert f"<code>{WELCOME}</code>" in text
-    assert "2 calls are made for each address, one for each email." in text
-    assert "At most 50 calls are made at a time." in text
-    assert "So for these emails: at most 25 addresses." in text
-    assert "Variables are not filled in: the reader may see {{first_name}}." in text
+    assert "Each address gets 2 tests, one of each email." in text
+    assert "At most 50 tests are sent at a time:" in text
+    assert "at most 25 addresses here." in text
+    assert "Variables are not filled in: the recipient may see {{first_name}}." in text
     alone = ask(tester, welcome).content.decode()
-    assert "1 call is made for each address." in alone
-    assert "So for this email: at most 50 addresses." in alone
+    assert "Each address gets 1 test." in alone
+    assert "at most 50 addresses here." in alone
     assert taken.bodies == []
 
 
@@ -65,12 +65,36 @@ def test_the_page_says_that_migma_is_live(tester, mailer, migma, welcome):
     assert "<code>https://api.migma.ai/v1</code>" in text
 
 
+def test_the_page_says_that_tests_are_redirected(tester, taken, migma, welcome):
+    migma(REDIRECT_TO="staging@example.net")
+    page = ask(tester, welcome)
+    assert (
+        "<code>REDIRECT_TO</code> is set: every test goes to <strong>staging@example.net</strong>, not to the "
+        "addresses below."
+    ) in page.content.decode()
+    sent = confirm(tester, page)
+    assert messages_of(sent)[0][1] == (
+        "Test of “Welcome” to ada@example.org: The sandbox accepted it. REDIRECT_TO sends it to staging@example.net."
+    )
+    assert taken.body["to"] == "staging@example.net"
+    migma(REDIRECT_TO="staging@example.net", API_URL="https://api.migma.ai/v1")
+    assert "<strong>Migma, live</strong>: real mail is delivered." in ask(tester, welcome).content.decode()
+
+
+def test_a_redirect_that_was_set_or_removed_meanwhile_is_shown_first(tester, taken, migma, welcome):
+    migma(REDIRECT_TO="staging@example.net")
+    page = ask(tester, welcome)
+    migma(REDIRECT_TO=None)
+    assert messages_of(confirm(tester, page))[0][0] == "warning"
+    assert taken.bodies == []
+
+
 def test_the_sandbox_gets_what_is_sent(tester, migma_sandbox, welcome):
     response = confirm(tester, ask(tester, welcome))
-    link = f'<a href="{migma_sandbox.url}/_sandbox/messages">See what the sandbox has taken.</a>'
+    link = f'<a href="{migma_sandbox.url}/_sandbox/messages">See the mail that it accepted.</a>'
     assert messages_of(response) == [
-        ("success", "Test of “Welcome” to ada@example.org: The sandbox has taken it."),
-        ("info", f"Nobody gets real mail from it. {link}"),
+        ("success", "Test of “Welcome” to ada@example.org: The sandbox accepted it."),
+        ("info", f"The sandbox delivers no mail. {link}"),
     ]
     assert link in response.content.decode()
     assert [message.body for message in migma_sandbox.store.messages()] == [
@@ -78,7 +102,7 @@ def test_the_sandbox_gets_what_is_sent(tester, migma_sandbox, welcome):
     ]
 
 
-def test_each_address_gets_each_email_and_each_outcome_is_told(tester, taken, welcome, receipt):
+def test_each_address_gets_each_email_and_each_outcome_is_a_message(tester, taken, welcome, receipt):
     StoredEmail.objects.filter(pk=receipt.pk).update(email_id=None, conversation_id=CONVERSATION)
     before = timezone.now()
     response = confirm(tester, ask(tester, welcome, receipt), "ada@example.org;\nBob <bob@example.org>")
@@ -88,11 +112,11 @@ def test_each_address_gets_each_email_and_each_outcome_is_told(tester, taken, we
         for chosen in ({"emailId": WELCOME}, {"conversationId": CONVERSATION})
     )
     assert response.redirect_chain == [(admin_url("changelist"), 302)]
-    assert len(messages_of(response)) == 4 + len(["4 sent.", "See what the sandbox has taken."])
+    assert len(messages_of(response)) == 4 + len(["4 sent.", "See the mail that it accepted."])
     assert {email.last_tested_at > before for email in StoredEmail.objects.all()} == {True}
     entries = {(entry.object_id, entry.get_change_message(), entry.user_id) for entry in LogEntry.objects.all()}
     assert entries == {
-        (str(email.pk), f"Test to {to}: The sandbox has taken it.", tester.user.pk)
+        (str(email.pk), f"Test to {to}: The sandbox accepted it.", tester.user.pk)
         for email in (welcome, receipt)
         for to in ("ada@example.org", "bob@example.org")
     }
@@ -111,8 +135,8 @@ def test_the_same_form_sends_once(tester, taken, welcome):
     [(level, text)] = messages_of(response)
     assert level == "warning"
     assert text == (
-        "Nothing was sent: a test of these emails was sent or one of them was changed since that page was made, or "
-        "one was deleted. If you want another test, look and confirm it here."
+        "Nothing was sent: since the page was opened, a test of these emails was sent, or one of them was changed or "
+        "deleted. Confirm here to send another test."
     )
     assert response.redirect_chain == [(f"{admin_url('send_test')}?ids={welcome.pk}", 302)]
     confirm(tester, response)
@@ -182,29 +206,29 @@ def test_without_the_permission_there_is_no_action_no_button_and_no_page(person,
     assert "No action selected" in str(messages_of(choose(ada, welcome)))
     assert ask(ada, welcome).status_code == 403
     assert ask(ada).status_code == 403, "not even where there is nothing to send"
-    seen = {"seen": [f"{welcome.pk}:0:{WELCOME}:"], "addresses": "ada@example.org"}
-    assert ada.post(admin_url("send_test"), seen).status_code == 403
+    made_up = {"token": [f"{welcome.pk}:0:{WELCOME}:"], "addresses": "ada@example.org"}
+    assert ada.post(admin_url("send_test"), made_up).status_code == 403
     assert taken.bodies == []
 
 
-def test_who_may_not_see_the_emails_cannot_test_them(person, mailer, welcome):
+def test_a_user_who_may_not_see_the_emails_cannot_test_them(person, mailer, welcome):
     assert ask(person("send_test"), welcome).status_code == 403
 
 
-def test_a_stranger_is_asked_to_sign_in(client, welcome):
+def test_an_anonymous_visitor_is_sent_to_the_login(client, welcome):
     assert "/login/" in ask(client, welcome)["Location"]
 
 
 def test_a_form_from_elsewhere_sends_nothing(tester, taken, welcome):
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = tester.cookies
-    seen = {"seen": [f"{welcome.pk}:0:{WELCOME}:"], "addresses": "ada@example.org"}
-    assert strict.post(admin_url("send_test"), seen).status_code == 403
+    made_up = {"token": [f"{welcome.pk}:0:{WELCOME}:"], "addresses": "ada@example.org"}
+    assert strict.post(admin_url("send_test"), made_up).status_code == 403
     assert taken.bodies == []
 
 
 def test_a_get_sends_nothing(tester, taken, welcome):
-    query = {"ids": str(welcome.pk), "seen": f"{welcome.pk}:0:{WELCOME}:", "addresses": "ada@example.org"}
+    query = {"ids": str(welcome.pk), "token": f"{welcome.pk}:0:{WELCOME}:", "addresses": "ada@example.org"}
     assert tester.get(admin_url("send_test"), query).status_code == 200
     assert taken.bodies == []
 

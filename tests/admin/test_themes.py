@@ -31,7 +31,7 @@ class ThemesModelAdmin(admin.ModelAdmin):
 
 @admin.register(StoredEmail, site=backstage)
 class ThemedAdmin(StoredEmailAdminMixin, ThemesModelAdmin):
-    """Keys that begin with ``secret`` are for nobody."""
+    """No user may see rows whose key begins with ``secret``."""
 
     class Media:
         css = {"all": ("own.css",)}  # noqa: RUF012 - Django's own form
@@ -52,7 +52,7 @@ def here(view, *args):
     return admin_url(view, *args, site="backstage")
 
 
-def test_the_mixin_keeps_the_media_of_everybody():
+def test_the_mixin_keeps_the_media_of_theme_and_subclass():
     media = str(ThemedAdmin(StoredEmail, backstage).media)
     for name in ("theme.js", "own.css", "django_migma/admin.js", "django_migma/admin.css"):
         assert name in media

@@ -73,7 +73,7 @@ def test_the_walk_through_the_admin(demo, new_page, picture):
     expect(page.get_by_role("heading", name="Where it goes")).to_be_visible()
     picture(page, "send-test")
     page.get_by_role("button", name="Send").click()
-    expect(message(page, "Test of “Welcome” to demo@example.com: The sandbox has taken it.")).to_be_visible()
+    expect(message(page, "Test of “Welcome” to demo@example.com: The sandbox accepted it.")).to_be_visible()
     newest = requests.get(mail, timeout=10).json()["messages"][-1]
     assert (newest["endpoint"], newest["body"]["to"]) == ("POST /v1/emails/test/send", "demo@example.com")
     page.goto(newest["html_url"])

@@ -46,19 +46,19 @@ def test_from_an_empty_database_to_a_sent_test(new_page, site, sandbox, admin):
         expect(page.frame_locator(f"iframe[title='{title}']").locator("body")).to_contain_text("[first name]")
 
     press(page.get_by_role("link", name=SEND))
-    expect(page.get_by_text("Sandbox: on this machine; nobody gets real mail.")).to_be_visible()
+    expect(page.get_by_text("Sandbox: on this machine; no mail is delivered.")).to_be_visible()
     expect(page.get_by_text(sandbox.api_url)).to_be_visible()
     expect(page.get_by_role("textbox", name="To:")).to_have_value("ada@example.org")
     page.get_by_role("button", name="Send").click()
-    expect(message(page, "Test of “Welcome” to ada@example.org: The sandbox has taken it.")).to_be_visible()
+    expect(message(page, "Test of “Welcome” to ada@example.org: The sandbox accepted it.")).to_be_visible()
     assert accepted(sandbox) == [("ada@example.org", data.WELCOME)]
 
-    page.get_by_role("link", name="See what the sandbox has taken.").click()
+    page.get_by_role("link", name="See the mail that it accepted.").click()
     expect(page).to_have_url(f"{sandbox.url}/_sandbox/messages")
     expect(page.locator("body")).to_contain_text("ada@example.org")
     page.go_back()
     press(page.get_by_role("link", name="History"))
-    expect(page.get_by_text("Test to ada@example.org: The sandbox has taken it.")).to_be_visible()
+    expect(page.get_by_text("Test to ada@example.org: The sandbox accepted it.")).to_be_visible()
 
 
 def test_several_emails_go_to_several_addresses(visit, sandbox, admin):
@@ -71,7 +71,7 @@ def test_several_emails_go_to_several_addresses(visit, sandbox, admin):
     page.locator("button[name=index]").click()
     page.get_by_role("textbox", name="To:").fill("ada@example.org, bo@example.org")
     page.get_by_role("button", name="Send").click()
-    expect(message(page, "The sandbox has taken it.")).to_have_count(4)
+    expect(message(page, "The sandbox accepted it.")).to_have_count(4)
     assert sorted(accepted(sandbox)) == [
         (to, email) for to in ("ada@example.org", "bo@example.org") for email in (data.WELCOME, data.RECEIPT)
     ]
@@ -100,11 +100,11 @@ def test_a_double_click_sends_once(visit, sandbox, admin):
     tab = page.context.new_page()
     tab.goto(page.url)
     page.get_by_role("button", name="Send").dblclick()
-    expect(message(page, "The sandbox has taken it.")).to_have_count(1)
+    expect(message(page, "The sandbox accepted it.")).to_have_count(1)
     page.reload()
     expect(page.get_by_role("region", name="Preview", exact=True)).to_be_visible()
     tab.get_by_role("button", name="Send").click()
-    expect(message(tab, "Nothing was sent: a test of these emails was sent")).to_be_visible()
+    expect(message(tab, "Nothing was sent: since the page was opened, a test")).to_be_visible()
     assert accepted(sandbox) == [("ada@example.org", data.WELCOME)]
 
 
@@ -117,8 +117,8 @@ def test_an_id_can_be_copied(visit, sandbox, admin):
     assert page.evaluate("navigator.clipboard.readText()") == data.RECEIPT
 
 
-def test_without_permission_nothing_is_offered_and_addresses_answer_403(visit, stored_email, colleague, sandbox):
-    """There is neither button nor action, and opening their addresses is forbidden."""
+def test_without_permissions_there_are_no_buttons_and_the_views_answer_403(visit, stored_email, colleague, sandbox):
+    """Without the permissions there is neither button nor action, and their addresses are closed."""
     email = stored_email("<p>Hello</p>")
     page = visit(colleague("view_storedemail"))
     page.goto(LIST)
@@ -139,11 +139,11 @@ def test_with_the_api_down_the_page_says_so(visit, stored_email, admin):
     stored_email("<p>Hello</p>")
     page = visit(admin)
     sync(page)
-    expect(message(page, "The sync came to a stop.")).to_be_visible()
+    expect(message(page, "The sync stopped.")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("link", name="Made here")).to_be_visible()
     page.get_by_role("link", name="Made here").click()
     press(page.get_by_role("link", name=SEND))
     page.get_by_role("button", name="Send").click()
-    outcome = message(page, "Test of “Made here” to ada@example.org:")
-    expect(outcome).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.")
+    shown = message(page, "Test of “Made here” to ada@example.org:")
+    expect(shown).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.", timeout=20_000)
     assert StoredEmail.objects.get().title == "Made here"

@@ -24,20 +24,20 @@ def open_page(page, email, query=""):
     return page.get_by_role("textbox", name="Key:")
 
 
-def test_showing_remote_images_keeps_what_is_typed(visit, admin, email):
-    """Only the frames are replaced, and the back button works as before."""
+def test_showing_pictures_keeps_unsaved_input(visit, admin, email):
+    """The page stays; only its frames are made anew, and the back button leads where it did."""
     page = visit(admin)
     page.goto(LIST)
     key = open_page(page, email)
     key.fill("typed")
-    page.get_by_role("link", name="Show remote images").click()
-    expect(page.get_by_role("link", name="Hide remote images")).to_be_focused()
+    page.get_by_role("link", name="Show pictures").click()
+    expect(page.get_by_role("link", name="Hide pictures")).to_be_focused()
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/?remote_images=1")
     expect(page.frame_locator(FRAME).get_by_text("Dear reader")).to_be_visible()
     expect(key).to_have_value("typed")
-    page.get_by_role("link", name="Hide remote images").click()
+    page.get_by_role("link", name="Hide pictures").click()
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/")
-    expect(page.get_by_text("Nothing is fetched from other servers.")).to_be_visible()
+    expect(page.get_by_text("Nothing is loaded from other servers.")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("link", name="Made here")).to_be_visible()
 
@@ -46,14 +46,38 @@ def test_without_the_script_the_link_is_a_link(visit, admin, email):
     """It opens the page again, with remote images in its frames."""
     page = visit(admin, java_script_enabled=False)
     open_page(page, email)
-    page.get_by_role("link", name="Show remote images").click()
-    expect(page.get_by_role("link", name="Hide remote images")).to_be_visible()
-    expect(page.get_by_role("link", name="Show remote images")).to_have_count(0)
+    page.get_by_role("link", name="Show pictures").click()
+    expect(page.get_by_role("link", name="Hide pictures")).to_be_visible()
+    expect(page.get_by_role("link", name="Show pictures")).to_have_count(0)
     expect(page.locator(FRAME)).to_have_attribute("src", f"{LIST}{email.pk}/preview/?remote_images=1")
 
 
-def test_without_the_clipboard_api_the_older_way_copies(visit, admin, email):
-    """On a page without https, or in a browser that denies it."""
+def test_thumbnails_are_loaded_on_request(visit, admin, email):
+    """Their server would see the IP address of the user."""
+    address = "http://127.0.0.1:9/thumbnail.png"
+    StoredEmail.objects.update(thumbnail_url=address)
+    page = visit(admin)
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(LIST)
+    page.wait_for_load_state("networkidle")
+    assert address not in requested
+    with page.expect_request(address):
+        page.get_by_role("button", name="Show pictures").click()
+    picture = page.get_by_role("img", name="Thumbnail of Made here")
+    expect(picture).to_have_attribute("referrerpolicy", "no-referrer")
+    expect(page.get_by_role("button", name="Show pictures")).to_have_count(0)
+
+
+def test_where_there_are_no_thumbnails_no_button_shows_them(visit, admin, email):
+    page = visit(admin)
+    page.goto(LIST)
+    expect(page.get_by_role("button", name=f"Copy the id {EMAIL_ID}")).to_be_visible()
+    expect(page.get_by_role("button", name="Show pictures")).to_have_count(0)
+
+
+def test_where_the_clipboard_refuses_the_older_way_copies(visit, admin, email):
+    """A page without https, or a browser that was told not to."""
     page = visit(admin, permissions=["clipboard-read", "clipboard-write"])
     page.goto(LIST)
     page.evaluate(REFUSING)
@@ -71,7 +95,7 @@ def test_an_id_that_cannot_be_copied_is_shown(visit, admin, email):
     page.on("dialog", lambda dialog: (shown.append((dialog.message, dialog.default_value)), dialog.dismiss()))
     page.get_by_role("button", name=f"Copy the id {EMAIL_ID}").click()
     expect(page.get_by_role("button", name="Copied")).to_have_count(0)
-    assert shown == [("The browser does not copy it. Copy it from here:", EMAIL_ID)]
+    assert shown == [("The browser did not copy the id. Copy it from here:", EMAIL_ID)]
 
 
 def test_a_form_that_was_stopped_can_be_sent_again(visit, admin, email, sandbox):

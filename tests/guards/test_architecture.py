@@ -22,12 +22,12 @@ PACKAGE = Path(django_migma.__file__).parent
 LADDER = (
     {"__init__"},
     {"api"},
-    {"addresses", "conf", "error_messages", "exceptions", "explanations", "signals", "variables"},
+    {"addresses", "conf", "error_messages", "exceptions", "signals", "variables"},
     {"content", "features", "html", "message", "payload"},
     {"models", "migrations"},
     {"backends"},
     {"receivers", "mailers"},
-    {"doctor", "livesends", "sync", "testsends"},
+    {"doctor", "sync", "testsends"},
     {"sandbox"},
     {"admin", "apps", "checks", "management", "pytest_plugin", "testing"},
 )

@@ -108,7 +108,7 @@ def test_json_of_a_healthy_site(healthy):
 
 def test_a_real_mail_goes_to_the_address(healthy):
     text, status = run("--send-to", "Ada <ada@example.org>")
-    assert "✓ real test: Migma has taken it (queued). Id: " in text
+    assert "✓ real test: The sandbox accepted it. Id: " in text
     assert [message.body["recipientEmail"] for message in healthy.store.messages()] == ["ada@example.org"]
     assert status == 0
 
@@ -140,7 +140,7 @@ def test_no_text_of_the_api_can_move_the_cursor_or_forge_a_line(wire, migma):
     text, status = run("--send-to", "ada@example.org")
     lines = text.splitlines()
     assert "✗ project: Migma does not know the project p [2J 1A ✓ forged: ok" in lines
-    assert "✓ real test: Migma has taken it (queued). Id: m1 ]0;owned  ✓ forged: ok" in lines
+    assert "✓ real test: The sandbox accepted it. Id: m1 ]0;owned  ✓ forged: ok" in lines
     assert not any(line.startswith("✓ forged") for line in lines)
     assert all(character.isprintable() or character == "\n" for character in text)
     assert status == 1

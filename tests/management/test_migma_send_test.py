@@ -1,4 +1,4 @@
-"""``manage.py migma_send_test``: stored emails to oneself, from a terminal."""
+"""``manage.py migma_send_test``: sends stored emails to a few addresses from a terminal."""
 
 import io
 import json
@@ -19,14 +19,14 @@ from tests.conftest import BACKEND
 
 ADA = "ada@example.org"
 REVOKED = (
-    "Migma does not accept the API key: This API key was revoked. "
-    "Check MIGMA['API_KEY']: mistyped, revoked, or of another environment."
+    "Migma answered 401: This API key was revoked. "
+    "Check the API key (MIGMA['API_KEY']): it is mistyped or revoked, or of another environment than the address."
 )
 MAY_NOT_SEND = (
-    "The API key may not send: This API key lacks the permission email:send. "
-    "Give the key the permission email:send in Migma's dashboard."
+    "Migma answered 403: This API key lacks the permission email:send. "
+    "Give the API key the permission email:send in Migma's dashboard."
 )
-UNKNOWN = "Check the id, and that it belongs to the workspace of the API key; a sync finds new ids."
+UNKNOWN = "Check the id, and that it belongs to the workspace of this API key."
 
 
 class Terminal:
@@ -73,7 +73,7 @@ def test_a_key_goes_out_and_its_row_says_when(run, welcome, migma_sandbox):
     ended = run("welcome", "--to", ADA)
     assert ended.lines == [
         f"To a sandbox on this machine: {migma_sandbox.api_url}",
-        f"✓ welcome to {ADA}: Migma has taken it.",
+        f"✓ welcome to {ADA}: The sandbox accepted it.",
         "1 sent.",
     ]
     assert (ended.status, ended.errors) == (0, "")
@@ -83,7 +83,10 @@ def test_a_key_goes_out_and_its_row_says_when(run, welcome, migma_sandbox):
 
 
 def test_a_raw_id_needs_no_table(run, migma_sandbox, no_table):
-    assert run(data.WELCOME, "--to", ADA).lines[1:] == [f"✓ {data.WELCOME} to {ADA}: Migma has taken it.", "1 sent."]
+    assert run(data.WELCOME, "--to", ADA).lines[1:] == [
+        f"✓ {data.WELCOME} to {ADA}: The sandbox accepted it.",
+        "1 sent.",
+    ]
     assert len(migma_sandbox.store.messages()) == 1
 
 
@@ -118,8 +121,9 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
         "email": data.WELCOME,
         "to": ADA,
         "status": "sent",
-        "text": "Migma has taken it.",
+        "text": "The sandbox accepted it.",
         "message_id": message.id,
+        "missing_variables": [],
     }
     assert (second["status"], second["message_id"]) == ("failed", "")
     alias = "default" if django.VERSION >= (6, 1) else None
@@ -127,6 +131,7 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
         "mailer": alias,
         "api_url": migma_sandbox.api_url,
         "sandbox": True,
+        "redirect_to": None,
         "live": False,
         "counts": {"sent": 1, "failed": 1},
     }
@@ -135,25 +140,25 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
 
 @pytest.mark.django_db
 class TestFailures:
-    def test_the_exit_status_tells_of_one_failure_among_others(self, run):
+    def test_one_failure_among_others_sets_the_exit_status(self, run):
         ended = run("0" * 24, data.WELCOME, "--to", ADA)
         assert ended.status == 1
-        assert ended.lines[1].startswith(f"✗ {'0' * 24} to {ADA}: Migma does not know this email: ")
+        assert ended.lines[1].startswith(f"✗ {'0' * 24} to {ADA}: Migma answered 404: ")
         assert ended.lines[-1] == "1 sent, 1 failed."
 
     def test_a_series_asks_for_one_of_its_emails(self, run):
         ended = run(data.SERIES_CONVERSATION, "--conversation", "--to", ADA)
         assert ended.status == 1
-        assert "Migma wants the id of one email of the series." in ended.lines[1]
+        assert "give the id of one email of the series." in ended.lines[1]
 
     @pytest.mark.parametrize(
         ("key", "text"),
         [
-            (KEYS.revoked, "Migma does not accept the API key: This API key was revoked."),
-            (KEYS.no_send, "The API key may not send: This API key lacks the permission email:send."),
+            (KEYS.revoked, "Migma answered 401: This API key was revoked."),
+            (KEYS.no_send, "Migma answered 403: This API key lacks the permission email:send."),
         ],
     )
-    def test_a_key_that_does_not_open_is_told_once_for_each(self, run, migma, key, text):
+    def test_a_refused_key_is_shown_for_each_email(self, run, migma, key, text):
         migma(API_KEY=key)
         ended = run(data.WELCOME, data.RECEIPT, "--to", ADA)
         assert ended.lines[1].startswith(f"✗ {data.WELCOME} to {ADA}: {text}")
@@ -176,7 +181,7 @@ class TestFailures:
 
 @pytest.mark.django_db
 class TestRefusals:
-    """What is refused before anything is sent."""
+    """Arguments and settings that are refused before anything is sent."""
 
     @pytest.fixture(autouse=True)
     def nothing_goes_out(self, migma_sandbox):
@@ -188,7 +193,7 @@ class TestRefusals:
         [
             (
                 [data.WELCOME, "--to", "nobody"],
-                "Address 1 is not one that mail can be sent to. Write addresses such as",
+                "Address 1 is not valid. Write addresses such as bob@example.com.",
             ),
             ([data.WELCOME, "--to", " "], "--to is empty. Give an address, such as --to you@example.com."),
             (
@@ -209,7 +214,7 @@ class TestRefusals:
             ([data.WELCOME, "--to", ADA, "--using", "news"], "There is no mailer 'news' that uses Migma in MAILERS."),
         ],
     )
-    def test_a_slip_is_one_clear_line(self, run, arguments, text):
+    def test_a_wrong_argument_is_one_clear_line(self, run, arguments, text):
         with pytest.raises(CommandError) as caught:
             run(*arguments)
         assert str(caught.value).startswith(text)
@@ -237,7 +242,7 @@ class TestRefusals:
 class TestLive:
     def test_customers_sender_subject_and_variables(self, run, welcome, migma_sandbox):
         ended = run("welcome", "--to", ADA, "--live", "--var", "first_name=Ada", "--var", "note=a=b")
-        assert ended.lines[1:] == [f"✓ welcome to {ADA}: Migma has taken it (queued).", "1 sent."]
+        assert ended.lines[1:] == [f"✓ welcome to {ADA}: The sandbox accepted it.", "1 sent."]
         [message] = migma_sandbox.store.messages()
         assert message.endpoint == "POST /v1/sending"
         assert message.body["from"] == "hello@fernhill.example"
@@ -248,13 +253,13 @@ class TestLive:
         assert welcome.last_tested_at is not None
 
     @pytest.mark.parametrize("setting", ["warn", "raise"])
-    def test_missing_variables_are_told(self, run, welcome, migma, setting):
+    def test_missing_variables_are_shown(self, run, welcome, migma, setting):
         migma(MISSING_VARIABLES=setting)
         ended = run("welcome", "--to", ADA, "--live")
         assert ended.status == (setting == "raise")
         assert "first_name" in ended.text
         if setting == "warn":
-            assert ended.lines[2] == "  It lacks variables that it uses: first_name. Give them with --var."
+            assert ended.lines[2] == "  Variables without a value: first_name. Give them with --var."
 
     def test_missing_variables_are_in_the_document(self, run, welcome, migma_sandbox):
         [row] = run("welcome", "--to", ADA, "--live", "--json").document["results"]
@@ -263,7 +268,7 @@ class TestLive:
             "email": "welcome",
             "to": ADA,
             "status": "sent",
-            "text": "Migma has taken it (queued).",
+            "text": "The sandbox accepted it.",
             "message_id": message.id,
             "missing_variables": ["first_name"],
         }
@@ -276,14 +281,20 @@ class TestLive:
         assert message.body["conversationId" if len(named) > 1 else "emailId"] == named[0]
         assert message.subject == "Hello"
 
-    def test_redirected_mail_is_announced(self, run, welcome, migma, migma_sandbox):
+    @pytest.mark.parametrize(("way", "field"), [(["--live"], "recipientEmail"), ([], "to")], ids=["live", "test"])
+    def test_redirected_mail_is_announced(self, run, welcome, migma, migma_sandbox, way, field):
         migma(REDIRECT_TO="staging@example.net")
-        ended = run("welcome", "--to", ADA, "--live")
-        assert ended.lines[0].endswith(" REDIRECT_TO is set: all of it goes to that address.")
-        assert migma_sandbox.store.messages()[0].body["recipientEmail"] == "staging@example.net"
+        ended = run("welcome", "--to", ADA, *way)
+        assert ended.lines[0].endswith(" REDIRECT_TO is set: everything goes to that address.")
+        assert ended.lines[1] == (
+            f"✓ welcome to {ADA}: The sandbox accepted it. REDIRECT_TO sends it to staging@example.net."
+        )
+        assert migma_sandbox.store.messages()[0].body[field] == "staging@example.net"
+        document = run("welcome", "--to", ADA, "--json", *way).document
+        assert document["redirect_to"] == "staging@example.net"
 
     @pytest.mark.parametrize(("key", "text"), [(KEYS.no_send, MAY_NOT_SEND), (KEYS.revoked, REVOKED)])
-    def test_a_key_that_does_not_open_is_tried_once(self, run, welcome, migma, migma_sandbox, key, text):
+    def test_a_refused_key_is_tried_once(self, run, welcome, migma, migma_sandbox, key, text):
         migma(API_KEY=key)
         ended = run("welcome", "--to", f"{ADA}, bob@example.org", "--live", "--var", "first_name=Ada")
         assert ended.lines[1:] == [
@@ -313,9 +324,9 @@ class TestLive:
     @pytest.mark.parametrize(
         ("status", "text"),
         [
-            (400, "Migma found a fault in it: No. Correct what Migma names, and try again."),
-            (404, f"Migma does not know this email: No. {UNKNOWN}"),
-            (503, "Migma answered 503: No. Try again later."),
+            (400, "Migma answered 400: No. Correct what Migma names, and try again."),
+            (404, f"Migma answered 404: No. {UNKNOWN}"),
+            (503, "Migma answered 503: No. Try again later; if it lasts, see Migma's status page."),
         ],
     )
     def test_a_refusal_says_what_can_be_done_from_here_and_the_next_still_goes_out(
@@ -334,7 +345,7 @@ class TestLive:
         migma_sandbox.faults.script("lost", "lost")
         ended = run("welcome", "--to", ADA, "--live")
         assert ended.lines[1].startswith(
-            f"? welcome to {ADA}: It may have arrived: look into the inbox before you send it again. The"
+            f"? welcome to {ADA}: It may have arrived: check the inbox before you send it again. The"
         )
         assert "idempotency" not in ended.text.lower()
         assert ended.lines[-1] == "1 in doubt."
@@ -349,7 +360,10 @@ class TestLive:
             ended = run("welcome", "--to", ADA, "--live")
         finally:
             signals.pre_send.disconnect(cancel)
-        assert ended.lines[1:] == [f"✗ welcome to {ADA}: A receiver of pre_send cancelled it.", "1 not sent."]
+        assert ended.lines[1:] == [
+            f"✗ welcome to {ADA}: Not sent: a receiver of pre_send cancelled it.",
+            "1 not sent.",
+        ]
         assert ended.status == 1
 
 
@@ -373,16 +387,14 @@ class TestInterrupted:
         yield request.param
         assert len(calls) == 2
 
-    def test_what_was_done_is_told_and_what_was_not(self, welcome, way):
+    def test_finished_and_skipped_sends_are_shown(self, welcome, way):
         ended = Terminal().run("welcome", "--to", self.TO, *way)
         assert [line.partition(":")[0] for line in ended.lines[1:-1]] == [
             f"✓ welcome to {ADA}",
             "? welcome to bob@example.org",
             "✗ welcome to cy@example.org",
         ]
-        assert ended.lines[2].endswith(
-            "Interrupted. It may have arrived: look into the inbox before you send it again."
-        )
+        assert ended.lines[2].endswith("Interrupted. It may have arrived: check the inbox before you send it again.")
         assert ended.lines[3].endswith("Not sent: interrupted.")
         assert ended.lines[-1] == "1 sent, 1 in doubt, 1 not sent."
         assert ended.status == 130
@@ -397,7 +409,7 @@ class TestInterrupted:
 
 
 @pytest.mark.django_db
-def test_a_key_that_cannot_be_had_is_one_line_without_secrets(run, migma):
+def test_an_api_key_callable_that_fails_is_one_line_without_secrets(run, migma):
     def broken():
         raise OSError("vault says sk_live_123")
 

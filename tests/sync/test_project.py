@@ -107,7 +107,7 @@ class TestFailingConversation:
     def test_is_one_that_cannot_be_read(self, account, sync):
         account.breaks(1, (200, {}, "<html>Sign in</html>"))
         [failure] = sync().failures
-        assert "The answer with status 200 is not Migma's" in str(failure)
+        assert "The response with status 200 is not Migma's" in str(failure)
 
     @pytest.mark.parametrize(
         ("answer", "word"),

@@ -1,10 +1,11 @@
-/* Copies ids, sends a form once, and lets images into the preview without leaving the page. Every page works without it. */
+/* Copies ids, submits a form once, and loads pictures into the list and the preview. Without it the list has no
+   pictures; everything else works. */
 "use strict";
 
 (() => {
-  const PATIENCE = 20_000; // milliseconds; no request of ours takes longer, so that one has been stopped by then
+  const TIMEOUT = 20_000; // milliseconds; longer than any request of ours takes
 
-  // The clipboard needs https, which an admin inside a company may not have, and may be closed to us all the same.
+  // The clipboard needs https, which an internal admin may not have, and the browser may refuse it all the same.
   const fallback = (text) => {
     const field = document.createElement("textarea");
     field.value = text;
@@ -24,7 +25,7 @@
     }
   };
 
-  const sayCopied = (button) => {
+  const showCopied = (button) => {
     const { textContent } = button;
     if (textContent === button.dataset.copied) return;
     const label = button.getAttribute("aria-label");
@@ -45,7 +46,7 @@
     document.querySelectorAll("[data-migma-once]").forEach((form) => setDisabled(form, false));
   };
 
-  // New frames in place of the old ones: another address in the same frame would be a step in the history.
+  // New frames, since another address in the same frame would add a step to the browser's history.
   const showPreview = (link) => {
     document.querySelectorAll(".migma-views iframe").forEach((frame) => {
       const fresh = frame.cloneNode();
@@ -56,14 +57,38 @@
     document.querySelector("p:not([hidden]) > [data-migma-preview]").focus();
   };
 
+  const pictures = () => document.querySelectorAll("[data-migma-picture]");
+
+  const showPictures = () => {
+    pictures().forEach((place) => {
+      const picture = document.createElement("img");
+      Object.assign(picture, {
+        className: place.className,
+        alt: place.dataset.alt,
+        loading: "lazy",
+        referrerPolicy: "no-referrer", // before src, which starts the request
+        src: place.dataset.migmaPicture,
+      });
+      place.replaceWith(picture);
+    });
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".migma-copy").forEach((button) => { button.hidden = false; });
+    document.querySelectorAll("[data-migma-show-pictures]").forEach((item) => { item.hidden = !pictures().length; });
+  });
+
+  document.addEventListener("click", (event) => {
+    const item = event.target.closest("[data-migma-show-pictures]");
+    if (!item) return;
+    showPictures();
+    item.hidden = true;
   });
 
   document.addEventListener("click", async (event) => {
     const button = event.target.closest(".migma-copy");
     if (!button) return;
-    if (await copy(button.dataset.copy)) sayCopied(button);
+    if (await copy(button.dataset.copy)) showCopied(button);
     else window.prompt(button.dataset.prompt, button.dataset.copy);
   });
 
@@ -77,14 +102,14 @@
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("[data-migma-once]")) return;
     setDisabled(event.target, true);
-    setTimeout(enableAll, PATIENCE);
+    setTimeout(enableAll, TIMEOUT);
   });
 
-  // The Stop button has no event, but its key has one.
+  // The browser's Stop button has no event, but its key has one.
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") enableAll();
   });
 
-  // The back button may bring the page back as it was left.
+  // The back button may restore the page with its buttons still disabled.
   window.addEventListener("pageshow", enableAll);
 })();

@@ -1,17 +1,20 @@
-"""The button that syncs: whom it obeys, and what it says afterwards."""
+"""The button that syncs: who may press it, what it changes, and its messages."""
 
 import time
 
 import pytest
 import requests
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.test import Client
+from django.urls import reverse
 
-from django_migma.admin import syncing
+from django_migma.admin.sync import result_messages
 from django_migma.exceptions import MigmaError
 from django_migma.models import StoredEmail
 from django_migma.sync import SyncFailure, SyncResult
 
 from .conftest import CONVERSATION, LIST, PROJECT, admin_url, error_answer, messages_of
+from .test_themes import ThemedAdmin
 
 pytestmark = pytest.mark.django_db
 
@@ -54,32 +57,67 @@ def test_a_broken_conversation_is_named(admin_client, wire):
     [(level, text), (broken_level, broken)] = press(admin_client)
     assert (level, text) == ("warning", "Synced: 0 new, 0 changed, 0 unchanged, 0 no longer at Migma.")
     assert broken_level == "error"
-    assert broken.startswith(f"Could not be synced: Welcome ({CONVERSATION}): ")
+    assert broken.startswith(f"Not synced: Welcome ({CONVERSATION}): ")
     assert "Migma's own words" in broken
 
 
-def told(**summary):
-    return list(syncing.messages_for(SyncResult(**summary)))
+def test_a_sync_leaves_an_entry_in_the_history(person, migma_sandbox):
+    ada = person("view", "add", "change")
+    [(_level, text)] = press(ada)
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.action_flag, entry.object_id) == (ada.user, CHANGE, None)
+    assert entry.object_repr == f"Stored emails of project {PROJECT}"
+    assert entry.get_change_message() == text
+    assert entry.object_repr in ada.get(reverse("admin:index")).content.decode()
 
 
-def test_of_many_broken_ones_the_first_ten_are_named():
+def test_a_sync_that_stopped_leaves_an_entry_too(admin_client, wire):
+    """What it changed before the error stays."""
+    answer(wire, error_answer(401))
+    [(_level, text)] = press(admin_client)
+    assert LogEntry.objects.get().get_change_message() == text
+
+
+@pytest.mark.urls("tests.admin.test_themes")
+def test_rows_that_the_user_may_not_see_stay_as_they_are(admin_client, migma_sandbox, monkeypatch):
+    """Of a site whose own admin shows each user a part of the rows."""
+    press(admin_client)
+    StoredEmail.objects.update(subject="Old")
+    hidden = StoredEmail.objects.get(title="Welcome")
+    monkeypatch.setattr(
+        ThemedAdmin, "get_queryset", lambda self, request: StoredEmail.objects.exclude(pk=hidden.pk), raising=False
+    )
+    synced = admin_client.post(admin_url("sync", site="backstage"), follow=True)
+    others = StoredEmail.objects.count() - 1
+    assert messages_of(synced) == [
+        ("success", f"Synced: 0 new, {others} changed, 0 unchanged, 0 no longer at Migma."),
+        ("warning", "1 email that you may not see was left as it is."),
+    ]
+    assert list(StoredEmail.objects.filter(subject="Old")) == [hidden]
+
+
+def texts_of(**result):
+    return list(result_messages(SyncResult(**result)))
+
+
+def test_of_many_failures_the_first_ten_are_named():
     one = SyncFailure(conversation_id=CONVERSATION, title="Welcome", error=MigmaError("Migma answered 500."))
-    texts = [text for _level, text in told(failures=[one] * 12)]
+    texts = [text for _level, text in texts_of(failures=[one] * 12)]
     assert len(texts) == 12
-    assert texts[-1] == "2 more could not be synced."
-    assert "more could not" not in str(told(failures=[one] * 10))
+    assert texts[-1] == "2 more were not synced."
+    assert "more were not" not in str(texts_of(failures=[one] * 10))
 
 
 def test_what_is_left_asks_for_another_press():
-    assert [text for _level, text in told(left=1)][1].startswith("1 conversation is left")
-    assert [text for _level, text in told(left=7)][1] == (
-        "7 conversations are left, since the time or Migma's rate limit was over. Press again to go on."
+    assert [text for _level, text in texts_of(left=1)][1].startswith("1 conversation is left")
+    assert [text for _level, text in texts_of(left=7)][1] == (
+        "7 conversations are left, since the time or Migma's rate limit ran out. Press the button again."
     )
 
 
 def test_a_list_that_changed_meanwhile_asks_for_another_press():
     assert (
-        told(complete=False)[1][1] == "Migma's list changed while it was read. Press the button again for the rest."
+        texts_of(complete=False)[1][1] == "Migma's list changed during the sync. Press the button again for the rest."
     )
 
 
@@ -102,7 +140,7 @@ def test_each_refusal_is_a_message_within_the_time(admin_client, wire, migma, ca
     [(level, text)] = press(admin_client)
     assert time.monotonic() - before < 15
     assert level == "error"
-    assert text.startswith("The sync came to a stop. ")
+    assert text.startswith("The sync stopped. ")
     assert said in text
     assert not StoredEmail.objects.exists()
 
@@ -110,7 +148,7 @@ def test_each_refusal_is_a_message_within_the_time(admin_client, wire, migma, ca
 def test_without_a_project_the_message_says_what_to_set(admin_client, wire, migma):
     migma(PROJECT_ID=None)
     assert press(admin_client) == [
-        ("error", "Which project? Set MIGMA['PROJECT_ID'], or run manage.py migma_sync --project with its id.")
+        ("error", "No project is set. Set MIGMA['PROJECT_ID'], or run manage.py migma_sync --project with its id.")
     ]
 
 
@@ -121,7 +159,7 @@ def test_a_faulty_setting_is_named(admin_client, wire, migma):
     assert "is not set, and nothing can be sent without a key" in text
 
 
-def test_a_site_that_does_not_use_migma_is_told_how(admin_client, settings):
+def test_without_our_backend_the_message_says_how_to_set_it(admin_client, settings):
     [(level, text)] = press(admin_client)  # the test runner has replaced the mailer
     assert level == "error"
     assert text.startswith("No mailer uses Migma.")
@@ -130,7 +168,7 @@ def test_a_site_that_does_not_use_migma_is_told_how(admin_client, settings):
 @pytest.mark.parametrize("permissions", [("view",), ("view", "add"), ("view", "change"), ("view", "send_test")])
 def test_it_takes_the_permissions_to_add_and_to_change(person, wire, permissions):
     ada = person(*permissions)
-    assert "migma-tool" not in ada.get(admin_url("changelist")).content.decode()
+    assert "Sync with Migma" not in ada.get(admin_url("changelist")).content.decode()
     assert ada.post(admin_url("sync")).status_code == 403
     assert len(wire.mock.calls) == 0
 
@@ -146,7 +184,7 @@ def test_a_get_syncs_nothing_and_says_so(admin_client, wire):
     """Signing in again after the session ran out leads to the address of the button."""
     response = admin_client.get(admin_url("sync"), follow=True)
     assert response.redirect_chain == [(admin_url("changelist"), 302)]
-    assert messages_of(response) == [("warning", "Nothing was synced: press the button again.")]
+    assert messages_of(response) == [("warning", "Nothing was synced. Press the button again.")]
     assert len(wire.mock.calls) == 0
 
 
