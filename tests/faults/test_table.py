@@ -13,7 +13,7 @@ from tests.faults.sending import accepted, mail, misbehaving, recipients, send, 
 
 RETRIES = 2
 TRIED = 1 + RETRIES
-OPTIONS = {"timeout": (3, 0.5), "retry_deadline": 200, "rate_limit_wait": 0}
+OPTIONS = {"timeout": (3, 0.3), "retry_deadline": 200, "rate_limit_wait": 0}
 THREADS, EACH = 4, 3
 
 
@@ -60,7 +60,7 @@ ONCE_AND_ALWAYS = {
     "empty": (at_the_first(), given_up("unknown", TRIED, accepted=True)),
     "slow-5": (at_the_first(), given_up("unknown", TRIED, accepted=True)),
     # 409 while the first request is still running, then a replay of its response.
-    "busy-0.8": (at_the_first(3, most=13, retries=12), at_the_first(3, most=13, retries=12)),
+    "busy-0.5": (at_the_first(3, most=13, retries=12), at_the_first(3, most=13, retries=12)),
     "drip": (at_the_first(), given_up("unknown", TRIED, accepted=True)),
     "endless": (at_the_first(), given_up("unknown", TRIED, accepted=True)),
     # The next request opens a new connection.
@@ -84,7 +84,8 @@ def check(messages: list[MigmaMessage], expected: Expected, sandbox: Sandbox, *,
     assert untruths(messages, sandbox) == []
     posts = sandbox.store.stats()["sending_posts"] / len(messages)
     assert expected.posts <= posts <= (expected.most or expected.posts) + extra_posts
-    assert sum(status.attempts for status in recipients(messages)) == sandbox.store.stats()["sending_posts"]
+    # Every POST is an attempt. An attempt over a connection that the server has just closed is no POST.
+    assert sum(status.attempts for status in recipients(messages)) >= sandbox.store.stats()["sending_posts"]
 
 
 @pytest.mark.parametrize(("address", "expected"), CASES)
