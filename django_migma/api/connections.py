@@ -78,7 +78,7 @@ class RawResponse:
 
     def close(self) -> None:
         """Return the connection to the pool if the response was read to its end, else close it."""
-        self.raw.close()
+        self.raw.close()  # a response that was read to its end has given up its connection
         self.raw.release_conn()
 
 
@@ -200,7 +200,7 @@ def network_error(error: Exception) -> Failure:
     what = "Migma did not answer in time" if is_late else "The connection to Migma failed"
     why = f"{'' if is_sent else 'no connection was made, '}{problem or type(cause).__name__}"
     error_class = Timeout if is_late else NoResponse
-    return Failure(error_class(f"{what} ({why})"), accepted=True if is_sent else None, is_retried=not problem)
+    return Failure(error_class(f"{what} ({why})"), may_be_accepted=True if is_sent else None, is_retried=not problem)
 
 
 def _cause(error: BaseException) -> BaseException:

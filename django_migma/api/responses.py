@@ -45,13 +45,13 @@ class Response(NamedTuple):
 class Failure(NamedTuple):
     """An attempt without a clear yes, and the error to raise if it is the last.
 
-    ``accepted``: True if Migma may have accepted the mail in this attempt, False if it is proven that it was accepted
-    in none, None if this attempt says nothing about earlier ones. ``is_retried``: another attempt may help.
+    ``may_be_accepted``: True if Migma may have accepted the mail in this attempt, False if it is proven that it was
+    accepted in none, None if this attempt says nothing about earlier ones. ``is_retried``: another attempt may help.
     ``retry_after``: seconds that the server asked to wait.
     """
 
     error: errors.MigmaError
-    accepted: bool | None
+    may_be_accepted: bool | None
     is_retried: bool = False
     retry_after: float | None = None
 
@@ -78,7 +78,7 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, *, secret: str,
 def invalid_response(status: int, why: str) -> Failure:
     """A response that is not Migma's. A redirect is final; a broken success may be whole the next time."""
     error = errors.InvalidResponse(f"The response with status {status} is not Migma's: {why}", status_code=status)
-    return Failure(error, accepted=True, is_retried=not 300 <= status < 400)
+    return Failure(error, may_be_accepted=True, is_retried=not 300 <= status < 400)
 
 
 def redact(text: str) -> str:

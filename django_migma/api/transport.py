@@ -84,7 +84,7 @@ class Transport:
             # A 409 to the first attempt is a real conflict; later, our own first request may still be running.
             is_retried = failure.is_retried or (isinstance(failure.error, Conflict) and (attempts > 1 or is_resend))
             is_limited = isinstance(failure.error, RateLimited) and not wait_for_rate
-            doubt = failure.accepted is True or (doubt and failure.accepted is None)
+            doubt = failure.may_be_accepted is True or (doubt and failure.may_be_accepted is None)
             if is_limited or not (is_safe and is_retried and attempts <= self._retry.total):
                 break
             if not self._wait(backoff(attempts, failure.retry_after), deadline):
@@ -125,7 +125,7 @@ class Transport:
             if not (wait_for_rate and self._wait(wait, deadline)):
                 return _rate_limited(wait, by_migma=limiter.paused_for(self._clock.monotonic()) > 0)
         if self._clock.monotonic() >= deadline:
-            return Failure(Timeout("RETRY_DEADLINE ran out before Migma could be asked"), accepted=None)
+            return Failure(Timeout("RETRY_DEADLINE ran out before Migma could be asked"), may_be_accepted=None)
         return None
 
     def _wait(self, seconds: float, deadline: float) -> bool:
@@ -198,7 +198,7 @@ def _rate_limited(seconds: float, *, by_migma: bool) -> Failure:
         status_code=429 if by_migma else 0,
         retry_after=seconds,
     )
-    return Failure(error, accepted=None)
+    return Failure(error, may_be_accepted=None)
 
 
 def _completed(error: MigmaError, attempts: int, idempotency_key: str, doubt: bool) -> MigmaError:

@@ -70,14 +70,15 @@ class Dispatcher:
         self._messages: deque[OutgoingMessage] = deque()
         self._queue: deque[Call] = deque()
         self._workers = Workers(self._run_quietly, config.max_concurrency)
-        self._has_tried = client.has_succeeded
+        self._first_call_made = client.has_succeeded
         self._has_accepted = False
         self._stopped = False
 
+        # Twice, so that each thread finds its next call waiting.
         self._max_calls = 2 * config.max_concurrency if config.max_concurrency > 1 else 1
         self._call_limit = self._max_calls
         self._not_before = -math.inf
-        self._patience = config.rate_limit_wait
+        self._rate_limit_wait = config.rate_limit_wait
         self._reached_at, self._unreached_since = -math.inf, math.inf
 
         self._failed_count = 0
@@ -179,7 +180,7 @@ class Dispatcher:
             known = earlier.get(payload.address) or RecipientStatus(status="not_attempted")
             status.recipients[payload.address] = known
             if not known.accepted:
-                outgoing.calls.append(Call(outgoing, payload, waits_for_rate=self._is_single))
+                outgoing.calls.append(Call(outgoing, payload, wait_for_rate=self._is_single))
         outgoing.open = len(outgoing.calls)
         return outgoing
 
@@ -189,6 +190,7 @@ class Dispatcher:
         if self._queue and pause <= 0 and self._workers.busy < self._call_limit:
             self._start(self._queue.popleft())
         elif self._workers.busy:
+            # In true seconds, also where a test's clock is another: a thread works meanwhile.
             if call := self._workers.next_done(pause if pause > 0 else None):
                 self._collect(call)
                 self._finish_messages()
@@ -202,13 +204,13 @@ class Dispatcher:
         """
         call.begin(self._clock.monotonic())
         is_only = self._is_single and len(call.outgoing.calls) == 1
-        if is_only or not self._has_tried or not self._workers.submit(call):
+        if is_only or not self._first_call_made or not self._workers.submit(call):
             try:
                 self._run(call)
             finally:
                 self._collect(call)
                 self._finish_messages()
-        self._has_tried = True
+        self._first_call_made = True
 
     def _run_quietly(self, call: Call) -> None:
         """Make a call in a worker thread. What it raises stands in ``call.error``, for the caller's thread."""
@@ -222,7 +224,7 @@ class Dispatcher:
                 call.request,
                 idempotency_key=call.key,
                 is_resend=call.is_resend,
-                wait_for_rate=call.waits_for_rate,
+                wait_for_rate=call.wait_for_rate,
             )
             call.succeed(result)
         except MigmaError as error:
@@ -233,10 +235,8 @@ class Dispatcher:
 
     def _collect(self, call: Call) -> None:
         """Take in a call that is over, or put it back into the queue."""
-        if isinstance(call.error, RateLimited) and not self._stopped:
-            self._call_limit = 1
-            if self._put_back(call, call.error):
-                return
+        if isinstance(call.error, RateLimited) and not self._stopped and self._put_back(call, call.error):
+            return
         call.outgoing.open -= 1
         if call.status.accepted:
             self._has_accepted = True
@@ -246,18 +246,21 @@ class Dispatcher:
 
     def _put_back(self, call: Call, error: RateLimited) -> bool:
         """Let a limited call wait in the queue, within ``RATE_LIMIT_WAIT`` in all."""
-        if call.waits_for_rate:
+        if call.wait_for_rate:
             return False
         call.rate_limited += 1
         now = self._clock.monotonic()
-        wait = backoff(call.rate_limited, error.retry_after) if error.attempts else error.retry_after or 0.0
+        is_foreseen = not error.attempts  # no request was made, and the wait is known
+        wait = error.retry_after or 0.0 if is_foreseen else backoff(call.rate_limited, error.retry_after)
         until = max(self._not_before, now + wait)
         extra = until - max(self._not_before, now)
-        if extra <= self._patience:
-            self._patience -= extra
+        if extra <= self._rate_limit_wait:
+            self._rate_limit_wait -= extra
             self._not_before = until
-        else:
-            call.waits_for_rate = True  # the patience is used up, so it may wait as long as a single mail
+            self._call_limit = 1
+        else:  # the time is used up, and each call may still wait as long as a single mail
+            call.wait_for_rate = True
+            self._call_limit = self._max_calls
         self._queue.appendleft(call)
         return True
 

@@ -30,17 +30,17 @@ class OutgoingMessage:
 class Call:
     """One request to make, for one recipient of a message. It keeps the recipient's status.
 
-    ``waits_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise the caller's
-    thread waits for it. ``is_resend``: an earlier request with this key may have been accepted. ``attempts`` counts
-    requests, ``rate_limited`` how often the call was put back. ``started_at`` is monotonic time. ``error``: why the
-    last try failed.
+    ``wait_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise the caller's
+    thread waits for all calls. ``is_resend``: an earlier request with this key may have been accepted. ``attempts``
+    counts requests, ``rate_limited`` how often the call was put back. ``started_at`` is monotonic time. ``error`` is
+    what the last try failed with.
     """
 
-    def __init__(self, outgoing: OutgoingMessage, payload: RecipientPayload, *, waits_for_rate: bool) -> None:
+    def __init__(self, outgoing: OutgoingMessage, payload: RecipientPayload, *, wait_for_rate: bool) -> None:
         self.outgoing = outgoing
         self.payload = payload
         self.request = payload.request
-        self.waits_for_rate = waits_for_rate
+        self.wait_for_rate = wait_for_rate
         self.key = ""
         self.is_resend = False
         self.in_flight = False

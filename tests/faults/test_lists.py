@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_migma.exceptions import AuthenticationError, MigmaError, RateLimited
+from django_migma.exceptions import AuthenticationError, MigmaError, RateLimited, SerializationError
 from tests.api.clocks import FakeClock
 from tests.api.servers import Server, whole
 from tests.faults.sending import (
@@ -100,7 +100,7 @@ def test_a_message_with_an_impossible_key_is_refused_and_the_others_are_sent():
     with misbehaving() as sandbox:
         messages = mails(5)
         messages[2].idempotency_key = "order-\ud800"
-        with pytest.raises(ValueError, match="idempotency_key holds a lone surrogate"):
+        with pytest.raises(SerializationError, match="idempotency_key cannot be sent: it holds a lone surrogate"):
             FastBackend().send_messages(messages)
         assert [status.status for status in recipients(messages)] == [
             *["queued"] * 2,
