@@ -19,7 +19,7 @@ _NOT_STORABLE = re.compile("[\ud800-\udfff\0]")
 def as_str(value: object) -> str:
     """A string as it is, a number as its digits, anything else as empty."""
     if isinstance(value, str):
-        return _NOT_STORABLE.sub("\ufffd", value)
+        return value if value.isprintable() else _NOT_STORABLE.sub("\ufffd", value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 

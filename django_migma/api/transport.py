@@ -178,7 +178,8 @@ def _body(response: RawResponse, timeout: float) -> bytes:
     """
     body = bytearray()
     end = time.monotonic() + timeout
-    while len(body) <= MAX_BODY and (chunk := response.raw.read1(_CHUNK, decode_content=True)):
+    is_encoded = "Content-Encoding" in response.headers  # we ask for none; some proxies use gzip all the same
+    while len(body) <= MAX_BODY and (chunk := response.raw.read1(_CHUNK, decode_content=is_encoded)):
         body += chunk
         if time.monotonic() > end:
             raise ReadTimeoutError(None, None, "The response was not whole in time")  # type: ignore[arg-type]

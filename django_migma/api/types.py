@@ -58,7 +58,7 @@ class SendRequest:
 
     def __post_init__(self) -> None:
         """Raise TypeError or ValueError if a rule of the API is broken that can be checked here."""
-        for name in _WIRE_NAMES.keys() - {"transactional", "variables", "bcc"}:
+        for name in _STRING_FIELDS:
             _kind(name, getattr(self, name), str)
         _kind("transactional", self.transactional, bool)
         _kind("variables", self.variables, Mapping)
@@ -94,6 +94,10 @@ class SendRequest:
         """The body as sent; encoded once, since the idempotency key depends on it. See `encode`."""
         return encode(self.to_json())
 
+    def drop_body(self) -> None:
+        """Let go of the encoded body; `body` encodes it again."""
+        self.__dict__.pop("body", None)
+
     def to_json(self) -> dict[str, Any]:
         """The body, in Migma's names and without fields that are None."""
         body = {wire: getattr(self, name) for name, wire in _WIRE_NAMES.items()}
@@ -107,6 +111,7 @@ def _camel_case(name: str) -> str:
 
 _WIRE_NAMES = {item.name: _camel_case(item.name) for item in fields(SendRequest) if item.name != "extra"}
 _WIRE_NAMES["from_email"] = "from"
+_STRING_FIELDS = tuple(_WIRE_NAMES.keys() - {"transactional", "variables", "bcc"})
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

@@ -221,7 +221,7 @@ class Dispatcher:
         """Make a call and record its result. Raises what is not a `MigmaError`, such as a task's time limit."""
         try:
             result = self._client.send(
-                call.request,
+                call.payload.request,
                 idempotency_key=call.key,
                 is_resend=call.is_resend,
                 wait_for_rate=call.wait_for_rate,

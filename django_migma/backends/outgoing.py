@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,6 @@ class Call:
     def __init__(self, outgoing: OutgoingMessage, payload: RecipientPayload, *, wait_for_rate: bool) -> None:
         self.outgoing = outgoing
         self.payload = payload
-        self.request = payload.request
         self.wait_for_rate = wait_for_rate
         self.key = ""
         self.is_resend = False
@@ -60,9 +58,7 @@ class Call:
 
     def begin(self, now: float) -> None:
         """Make the key, and note that the mail may be accepted from now on."""
-        self.request = copy.copy(self.payload.request)  # it keeps its encoded body, for as long as this call
-        payload = replace(self.payload, request=self.request)
-        self.key = idempotency_key(self.outgoing.message, payload, self.outgoing.status.nonce)
+        self.key = idempotency_key(self.outgoing.message, self.payload, self.outgoing.status.nonce)
         self._earlier = self.status
         self.is_resend = self._earlier.in_doubt and self._earlier.idempotency_key == self.key
         self.error, self.started_at, self.in_flight = None, now, True
@@ -114,4 +110,5 @@ class Call:
 
     def _end(self) -> None:
         """Let go of the encoded body, which only a call in flight needs."""
-        self.request, self.in_flight = self.payload.request, False
+        self.payload.request.drop_body()
+        self.in_flight = False
