@@ -98,11 +98,10 @@ def sync_project(
 ) -> SyncResult:
     """Bring the rows of a project up to date with its finished emails at Migma.
 
-    Conversations that were never synced come first, then those synced longest ago. The emails of a conversation are
-    written in one transaction, so an interruption does no harm. ``queryset`` holds the rows that may be changed, all
-    by default: an email whose row exists outside of it is skipped. ``seconds`` limits all requests together, and
-    ``RATE_LIMIT_WAIT`` the waits for rate limits. ``progress`` is called with the numbers of conversations done and
-    of all.
+    Conversations that were never synced come first, then those synced longest ago; each is written in one
+    transaction. ``queryset`` holds the rows that may be changed, all by default: an email whose row exists outside of
+    it is skipped. ``seconds`` limits all requests together, and ``RATE_LIMIT_WAIT`` the waits for rate limits.
+    ``progress`` is called with the numbers of conversations done and of all.
 
     Raises `MigmaError` if the list cannot be read to its end, the API key is refused or Migma cannot be reached; rows
     written before that stay. Raises ValueError for an empty ``project_id``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -33,7 +34,6 @@ from .references import find_references
 T = TypeVar("T")
 _TIMEOUT = 10.0  # seconds that one request may take in all
 _SLOW = 2.0  # seconds
-_MAX_IDS = 20  # ids in code that Migma is asked for
 _INVALID_SEND = TestSendRequest(to="nobody", email_id="0" * 24)
 """Neither an address nor the id of any email: Migma can only refuse it."""
 _DASHBOARD = "Add it to the key in Migma's dashboard."
@@ -90,8 +90,8 @@ class ApiProbe:
 def run_checkup(alias: str | None = None, *, send_to: str = "", clock: Clock | None = None) -> Iterator[Finding]:
     """Check everything for the mailer of this alias, and yield the findings one by one. Raises nothing.
 
-    Makes about six requests to the API, and one for each id in the code, 20 at most: each takes ten seconds at most,
-    and none follows one without an answer. Sends nothing, unless ``send_to`` is an address, which then gets an
+    Makes about six requests to the API, and one for each id in the code: each takes ten seconds at most, and none
+    follows one without an answer. Sends nothing, unless ``send_to`` is an address, which then gets an
     ordinary mail under the timeouts of the mailer.
     """
     probe = ApiProbe()
@@ -191,7 +191,6 @@ def check_send_permission(probe: ApiProbe) -> Finding:
 
 
 def check_read_permission(probe: ApiProbe, project_id: str) -> Iterator[Finding]:
-    """``email:read``, by the list of emails of a project."""
     if not project_id:
         yield _not_checked(_READ, probe.skip_reason or "no project is known whose emails could be listed")
         return
@@ -224,10 +223,7 @@ def check_senders(probe: ApiProbe, chosen: Mailer) -> Generator[Finding, None, N
     advice = f"{_DASHBOARD} Only this check of senders needs it; sending does not."
     yield _check_permission(failure, Finding(_DOMAINS, "warning", "the key lacks it", advice))
     listed = {domain.domain.lower(): domain for answer in answers if isinstance(answer, tuple) for domain in answer}
-    senders = defaultdict(list)
-    for place, address in _sender_addresses(chosen):
-        senders[_domain(address)].append(place)
-    for domain, places in senders.items():
+    for domain, places in _sender_domains(chosen).items():
         if not domain:
             text = f"{', '.join(places)}: not an address"
             yield Finding("sender", "error", text, "Write it as Example <hello@example.com>.")
@@ -250,25 +246,22 @@ def _check_domain(domain: str, known: Domain | None, places: str, *, is_sandbox:
     return Finding(name, "error", f"Migma does not know the domain ({places})", advice)
 
 
-def _sender_addresses(chosen: Mailer) -> Iterator[tuple[str, str]]:
-    """The senders of this site, each with the place where it is set."""
+def _sender_domains(chosen: Mailer) -> dict[str, list[str]]:
+    """The domains that this site sends from, with the places that set them; empty for what is not an address."""
     own = chosen.value("FROM_EMAIL")
-    yield ("FROM_EMAIL", str(own)) if is_set(own) else ("DEFAULT_FROM_EMAIL", settings.DEFAULT_FROM_EMAIL)
+    addresses = {"FROM_EMAIL": str(own)} if is_set(own) else {"DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL}
     rows = StoredEmail.objects.exclude(from_email="")
-    try:
-        senders = list(rows.values_list("key", "email_id", "conversation_id", "from_email"))
-    except UNREADABLE:  # check_references() reports it
-        return
-    for key, email_id, conversation_id, address in senders:
-        yield f"stored email {key or email_id or conversation_id!r}", address
-
-
-def _domain(address: str) -> str:
-    """The domain of an address, or an empty string for what is not an address."""
-    try:
-        return parse(address, "sender").wire.rpartition("@")[2].lower()
-    except errors.InvalidAddress:
-        return ""
+    with suppress(*UNREADABLE):  # check_references() reports it
+        for *names, address in rows.values_list("key", "email_id", "conversation_id", "from_email"):
+            addresses[f"stored email {next(filter(None, names))!r}"] = address
+    domains = defaultdict(list)
+    for place, address in addresses.items():
+        try:
+            domain = parse(address, "sender").wire.rpartition("@")[2].lower()
+        except errors.InvalidAddress:
+            domain = ""
+        domains[domain].append(place)
+    return domains
 
 
 def check_layout(probe: ApiProbe, chosen: Mailer) -> Generator[Finding, None, None]:
@@ -343,7 +336,7 @@ def _check_key(key: str, place: str, resolve: StoredEmailResolver, gone: set[str
 
 def _check_ids(probe: ApiProbe, ids: dict[str, str]) -> Iterator[Finding]:
     unknown = False
-    for email_id, place in list(ids.items())[:_MAX_IDS]:
+    for email_id, place in ids.items():
         answer = probe.get_email(email_id)
         if isinstance(answer, NotFound):
             unknown = True
@@ -352,9 +345,7 @@ def _check_ids(probe: ApiProbe, ids: dict[str, str]) -> Iterator[Finding]:
         elif isinstance(answer, MigmaError):
             yield _not_checked(_IDS, answer.reason)
             return
-    if (more := len(ids) - _MAX_IDS) > 0:
-        yield _not_checked(_IDS, f"{more} of {len(ids)}, since Migma is asked for {_MAX_IDS} at most")
-    elif ids and not unknown:
+    if ids and not unknown:
         yield Finding(_IDS, "ok", f"{len(ids)} found, each known to Migma")
 
 

@@ -199,6 +199,6 @@ def _unknown_key(key: str, known: Iterable[str]) -> StoredEmailNotFound:
 
     shown = key[:_MAX_KEY]
     by_lower_case = {name.lower(): name for name in known}
-    near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case, n=3)]
+    near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case)]
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give a stored email this key in the admin."
     return StoredEmailNotFound(f"No stored email has the key {shown!r}", hint=f"{hint} A raw id has 24 hex digits.")
