@@ -449,6 +449,15 @@ class TestIdsInCode:
         account.answers(f"emails/{data.WELCOME}", 403)
         assert self.ids() == [("not_checked", "not checked: Migma answered 403: The text of 403")]
 
+    def test_no_more_than_twenty_are_asked_for(self, account, app):
+        ids = [f"{number:024}" for number in range(22)]
+        app(mail="\n".join(f"m.template_id = {found!r}" for found in ids))
+        for found in ids:
+            account.answers(f"emails/{found}", 200, {"id": found})
+        assert self.ids() == [("not_checked", "not checked: 2 of 22, since Migma is asked for 20 at most")]
+        asked = [call.request.url for call in account.mock.calls if "/v1/emails/0" in call.request.url]
+        assert len(asked) == 20
+
     def test_without_settings_no_request_is_made(self, wire, app, migma):
         app(mail=f"m.template_id = {data.WELCOME!r}")
         migma(TIMEOUT="long")

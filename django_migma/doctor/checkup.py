@@ -34,6 +34,7 @@ from .references import find_references
 T = TypeVar("T")
 _TIMEOUT = 10.0  # seconds that one request may take in all
 _SLOW = 2.0  # seconds
+_MAX_IDS = 20  # ids in code that Migma is asked for
 _INVALID_SEND = TestSendRequest(to="nobody", email_id="0" * 24)
 """Neither an address nor the id of any email: Migma can only refuse it."""
 _DASHBOARD = "Add it to the key in Migma's dashboard."
@@ -90,8 +91,8 @@ class ApiProbe:
 def run_checkup(alias: str | None = None, *, send_to: str = "", clock: Clock | None = None) -> Iterator[Finding]:
     """Check everything for the mailer of this alias, and yield the findings one by one. Raises nothing.
 
-    Makes about six requests to the API, and one for each id in the code: each takes ten seconds at most, and none
-    follows one without an answer. Sends nothing, unless ``send_to`` is an address, which then gets an
+    Makes about six requests to the API, and one for each id in the code, 20 at most: each takes ten seconds at most,
+    and none follows one without an answer. Sends nothing, unless ``send_to`` is an address, which then gets an
     ordinary mail under the timeouts of the mailer.
     """
     probe = ApiProbe()
@@ -336,7 +337,7 @@ def _check_key(key: str, place: str, resolve: StoredEmailResolver, gone: set[str
 
 def _check_ids(probe: ApiProbe, ids: dict[str, str]) -> Iterator[Finding]:
     unknown = False
-    for email_id, place in ids.items():
+    for email_id, place in list(ids.items())[:_MAX_IDS]:
         answer = probe.get_email(email_id)
         if isinstance(answer, NotFound):
             unknown = True
@@ -345,7 +346,9 @@ def _check_ids(probe: ApiProbe, ids: dict[str, str]) -> Iterator[Finding]:
         elif isinstance(answer, MigmaError):
             yield _not_checked(_IDS, answer.reason)
             return
-    if ids and not unknown:
+    if (more := len(ids) - _MAX_IDS) > 0:
+        yield _not_checked(_IDS, f"{more} of {len(ids)}, since Migma is asked for {_MAX_IDS} at most")
+    elif ids and not unknown:
         yield Finding(_IDS, "ok", f"{len(ids)} found, each known to Migma")
 
 
