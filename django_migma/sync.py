@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator
-from django.db import IntegrityError, OperationalError, router, transaction
+from django.db import Error as DatabaseError
+from django.db import router, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from .api.clock import Clock
 from .api.errors import AuthenticationError, InvalidResponse, MigmaError, NoResponse, RateLimited
+from .api.retries import Clock
 from .api.types import is_object_id
 from .backends.base import make_client
 from .conf import Config
@@ -28,12 +26,10 @@ if TYPE_CHECKING:
     from .models.stored_email import StoredEmailQuerySet
 
 T = TypeVar("T")
-Values = dict[str, str]
-Matches = Iterable[tuple[StoredEmail, Values]]
+Values = dict[str, str | None]  # by field; None leaves the field as it is
+Matches = list[tuple[StoredEmail, Values]]
 
-MAX_PAGES = 1_000  # a longer list counts as one without an end
 _PAGE_SIZE = 100  # the most that Migma allows
-_MIN_TIMEOUT = 0.05  # seconds
 _DEFAULT_PAUSE = 5.0  # seconds to wait after a 429 without Retry-After
 _MAX_URL = 2_000
 _MAX_STATUS = 50
@@ -55,10 +51,10 @@ class SyncFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What a sync does to one row. ``what``: created, updated or gone; ``fields``: the fields of an update."""
+    """What a sync does to one row. ``what``: the counter of `SyncResult`; ``fields``: the fields of an update."""
 
     what: str
-    name: str
+    name: str = ""
     fields: tuple[str, ...] = ()
 
 
@@ -70,6 +66,7 @@ class SyncResult:
     the queryset of `sync_project` and was left alone. ``left`` counts conversations that were not read, because the
     time or ``RATE_LIMIT_WAIT`` was used up: the next sync begins with them. ``complete`` is False if the list did not
     end or changed while it was read. No row is marked as gone if conversations are left or the list is not complete.
+    ``changes`` holds what was created, updated or marked as gone.
     """
 
     created: int = 0
@@ -84,7 +81,6 @@ class SyncResult:
     changes: list[Change] = field(default_factory=list)
 
     def add(self, change: Change) -> None:
-        """Count a change, and keep it if it changes anything."""
         setattr(self, change.what, getattr(self, change.what) + 1)
         if change.what in {"created", "updated", "gone"}:
             self.changes.append(change)
@@ -97,16 +93,15 @@ def sync_project(
     queryset: StoredEmailQuerySet | None = None,
     dry_run: bool = False,
     seconds: float = math.inf,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
     clock: Clock | None = None,
 ) -> SyncResult:
     """Bring the rows of a project up to date with its finished emails at Migma.
 
-    Conversations that were never synced come first, then those synced longest ago. The emails of a conversation are
-    written in one transaction, so an interruption does no harm. ``queryset`` holds the rows that may be changed, all
-    by default: an email whose row exists outside of it is skipped. ``seconds`` limits all requests together, and
-    ``RATE_LIMIT_WAIT`` the waits for rate limits. ``progress`` is called with the numbers of conversations done and
-    of all.
+    Conversations that were never synced come first, then those synced longest ago; each is written in one
+    transaction. ``queryset`` holds the rows that may be changed, all by default: an email whose row exists outside of
+    it is skipped. ``seconds`` limits all requests together, and ``RATE_LIMIT_WAIT`` the waits for rate limits.
+    ``progress`` is called with the numbers of conversations done and of all.
 
     Raises `MigmaError` if the list cannot be read to its end, the API key is refused or Migma cannot be reached; rows
     written before that stay. Raises ValueError for an empty ``project_id``.
@@ -115,28 +110,31 @@ def sync_project(
     conversations, complete = list_conversations(deadline, project_id)
     rows = _ProjectRows(project_id, queryset, SyncResult(dry_run=dry_run, complete=complete))
     items = rows.stalest_first(conversations)
-    show = progress or (lambda _done, _total: None)
     for done, item in enumerate(items):
-        show(done, len(items))
-        if not _sync_conversation(deadline, rows, item):
+        progress(done, len(items))
+        try:
+            _sync_conversation(deadline, rows, item)
+        except (_OutOfTime, RateLimited):
             rows.result.left = len(items) - done
-            break
-    else:
-        show(len(items), len(items))
-        if complete:
-            rows.mark_gone(conversations)
+            return rows.result
+    progress(len(items), len(items))
+    if complete:
+        rows.mark_gone()
     return rows.result
 
 
 def list_projects(config: Config) -> Iterator[Project]:
     """The projects of the account. Raises `MigmaError`."""
-    client, offset = make_client(config), 0
-    for _number in range(MAX_PAGES):
+    client, offset, has_more = make_client(config), 0, True
+    while has_more:
         page = client.list_projects(limit=_PAGE_SIZE, offset=offset)
         yield from page.items
         offset += len(page.items)
-        if not (page.has_more and page.items):
-            return
+        has_more = page.has_more and bool(page.items)
+
+
+class _OutOfTime(MigmaError):
+    """The ``seconds`` of a sync are used up."""
 
 
 class _Deadline:
@@ -147,50 +145,47 @@ class _Deadline:
         self._clock = clock
         self._end = clock.monotonic() + seconds
         self._patience = config.rate_limit_wait
+        self._has_answered = False
 
-    @property
-    def seconds_left(self) -> float:
+    def _seconds_left(self) -> float:
         return self._end - self._clock.monotonic()
 
     def call(self, request: Callable[[MigmaClient], T]) -> T:
         """Make a request. Waits for rate limits, ``RATE_LIMIT_WAIT`` seconds in all. Raises `MigmaError`."""
-        while True:
-            client = make_client(self._config, seconds=max(self.seconds_left, _MIN_TIMEOUT), clock=self._clock)
+        while (left := self._seconds_left()) > 0:
             try:
-                return request(client)
+                answer = request(make_client(self._config, seconds=left, clock=self._clock))
             except RateLimited as error:
                 pause = error.retry_after or _DEFAULT_PAUSE
-                if pause > self._patience or pause >= self.seconds_left:
+                if pause > self._patience or pause >= self._seconds_left():
                     raise
-            self._patience -= pause
-            self._clock.sleep(pause)
+                self._patience -= pause
+                self._clock.sleep(pause)
+            except NoResponse:
+                if self._seconds_left() > 0 or not self._has_answered:
+                    raise
+            else:
+                self._has_answered = True
+                return answer
+        reason = gettext("The time was over before Migma's list of emails could be read to its end")
+        hint = gettext("Run manage.py migma_sync in a terminal, where the time is not limited.")
+        raise _OutOfTime(reason, hint=hint)
 
 
 def list_conversations(deadline: _Deadline, project_id: str) -> tuple[dict[str, EmailSummary], bool]:
     """The finished conversations of a project by id, and whether these are certainly all. Raises `MigmaError`."""
     found: dict[str, EmailSummary] = {}
     totals: set[int | None] = set()
-    for number in range(1, MAX_PAGES + 1):
-        try:
-            page = _list_page(deadline, project_id, number)
-        except NoResponse:
-            if found and deadline.seconds_left <= 0:
-                break
-            raise
-        known = len(found)
+    known, number = -1, 0
+    while len(found) > known:  # a page without anything new ends a list that does not end by itself
+        known, number = len(found), number + 1
+        page = _list_page(deadline, project_id, number)
         for item in page.items:
             found.setdefault(item.conversation_id.lower(), item)
         totals.add(page.total)
         if not page.has_more and len(found) >= (page.total or 0):
             return found, len(totals) == 1  # if the total changed, an item may have moved to a page read before
-        if len(found) == known:
-            return found, False
-        if deadline.seconds_left <= 0:
-            break
-    else:
-        return found, False
-    reason = gettext("The time was over before Migma's list of emails could be read to its end")
-    raise MigmaError(reason, hint=gettext("Run manage.py migma_sync in a terminal, where the time is not limited."))
+    return found, False
 
 
 def _list_page(deadline: _Deadline, project_id: str, number: int) -> Page[EmailSummary]:
@@ -200,6 +195,15 @@ def _list_page(deadline: _Deadline, project_id: str, number: int) -> Page[EmailS
     if not isinstance(page.raw.get("emails"), list):  # taken for an empty list, it would mark all rows as gone
         raise InvalidResponse("Migma's list of emails has an unknown form")
     return page
+
+
+def _sync_conversation(deadline: _Deadline, rows: _ProjectRows, item: EmailSummary) -> None:
+    try:
+        rows.save_conversation(item, fetch_emails(deadline, item.conversation_id))
+    except (_OutOfTime, RateLimited, AuthenticationError, NoResponse):  # the next request would end the same way
+        raise
+    except MigmaError as error:
+        rows.add_failure(item, error)
 
 
 def fetch_emails(deadline: _Deadline, conversation_id: str) -> tuple[Email, ...]:
@@ -212,27 +216,6 @@ def fetch_emails(deadline: _Deadline, conversation_id: str) -> tuple[Email, ...]
     return status.emails
 
 
-def _sync_conversation(deadline: _Deadline, rows: _ProjectRows, item: EmailSummary) -> bool:
-    """Fetch and save a conversation. Returns False if there is no time for it."""
-    if deadline.seconds_left <= 0:
-        return False
-    try:
-        emails = fetch_emails(deadline, item.conversation_id)
-    except RateLimited:
-        return False
-    except AuthenticationError:
-        raise
-    except NoResponse:
-        if deadline.seconds_left > 0:
-            raise
-        return False
-    except MigmaError as error:
-        rows.add_failure(item, error)
-    else:
-        rows.save_conversation(item, emails)
-    return True
-
-
 class _ProjectRows:
     """The rows of one project during one sync. ``result`` counts what is done to them."""
 
@@ -242,11 +225,11 @@ class _ProjectRows:
         self._started = timezone.now()
         self._database = router.db_for_write(StoredEmail)
         self._all = StoredEmail.objects.using(self._database)
-        self._queryset = None if queryset is None else queryset.using(self._database)
+        self._queryset = self._all if queryset is None else queryset.using(self._database)
         self._seen: set[int | None] = set()
 
     def _visible(self, rows: StoredEmailQuerySet) -> StoredEmailQuerySet:
-        return rows if self._queryset is None else rows.filter(pk__in=self._queryset.values("pk"))
+        return rows.filter(pk__in=self._queryset.values("pk"))
 
     def stalest_first(self, items: dict[str, EmailSummary]) -> list[EmailSummary]:
         """Conversations never synced, then those synced longest ago, then those whose rows must not be changed."""
@@ -257,7 +240,6 @@ class _ProjectRows:
         return [items[found] for found in sorted(items, key=lambda found: last.get(found, 0.0))]
 
     def add_failure(self, item: EmailSummary, error: MigmaError) -> None:
-        """Note a conversation that cannot be brought up to date."""
         id_, title = item.conversation_id.lower(), item.title or item.subject
         self.result.failures.append(SyncFailure(conversation_id=id_, title=title, error=error))
 
@@ -268,22 +250,21 @@ class _ProjectRows:
         sent. An email of a series cannot be sent without its own id, so it becomes a failure.
         """
         values = [self._values(item, email, place, len(emails)) for place, email in enumerate(emails, start=1)]
-        if len(emails) > 1:
-            named = [its for its in values if "email_id" in its]
-            if missing := len(values) - len(named):
-                text = f"{missing} of the {len(values)} emails of this series have no id"
-                self.add_failure(item, InvalidResponse(text))
-            self._write(Q(email_id__in=[its["email_id"] for its in named]), lambda rows: _match_series(rows, named))
-        else:
-            [its] = values
-            wanted = Q(conversation_id=its["conversation_id"])
-            if "email_id" in its:
-                wanted = Q(email_id=its["email_id"]) | (wanted & Q(email_id=None))
-            self._write(wanted, lambda rows: _match_single(rows, its))
+        missing = sum(its["email_id"] is None for its in values)
+        if missing and len(values) > 1:
+            text = f"{missing} of the {len(values)} emails of this series have no id"
+            self.add_failure(item, InvalidResponse(text))
+        try:
+            changes = self._write(values)
+        except DatabaseError:  # another sync at the same time: now its rows are found
+            changes = self._write(values)
+        for change in changes:
+            self.result.add(change)
 
     def _values(self, item: EmailSummary, email: Email, place: int, count: int) -> Values:
         pictures = (email.thumbnail_url, email.screenshot_url, item.screenshot_url)
-        values = {
+        return {
+            "email_id": email.email_id.lower() if is_object_id(email.email_id) else None,
             "conversation_id": item.conversation_id.lower(),
             "project_id": self._project_id,
             "title": f"{item.title or email.subject} ({place}/{count})" if count > 1 else item.title,
@@ -293,52 +274,42 @@ class _ProjectRows:
             "thumbnail_url": next(filter(_is_picture_url, pictures), ""),
             "status": email.status[:_MAX_STATUS],
         }
-        return values | ({"email_id": email.email_id.lower()} if is_object_id(email.email_id) else {})
 
-    def _write(self, wanted: Q, match: Callable[[list[StoredEmail]], Matches]) -> None:
-        try:
-            changes = self._write_once(wanted, match)
-        except (IntegrityError, OperationalError):  # another sync at the same time: now its rows are found
-            changes = self._write_once(wanted, match)
-        for change in changes:
-            self.result.add(change)
-
-    def _write_once(self, wanted: Q, match: Callable[[list[StoredEmail]], Matches]) -> list[Change]:
-        now, found = timezone.now(), self._all.filter(wanted)
-        # Read first: MySQL cannot update a table that a subquery of the same statement reads.
-        visible = None if self._queryset is None else set(self._visible(found).values_list("pk", flat=True))
+    def _write(self, values: list[Values]) -> list[Change]:
+        ids = [its["email_id"] for its in values if its["email_id"]]
+        found = self._all.filter(Q(email_id__in=ids) | Q(conversation_id=values[0]["conversation_id"]))
+        rows = sorted(found, key=lambda row: (row.key is None, row.pk))
+        hidden = {row.pk for row in rows} - set(self._visible(found).values_list("pk", flat=True))
+        matches = _match_single(rows, values[0]) if len(values) == 1 else _match_series(rows, values)
+        self._seen |= {row.pk for row in rows if row.email_id is None} | {row.pk for row, _values in matches}
         with transaction.atomic(using=self._database):
+            changes = [Change(what="skipped") if row.pk in hidden else self._save(row, its) for row, its in matches]
             if not self.result.dry_run:
-                # A write comes first: it locks the rows, and SQLite does not let a reader become a writer.
-                (found if visible is None else self._all.filter(pk__in=visible)).update(synced_at=now)
-            rows = sorted(found.all(), key=lambda row: (row.email_id is None, row.key is None, row.pk))
-            hidden = set() if visible is None else {row.pk for row in rows} - visible
-            return [self._save(row, values, now, is_hidden=row.pk in hidden) for row, values in match(rows)]
+                synced = {row.pk for row, _values in matches} - hidden
+                self._all.filter(pk__in=synced).update(synced_at=timezone.now())
+        return changes
 
-    def _save(self, row: StoredEmail, values: Values, now: datetime, *, is_hidden: bool) -> Change:
-        self._seen.add(row.pk)
-        if is_hidden:
-            return Change(what="skipped", name="")
-        changed = tuple(name for name, value in values.items() if getattr(row, name) != value)
+    def _save(self, row: StoredEmail, values: Values) -> Change:
+        changed = [name for name, value in values.items() if value is not None and getattr(row, name) != value]
         for name in changed:
             setattr(row, name, values[name])
-        if row.pk is None:
-            row.synced_at = now
-            if not self.result.dry_run:
-                row.save(using=self._database)
-            return Change(what="created", name=str(row))
+        is_new = row.pk is None
         if changed and not self.result.dry_run:
-            row.save(using=self._database, update_fields=[*changed, "updated_at"])
-        return Change(what="updated" if changed else "unchanged", name=str(row), fields=changed)
+            row.save(using=self._database, update_fields=None if is_new else [*changed, "updated_at"])
+        if is_new:
+            return Change(what="created", name=str(row))
+        return Change(what="updated" if changed else "unchanged", name=str(row), fields=tuple(changed))
 
-    def mark_gone(self, listed: Collection[str]) -> None:
-        """Mark the project's rows that this sync did not meet. ``listed``: the ids of all its conversations."""
-        rows = self._all.of_project(self._project_id).exclude(status=StoredEmail.Status.GONE)
+    def mark_gone(self) -> None:
+        """Mark the project's rows that this sync did not meet."""
+        rows = self._all.filter(project_id=self._project_id).exclude(status=StoredEmail.Status.GONE)
         # Without those that others have made or synced since this sync began.
         rows = rows.filter(created_at__lt=self._started).exclude(synced_at__gte=self._started)
+        failed: set[str | None] = {failure.conversation_id for failure in self.result.failures}
+        if failed:
+            failed.add(None)  # a row that names no conversation may belong to one of these
         known = self._visible(rows).defer("html")
-        failed = {failure.conversation_id for failure in self.result.failures}
-        lost = [row for row in known if row.pk not in self._seen and not _may_exist(row, failed, listed)]
+        lost = [row for row in known if row.pk not in self._seen and row.conversation_id not in failed]
         if not self.result.dry_run:
             gone = rows.filter(pk__in=[row.pk for row in lost])
             gone.update(status=StoredEmail.Status.GONE, updated_at=timezone.now())
@@ -346,18 +317,11 @@ class _ProjectRows:
             self.result.add(Change(what="gone", name=str(row)))
 
 
-def _may_exist(row: StoredEmail, failed: set[str], listed: Collection[str]) -> bool:
-    """Whether Migma may still have it: its conversation failed, or may have, or it stands for a series."""
-    if row.conversation_id is None:
-        return bool(failed)
-    return row.conversation_id in failed or (row.email_id is None and row.conversation_id in listed)
-
-
-def _match_series(rows: list[StoredEmail], named: list[Values]) -> Matches:
+def _match_series(rows: list[StoredEmail], values: list[Values]) -> Matches:
     """A row for each email of a series. A row without an email's id may mean any of them, and is left alone."""
     by_id = {row.email_id: row for row in rows}
-    for values in named:
-        yield by_id.setdefault(values["email_id"], StoredEmail()), values
+    named = {its["email_id"]: its for its in values if its["email_id"]}
+    return [(by_id.get(email_id) or StoredEmail(), its) for email_id, its in named.items()]
 
 
 def _match_single(rows: list[StoredEmail], values: Values) -> Matches:
@@ -365,18 +329,15 @@ def _match_single(rows: list[StoredEmail], values: Values) -> Matches:
 
     Further rows made by hand for its conversation get the same texts.
     """
-    if "email_id" not in values:
-        rows = [row for row in rows if row.email_id is None] or rows[:1]
-    texts = {name: value for name, value in values.items() if name != "email_id"}
-    return [(row, texts if place else values) for place, row in enumerate(rows or [StoredEmail()])]
+    by_hand = [row for row in rows if row.email_id is None]
+    if values["email_id"]:
+        matching = [row for row in rows if row.email_id == values["email_id"]] + by_hand
+    else:
+        matching = by_hand or rows[:1]
+    first, *others = matching or [StoredEmail()]
+    return [(first, values), *((row, values | {"email_id": None}) for row in others)]
 
 
 def _is_picture_url(url: str) -> bool:
     """Whether a page may show it: no script and no data."""
-    if len(url) > _MAX_URL:
-        return False
-    try:
-        URLValidator(schemes=["http", "https"])(url)
-    except ValidationError:
-        return False
-    return True
+    return url.startswith(("https://", "http://")) and len(url) <= _MAX_URL

@@ -21,7 +21,6 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from .addresses import Address, parse
-from .api.clock import Clock
 from .api.credentials import is_local
 from .api.errors import (
     APIError,
@@ -34,6 +33,7 @@ from .api.errors import (
     RateLimited,
     StoredEmailNotFound,
 )
+from .api.retries import Clock
 from .api.types import TestSendRequest
 from .backends.base import make_client
 from .conf import Config

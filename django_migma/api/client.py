@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .clock import Clock
 from .credentials import API_URL, Secret, api_key_error, api_url_error
 from .errors import InvalidResponse
 from .rate_limits import parse_rate
@@ -24,7 +23,7 @@ from .resources import (
     as_dicts,
     as_int,
 )
-from .retries import Retry
+from .retries import Clock, Retry
 from .types import SendRequest, SendResult, TestSendRequest, TestSendResult, encode
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What is retried, and how long to wait before it. No clock, no network.
+"""What is retried, and how long to wait before it.
 
 Not ``urllib3.Retry``: it cannot say whether an attempt may have been accepted, sleeps without a deadline and hides
 how many attempts were made.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -21,6 +22,21 @@ MIN_RETRY_AFTER = 1.0
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _NOT_PROCESSED = frozenset({429, 503})
 """The server turned the request away before it looked at it."""
+
+
+class Clock:
+    """The machine's clocks. Everything is in seconds."""
+
+    def monotonic(self) -> float:
+        """Time that never goes back, for durations."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Seconds since 1970, for HTTP dates."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 class Retry(NamedTuple):

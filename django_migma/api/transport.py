@@ -15,13 +15,12 @@ from urllib3.exceptions import DecodeError, ReadTimeoutError
 
 from django_migma import __version__
 
-from .clock import Clock
 from .connections import NETWORK_ERRORS, RawResponse, network_error, pool_for
 from .credentials import Secret
 from .errors import Conflict, MigmaError, RateLimited, Timeout
 from .rate_limits import Rate, RateLimiter
 from .responses import MAX_BODY, Failure, Response, decode, invalid_response
-from .retries import Retry, backoff
+from .retries import Clock, Retry, backoff
 
 USER_AGENT = f"django-migma/{__version__} requests/{requests.__version__}"
 _CHUNK = 64 * 1024

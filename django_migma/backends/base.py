@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import django
 from django.core.mail.backends.base import BaseEmailBackend
 
-from django_migma.api.clock import Clock
 from django_migma.api.credentials import Secret
+from django_migma.api.retries import Clock
 from django_migma.conf import OPTION_NAMES, Config, get_setting, load_config
 
 if TYPE_CHECKING:

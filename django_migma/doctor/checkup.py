@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,9 +15,9 @@ from django.core.mail import EmailMultiAlternatives
 from django_migma.addresses import parse
 from django_migma.api import errors
 from django_migma.api.client import MigmaClient
-from django_migma.api.clock import Clock
 from django_migma.api.errors import Forbidden, InvalidResponse, MigmaError, NoResponse, NotFound
-from django_migma.api.resources import Domain, Email, Page
+from django_migma.api.resources import Domain, Email, Page, Project
+from django_migma.api.retries import Clock
 from django_migma.api.types import TestSendRequest, is_object_id
 from django_migma.backends.base import make_client
 from django_migma.conf import Config, is_set
@@ -39,7 +41,7 @@ _READ, _SEND, _DOMAINS = "permission email:read", "permission email:send", "perm
 _KEYS, _IDS = "keys in code", "ids in code"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """The result of one check.
 
@@ -53,24 +55,8 @@ class Finding:
     advice: str = ""
 
 
-def _ok(name: str, text: str) -> Finding:
-    return Finding(name=name, status="ok", text=text)
-
-
-def _warning(name: str, text: str, advice: str = "") -> Finding:
-    return Finding(name=name, status="warning", text=text, advice=advice)
-
-
-def _error(name: str, text: str, advice: str = "") -> Finding:
-    return Finding(name=name, status="error", text=text, advice=advice)
-
-
 def _not_checked(name: str, reason: str) -> Finding:
-    return Finding(name=name, status="not_checked", text=f"not checked: {reason}")
-
-
-class Skipped(MigmaError):
-    """A request that was not made, for a reason known from an earlier one."""
+    return Finding(name, "not_checked", f"not checked: {reason}")
 
 
 class ApiProbe:
@@ -87,7 +73,7 @@ class ApiProbe:
     def call(self, request: Callable[[MigmaClient], T]) -> T | MigmaError:
         """The answer, or the error in its place."""
         if self._client is None or self.skip_reason:
-            return Skipped(self.skip_reason)
+            return MigmaError(self.skip_reason)
         try:
             return request(self._client)
         except MigmaError as error:
@@ -96,6 +82,9 @@ class ApiProbe:
             elif isinstance(error, errors.AuthenticationError):
                 self.skip_reason = "Migma does not accept the key"
             return error
+
+    def get_email(self, email_id: str) -> Email | MigmaError:
+        return self.call(lambda client: client.get_email(email_id))
 
 
 def run_checkup(alias: str | None = None, *, send_to: str = "", clock: Clock | None = None) -> Iterator[Finding]:
@@ -123,20 +112,18 @@ def _guard(name: str, section: Generator[Finding, None, T]) -> Generator[Finding
     """The findings of a section, and what it returns. An unexpected error becomes a finding that names its type."""
     try:
         return (yield from section)
-    except Exception as error:  # noqa: BLE001 - the sections after it count as well
-        advice = (
-            "Look for a setting of an unusual type or an import that fails. If there is none, please report this."
-        )
-        yield _error(name, f"could not be checked ({type(error).__name__})", advice)
-    return None
-
-
-def check_mailer(alias: str | None) -> Generator[Finding, None, Mailer | None]:
-    try:
-        return mailer(alias)
     except ConfigurationError as error:
-        yield _error("mailer", str(error))
+        yield Finding(name, "error", str(error))
+    except Exception as error:  # noqa: BLE001 - the sections after it count as well
+        text = f"could not be checked ({type(error).__name__})"
+        advice = "Look for a setting of an unusual type or an import that fails; if there is none, report this."
+        yield Finding(name, "error", text, advice)
     return None
+
+
+def check_mailer(alias: str | None) -> Generator[Finding, None, Mailer]:
+    yield from ()  # a section is a generator, and this one has nothing to say if all is well
+    return mailer(alias)
 
 
 def check_system_checks() -> Generator[Finding, None, None]:
@@ -144,10 +131,10 @@ def check_system_checks() -> Generator[Finding, None, None]:
     found = _run_checks(deploy=False)
     on_deploy = [] if settings.DEBUG else [message for message in _run_checks(deploy=True) if message not in found]
     for message in (*found, *on_deploy):
-        is_error = message in found and message.is_serious()
-        yield (_error if is_error else _warning)(message.id or "check", message.msg, message.hint or "")
+        status = "error" if message in found and message.is_serious() else "warning"
+        yield Finding(message.id or "check", status, message.msg, message.hint or "")
     if not found and not on_deploy:
-        yield _ok("system checks", "no problems found")
+        yield Finding("system checks", "ok", "no problems found")
 
 
 def _run_checks(*, deploy: bool) -> list[checks.CheckMessage]:
@@ -155,15 +142,11 @@ def _run_checks(*, deploy: bool) -> list[checks.CheckMessage]:
     return [message for message in found if not message.is_silenced()]
 
 
-def check_settings(chosen: Mailer) -> Generator[Finding, None, ApiProbe | None]:
-    try:
-        probe = ApiProbe(chosen.config())
-    except ConfigurationError as error:
-        yield _error("settings", str(error))
-        return None
+def check_settings(chosen: Mailer) -> Generator[Finding, None, ApiProbe]:
+    probe = ApiProbe(chosen.config())
     name = f"mailer {chosen.alias!r}" if chosen.alias else "mailer"
     where = "a sandbox on this machine" if chosen.is_sandbox else "Migma itself, live"
-    yield _ok(name, f"sends to {where}: {chosen.value('API_URL')}")
+    yield Finding(name, "ok", f"sends to {where}: {chosen.value('API_URL')}")
     return probe
 
 
@@ -173,9 +156,9 @@ def check_api(probe: ApiProbe, chosen: Mailer, clock: Clock) -> Generator[Findin
     projects = probe.call(lambda client: client.list_projects(limit=1))
     yield _check_answer(projects, clock.monotonic() - start)
     if isinstance(projects, errors.AuthenticationError):
-        yield _error("API key", f"{projects.reason}.", projects.hint)
+        yield Finding("API key", "error", f"{projects.reason}.", projects.hint)
     elif isinstance(projects, Page | Forbidden):
-        yield _ok("API key", "Migma accepts it")
+        yield Finding("API key", "ok", "Migma accepts it")
     else:
         yield _not_checked("API key", probe.skip_reason or projects.reason)
     yield check_send_permission(probe)
@@ -183,18 +166,16 @@ def check_api(probe: ApiProbe, chosen: Mailer, clock: Clock) -> Generator[Findin
     yield from check_read_permission(probe, str(chosen.value("PROJECT_ID") or "") or first)
 
 
-def _check_answer(answer: object, seconds: float) -> Finding:
-    if isinstance(answer, Skipped):
-        return _not_checked("API", answer.reason)
-    if isinstance(answer, InvalidResponse):
-        return _error("API", f"{answer.reason}.", answer.hint)
-    if isinstance(answer, NoResponse | errors.ServerError):  # their hints are about sending
+def _check_answer(answer: Page[Project] | MigmaError, seconds: float) -> Finding:
+    if isinstance(answer, NoResponse | InvalidResponse | errors.ServerError):
         advice = "Check API_URL, DNS, proxy and firewall, or wait until Migma answers again."
-        return _error("API", f"{answer.reason}.", advice)
+        return Finding("API", "error", f"{answer.reason}.", advice)
+    if not isinstance(answer, Page | errors.APIError):
+        return _not_checked("API", answer.reason)
     text = f"answers in {seconds * 1000:.0f} ms"
     if seconds > _SLOW:
-        return _warning("API", text, "Each mail takes that long, so send mail outside of web requests.")
-    return _ok("API", text)
+        return Finding("API", "warning", text, "Each mail takes that long, so send mail outside of web requests.")
+    return Finding("API", "ok", text)
 
 
 def check_send_permission(probe: ApiProbe) -> Finding:
@@ -203,26 +184,33 @@ def check_send_permission(probe: ApiProbe) -> Finding:
     That Migma checks the permission before the body is not documented, hence "seems".
     """
     answer = probe.call(lambda client: client.send_test(_INVALID_SEND))
-    if isinstance(answer, Forbidden):
-        return _error(_SEND, "the key lacks it, and nothing can be sent", _DASHBOARD)
     if isinstance(answer, errors.InvalidRequest | NotFound):
-        return _ok(_SEND, "the key seems to have it: Migma refused an invalid test send for other reasons")
-    return _not_checked(_SEND, answer.reason) if isinstance(answer, MigmaError) else _ok(_SEND, "the key has it")
+        return Finding(_SEND, "ok", "the key seems to have it: Migma refused an invalid test send for other reasons")
+    lacking = Finding(_SEND, "error", "the key lacks it, and nothing can be sent", _DASHBOARD)
+    return _check_permission(answer, lacking)
 
 
 def check_read_permission(probe: ApiProbe, project_id: str) -> Iterator[Finding]:
-    """``email:read``, by the list of emails of a project."""
     if not project_id:
         yield _not_checked(_READ, probe.skip_reason or "no project is known whose emails could be listed")
         return
     answer = probe.call(lambda client: client.list_emails(project_id, limit=1))
-    if isinstance(answer, Forbidden):
-        yield _warning(_READ, "the key lacks it, and stored emails cannot be synced", _DASHBOARD)
-    elif isinstance(answer, NotFound):
-        yield _error("project", f"Migma does not know the project {project_id}", "Check MIGMA['PROJECT_ID'].")
-        yield _ok(_READ, "the key seems to have it")
+    if isinstance(answer, NotFound):
+        text = f"Migma does not know the project {project_id}"
+        yield Finding("project", "error", text, "Check MIGMA['PROJECT_ID'].")
+        yield Finding(_READ, "ok", "the key seems to have it")
     else:
-        yield _not_checked(_READ, answer.reason) if isinstance(answer, MigmaError) else _ok(_READ, "the key has it")
+        lacking = Finding(_READ, "warning", "the key lacks it, and stored emails cannot be synced", _DASHBOARD)
+        yield _check_permission(answer, lacking)
+
+
+def _check_permission(answer: object, lacking: Finding) -> Finding:
+    """What the answer to a request says about the permission that it needs."""
+    if isinstance(answer, Forbidden):
+        return lacking
+    if isinstance(answer, MigmaError):
+        return _not_checked(lacking.name, answer.reason)
+    return Finding(lacking.name, "ok", "the key has it")
 
 
 def check_senders(probe: ApiProbe, chosen: Mailer) -> Generator[Finding, None, None]:
@@ -231,22 +219,16 @@ def check_senders(probe: ApiProbe, chosen: Mailer) -> Generator[Finding, None, N
         probe.call(lambda client: client.list_domains()),
         probe.call(lambda client: client.list_domains(managed=True)),
     ]
-    failures = [answer for answer in answers if isinstance(answer, MigmaError)]
-    if failures and isinstance(failures[0], Forbidden):
-        advice = f"{_DASHBOARD} Only this check of senders needs it; sending does not."
-        yield _warning(_DOMAINS, "the key lacks it", advice)
-    else:
-        yield _not_checked(_DOMAINS, failures[0].reason) if failures else _ok(_DOMAINS, "the key has it")
+    failure = next((answer for answer in answers if isinstance(answer, MigmaError)), None)
+    advice = f"{_DASHBOARD} Only this check of senders needs it; sending does not."
+    yield _check_permission(failure, Finding(_DOMAINS, "warning", "the key lacks it", advice))
     listed = {domain.domain.lower(): domain for answer in answers if isinstance(answer, tuple) for domain in answer}
-    senders: dict[str, list[str]] = {}
-    for place, address in _sender_addresses(chosen):
-        senders.setdefault(_domain(address), []).append(place)
-    for domain, places in senders.items():
+    for domain, places in _sender_domains(chosen).items():
         if not domain:
             text = f"{', '.join(places)}: not an address"
-            yield _error("sender", text, "Write it as Example <hello@example.com>.")
-        elif domain not in listed and failures:
-            yield _not_checked(f"sender {domain}", failures[0].reason)
+            yield Finding("sender", "error", text, "Write it as Example <hello@example.com>.")
+        elif failure and domain not in listed:
+            yield _not_checked(f"sender {domain}", failure.reason)
         else:
             yield _check_domain(domain, listed.get(domain), ", ".join(places), is_sandbox=chosen.is_sandbox)
 
@@ -254,139 +236,129 @@ def check_senders(probe: ApiProbe, chosen: Mailer) -> Generator[Finding, None, N
 def _check_domain(domain: str, known: Domain | None, places: str, *, is_sandbox: bool) -> Finding:
     name = f"sender {domain}"
     if known and known.usable:
-        return _ok(name, f"verified ({places})")
+        return Finding(name, "ok", f"verified ({places})")
     if known:
-        return _error(name, f"not verified yet ({places})", "Finish its DNS records in Migma's dashboard.")
-    if is_sandbox:  # its option --verified-domain may accept the sender all the same
+        return Finding(name, "error", f"not verified yet ({places})", "Finish its DNS records in Migma's dashboard.")
+    if is_sandbox:
         advice = "The sandbox accepts the sender if it was started with --verified-domain."
-        return _warning(name, f"the sandbox does not list the domain ({places})", advice)
+        return Finding(name, "warning", f"the sandbox does not list the domain ({places})", advice)
     advice = "Add the domain in Migma's dashboard, or send from one that is verified there."
-    return _error(name, f"Migma does not know the domain ({places})", advice)
+    return Finding(name, "error", f"Migma does not know the domain ({places})", advice)
 
 
-def _sender_addresses(chosen: Mailer) -> Iterator[tuple[str, str]]:
-    """The senders of this site, each with the place where it is set."""
+def _sender_domains(chosen: Mailer) -> dict[str, list[str]]:
+    """The domains that this site sends from, with the places that set them; empty for what is not an address."""
     own = chosen.value("FROM_EMAIL")
-    yield ("FROM_EMAIL", str(own)) if is_set(own) else ("DEFAULT_FROM_EMAIL", settings.DEFAULT_FROM_EMAIL)
-    try:
-        rows = list(StoredEmail.objects.exclude(from_email="").defer("html"))
-    except UNREADABLE:  # check_references() reports it
-        return
-    for row in rows:
-        yield f"stored email {row.as_stored().name!r}", row.from_email
-
-
-def _domain(address: str) -> str:
-    """The domain of an address, or an empty string for what is not an address."""
-    try:
-        return parse(address, "sender").wire.rpartition("@")[2].lower()
-    except errors.InvalidAddress:
-        return ""
+    addresses = {"FROM_EMAIL": str(own)} if is_set(own) else {"DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL}
+    rows = StoredEmail.objects.exclude(from_email="")
+    with suppress(*UNREADABLE):  # check_references() reports it
+        for *names, address in rows.values_list("key", "email_id", "conversation_id", "from_email"):
+            addresses[f"stored email {next(filter(None, names))!r}"] = address
+    domains = defaultdict(list)
+    for place, address in addresses.items():
+        try:
+            domain = parse(address, "sender").wire.rpartition("@")[2].lower()
+        except errors.InvalidAddress:
+            domain = ""
+        domains[domain].append(place)
+    return domains
 
 
 def check_layout(probe: ApiProbe, chosen: Mailer) -> Generator[Finding, None, None]:
     """Whether ``LAYOUT_EMAIL_ID`` exists, and has a placeholder for the body."""
-    name, email_id = "layout", str(chosen.value("LAYOUT_EMAIL_ID") or "")
+    email_id = str(chosen.value("LAYOUT_EMAIL_ID") or "")
     if not email_id:
         return
-    email = _get_email(probe, email_id)
+    email = probe.get_email(email_id)
     if isinstance(email, NotFound):
         text = f"Migma does not know the stored email {email_id}, and ordinary mail will fail"
-        yield _error(name, text, f"Check MIGMA['LAYOUT_EMAIL_ID']. {email.hint}")
+        yield Finding("layout", "error", text, f"Check MIGMA['LAYOUT_EMAIL_ID']. {email.hint}")
     elif isinstance(email, MigmaError):
-        yield _not_checked(name, email.reason)
+        yield _not_checked("layout", email.reason)
     elif email.html and not {"body_html", "body_text"} & set(placeholder_names(email.html)):
-        advice = "Add {{body_html}} to it where the text of the mail belongs."
-        yield _error(name, "the stored email has no placeholder for the body of a mail", advice)
+        text = "the stored email has no placeholder for the body of a mail"
+        yield Finding("layout", "error", text, "Add {{body_html}} to it where the text of the mail belongs.")
     else:
-        yield _ok(name, f"Migma has the stored email {email_id}")
-
-
-def _get_email(probe: ApiProbe, email_id: str) -> Email | MigmaError:
-    return probe.call(lambda client: client.get_email(email_id))
+        yield Finding("layout", "ok", f"Migma has the stored email {email_id}")
 
 
 def check_ordinary_mail(chosen: Mailer) -> Generator[Finding, None, None]:
     """How mail with a body of its own, such as a password reset, is sent."""
-    name = "ordinary mail"
+    status, advice = "ok", ""
     if is_set(chosen.value("LAYOUT_EMAIL_ID")):
-        yield _ok(name, "is sent inside the stored email LAYOUT_EMAIL_ID")
+        text = "is sent inside the stored email LAYOUT_EMAIL_ID"
     elif is_set(chosen.value("PROJECT_ID")):
-        yield _ok(name, "is sent as raw HTML with PROJECT_ID, which Migma's older guides document")
+        text = "is sent as raw HTML with PROJECT_ID, which Migma's older guides document"
     else:
+        status = "warning"
         text = "is refused: mail with a body of its own, such as a password reset, needs a layout or a project"
-        yield _warning(
-            name, text, "Set MIGMA['LAYOUT_EMAIL_ID'] or MIGMA['PROJECT_ID'] unless all mail has a template_id."
-        )
+        advice = "Set MIGMA['LAYOUT_EMAIL_ID'] or MIGMA['PROJECT_ID'] unless all mail has a template_id."
+    yield Finding("ordinary mail", status, text, advice)
 
 
 def check_references(probe: ApiProbe) -> Generator[Finding, None, None]:
     """Whether each ``template_id`` in the project's code leads to a stored email."""
-    keys: dict[str, list[str]] = {}
-    ids: dict[str, list[str]] = {}
-    for value, place in find_references():
-        is_id = is_object_id(value)
-        (ids if is_id else keys).setdefault(value.lower() if is_id else value, []).append(place)
-    yield from _check_keys(keys)
-    yield from _check_ids(probe, ids)
-
-
-def _check_keys(keys: dict[str, list[str]]) -> Iterator[Finding]:
-    resolve = StoredEmailResolver()
-    try:
-        gone = set(StoredEmail.objects.filter(status=StoredEmail.Status.GONE).values_list("key", flat=True))
-        faults = [found for key, places in keys.items() if (found := _check_key(key, places, resolve, gone))]
-    except UNREADABLE as error:
-        text = f"the table of stored emails cannot be read ({type(error).__name__})"
-        yield (_error if keys else _warning)(_KEYS, text, "Check the database, and run manage.py migrate.")
-        return
-    yield from faults
-    if not faults:
-        yield _ok(_KEYS, f"{len(keys)} found, each with its stored email" if keys else "none found")
-
-
-def _check_key(key: str, places: list[str], resolve: StoredEmailResolver, gone: set[str | None]) -> Finding | None:
-    try:
-        resolve(key)
-    except errors.StoredEmailNotFound as error:
-        text = f"{_first(places)}: {error.reason}."
-        return _error(_KEYS, text, f"{error.hint} If the email is new at Migma, run manage.py migma_sync first.")
-    if key in gone:
-        text = f"{_first(places)}: the stored email {key!r} is no longer at Migma"
-        return _error(_KEYS, text, "Give the key to another stored email, or restore this one at Migma.")
-    return None
-
-
-def _check_ids(probe: ApiProbe, ids: dict[str, list[str]]) -> Iterator[Finding]:
-    unknown = False
-    for email_id, places in list(ids.items())[:_MAX_IDS]:
-        answer = _get_email(probe, email_id)
-        if isinstance(answer, NotFound):
-            unknown = True
-            text = f"{_first(places)}: Migma does not know the stored email {email_id}"
-            yield _error(_IDS, text, f"It must be the id of an email, not of a conversation. {answer.hint}")
-        elif isinstance(answer, MigmaError):
-            yield _not_checked(_IDS, answer.reason)
-            return
-    if (more := len(ids) - _MAX_IDS) > 0:
-        yield _not_checked(_IDS, f"{more} of {len(ids)}, since Migma is asked for {_MAX_IDS} at most")
-    elif ids and not unknown:
-        yield _ok(_IDS, f"{len(ids)} found, each known to Migma")
+    places = {value: _first(found) for value, found in find_references().items()}
+    yield from _check_keys({value: place for value, place in places.items() if not is_object_id(value)})
+    yield from _check_ids(probe, {value: place for value, place in places.items() if is_object_id(value)})
 
 
 def _first(places: list[str]) -> str:
     return f"{places[0]} and {len(places) - 1} more" if len(places) > 1 else places[0]
 
 
+def _check_keys(keys: dict[str, str]) -> Iterator[Finding]:
+    resolve = StoredEmailResolver()
+    try:
+        gone = set(StoredEmail.objects.filter(status=StoredEmail.Status.GONE).values_list("key", flat=True))
+        faults = [fault for key, place in keys.items() if (fault := _check_key(key, place, resolve, gone))]
+    except UNREADABLE as error:
+        text = f"the table of stored emails cannot be read ({type(error).__name__})"
+        advice = "Check the database, and run manage.py migrate."
+        yield Finding(_KEYS, "error" if keys else "warning", text, advice)
+        return
+    yield from faults
+    if not faults:
+        yield Finding(_KEYS, "ok", f"{len(keys)} found, each with its stored email" if keys else "none found")
+
+
+def _check_key(key: str, place: str, resolve: StoredEmailResolver, gone: set[str | None]) -> Finding | None:
+    try:
+        resolve(key)
+    except errors.StoredEmailNotFound as error:
+        advice = f"{error.hint} If the email is new at Migma, run manage.py migma_sync first."
+        return Finding(_KEYS, "error", f"{place}: {error.reason}.", advice)
+    if key in gone:
+        advice = "Give the key to another stored email, or restore this one at Migma."
+        return Finding(_KEYS, "error", f"{place}: the stored email {key!r} is no longer at Migma", advice)
+    return None
+
+
+def _check_ids(probe: ApiProbe, ids: dict[str, str]) -> Iterator[Finding]:
+    unknown = False
+    for email_id, place in list(ids.items())[:_MAX_IDS]:
+        answer = probe.get_email(email_id)
+        if isinstance(answer, NotFound):
+            unknown = True
+            advice = f"It must be the id of an email, not of a conversation. {answer.hint}"
+            yield Finding(_IDS, "error", f"{place}: Migma does not know the stored email {email_id}", advice)
+        elif isinstance(answer, MigmaError):
+            yield _not_checked(_IDS, answer.reason)
+            return
+    if (more := len(ids) - _MAX_IDS) > 0:
+        yield _not_checked(_IDS, f"{more} of {len(ids)}, since Migma is asked for {_MAX_IDS} at most")
+    elif ids and not unknown:
+        yield Finding(_IDS, "ok", f"{len(ids)} found, each known to Migma")
+
+
 def check_real_mail(probe: ApiProbe, chosen: Mailer, send_to: str) -> Generator[Finding, None, None]:
     """Send an ordinary mail in the way of the site itself."""
-    name = "real test"
     if probe.skip_reason:
-        yield _not_checked(name, probe.skip_reason)
+        yield _not_checked("real test", probe.skip_reason)
         return
     body = "This mail was sent by manage.py migma_doctor: ordinary mail of this site is sent through Migma."
     for outcome in send_live(chosen, EmailMultiAlternatives("A real test mail", body, None, [send_to])):
         if outcome.status == "sent":
-            yield _ok(name, f"{outcome.text} Id: {outcome.message_id}")
+            yield Finding("real test", "ok", f"{outcome.text} Id: {outcome.message_id}")
         else:
-            yield _error(name, outcome.text)
+            yield Finding("real test", "error", outcome.text)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
 
 from django.apps import apps
+
+from django_migma.api.types import is_object_id
 
 _FRAMEWORK = {"django", "django_migma"}
 _INSTALLED = {"site-packages", "dist-packages", "node_modules"}
@@ -16,28 +17,23 @@ _TEST_FOLDERS = {"tests", "test"}
 _TEST_FILES = ("test_*.py", "*_test.py", "tests.py", "test.py", "conftest.py")
 
 
-class Reference(NamedTuple):
-    """A key or id of a stored email in code, and its place, such as ``shop/mail.py:12``."""
-
-    value: str
-    place: str
-
-
-def find_references() -> Iterator[Reference]:
-    """The literals that can only mean a stored email, file by file.
+def find_references() -> dict[str, list[str]]:
+    """The keys and ids that can only mean a stored email, each with its places, such as ``shop/mail.py:12``.
 
     These are arguments of what is named ``…Message``, as in ``MigmaMessage(template_id="welcome")``, and values of
     attributes, as in ``message.template_id = "welcome"``. Other calls may have nothing to do with mail. Tests are
     left out, since they may invent keys.
     """
+    references = defaultdict(list)
     for path, name in sorted(_source_files().items()):
-        found = [
+        literals = [
             (value.lineno, value.value)
             for value in map(_template_id, ast.walk(_parse(path)))
             if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value
         ]
-        for line, text in sorted(found):
-            yield Reference(text, f"{name}:{line}")
+        for line, text in sorted(literals):
+            references[text.lower() if is_object_id(text) else text].append(f"{name}:{line}")
+    return references
 
 
 def _source_files() -> dict[Path, str]:

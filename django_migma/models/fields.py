@@ -22,16 +22,12 @@ else:
 
 
 def validate_object_id(value: str) -> None:
-    """Accept an id as Migma documents it for emails and conversations."""
     if not is_object_id(value):
         raise ValidationError(_("Migma's ids are 24 hex digits, such as 665f1c2ab7d3e4f5a6b70001."), code="object_id")
 
 
 def validate_key(value: str) -> None:
-    """Accept a slug that cannot be mistaken for an id.
-
-    Django's slug validator is not used: its pattern differs between versions of Django, and a migration contains it.
-    """
+    """Accept a slug that cannot be mistaken for an id."""
     if re.fullmatch("[-a-zA-Z0-9_]+", value) is None:
         raise ValidationError(_("Use letters, digits, - and _ only, such as welcome or order-receipt."), code="key")
     if is_object_id(value):
@@ -83,13 +79,6 @@ class NullCharField(CharField):
     def get_prep_value(self, value: Any) -> Any:
         return super().get_prep_value(value) or None
 
-    def to_python(self, value: Any) -> Any:
-        return super().to_python(value) or None
-
-    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
-        """Remove surrounding space, which copying from a page may add."""
-        return super().clean(value.strip() if isinstance(value, str) else value, model_instance)
-
 
 class ObjectIdField(NullCharField):
     """An id of Migma: 24 hex digits, stored in lower case."""
@@ -101,8 +90,4 @@ class ObjectIdField(NullCharField):
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return value.lower() if isinstance(value, str) else value
-
-    def to_python(self, value: Any) -> Any:
-        value = super().to_python(value)
-        return value.lower() if isinstance(value, str) else value
+        return value and value.lower()

@@ -29,40 +29,19 @@ from .fields import (
 _TEXTS = {"subject", "preheader", "html"}
 _MAX_SHOWN = 80
 _MAX_KEY = 100
-_NEEDED = (
-    "key",
-    "email_id",
-    "conversation_id",
-    "subject",
-    "from_email",
-    "from_name",
-    "provider_type",
-    "default_variables",
-    "body_variable_names",
-    "optional_variables",
-)
-"""Fields that `StoredEmail.as_stored` reads: without the HTML, which may be long."""
 
 
 class StoredEmailQuerySet(models.QuerySet["StoredEmail"]):
-    """Filters for stored emails."""
-
     def named(self) -> Self:
         """Rows that code can use by their key."""
         return self.exclude(key=None)
-
-    def of_project(self, project_id: str) -> Self:
-        """Rows of one Migma project."""
-        return self.filter(project_id=project_id)
 
 
 class StoredEmail(models.Model):
     """A stored email: its id at Migma, the key that code uses for it, and a copy of its texts for previews.
 
-    ``variable_names`` are the placeholders found in subject, preheader and HTML whenever the row is saved. Migma
-    fills those in ``optional_variables`` from the contact, so they never count as missing; ``default_variables`` are
-    the values for what a message does not pass. ``test_claim`` is increased when a confirmed test begins, so that
-    each confirmation sends once.
+    ``variable_names`` are the placeholders found in subject, preheader and HTML whenever the row is saved.
+    ``test_claim`` is increased when a confirmed test begins, so that each confirmation sends once.
     """
 
     class Status(models.TextChoices):
@@ -190,9 +169,6 @@ class StoredEmailResolver:
     A query that fails is not repeated: a generator of a million messages must not ask a dead database each time.
     """
 
-    def __init__(self) -> None:
-        self._failure: DatabaseError | None = None
-
     def __call__(self, template_id: Any) -> StoredEmailData:
         """The stored email of a key, or of a `StoredEmail` without a query.
 
@@ -202,20 +178,20 @@ class StoredEmailResolver:
             return template_id.as_stored()
         if not isinstance(template_id, str):
             raise TypeError(f"template_id must be a key, an id or a StoredEmail, not {type(template_id).__name__}.")
-        if self._failure:
-            raise self._failure
-        try:
-            known = self._by_key
-        except DatabaseError as error:
-            self._failure = error
-            raise
+        known = self._by_key
+        if isinstance(known, DatabaseError):
+            raise known
         if template_id not in known:
             raise _unknown_key(template_id, known)
         return known[template_id].as_stored()
 
     @cached_property
-    def _by_key(self) -> dict[str, StoredEmail]:
-        return {str(row.key): row for row in StoredEmail.objects.named().only(*_NEEDED)}
+    def _by_key(self) -> dict[str, StoredEmail] | DatabaseError:
+        rows = StoredEmail.objects.named().defer("title", "preheader", "html")  # these may be long
+        try:
+            return {str(row.key): row for row in rows}
+        except DatabaseError as error:
+            return error
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> StoredEmailNotFound:
@@ -223,6 +199,6 @@ def _unknown_key(key: str, known: Iterable[str]) -> StoredEmailNotFound:
 
     shown = key[:_MAX_KEY]
     by_lower_case = {name.lower(): name for name in known}
-    near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case, n=3)]
+    near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case)]
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give a stored email this key in the admin."
     return StoredEmailNotFound(f"No stored email has the key {shown!r}", hint=f"{hint} A raw id has 24 hex digits.")

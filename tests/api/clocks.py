@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from django_migma.api.clock import Clock
+from django_migma.api.retries import Clock
 
 
 class FakeClock(Clock):

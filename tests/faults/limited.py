@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from django_migma.api.clock import Clock
+from django_migma.api.retries import Clock
 from tests.faults.sending import accepted, mails, misbehaving, send
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from django.core.mail import EmailMessage
 from django.test import override_settings
 
-from django_migma.api.clock import Clock
 from django_migma.api.connections import close_pools
+from django_migma.api.retries import Clock
 from django_migma.backends import EmailBackend
 from django_migma.exceptions import MigmaError
 from django_migma.message import MigmaMessage, RecipientStatus

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from django_migma.api import InvalidResponse, MigmaError
-from django_migma.api.clock import Clock
+from django_migma.api.retries import Clock
 from tests.api.servers import Answer, Exchange, head, raw, whole
 from tests.faults.stub_server import GOOD_BODY, NO, OK, UNCLEAR, YES_OR_UNCLEAR, conclusion, message
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from django_migma.api.clock import Clock
+from django_migma.api.retries import Clock
 from django_migma.exceptions import RateLimited
 from tests.api.clocks import FakeClock, FastClock, until
 from tests.faults import limited

@@ -67,6 +67,7 @@ def test_without_an_answer_of_the_api_the_rest_is_checked(mailer):
     assert "✗ API: The connection to Migma failed" in text
     assert "! permission email:send: not checked: Migma does not answer\n" in text
     assert "✓ keys in code: none found" in text
+    assert text.splitlines()[-1] == "3 ok, 1 warning, 5 not checked, 1 error."
     assert status == 1
 
 

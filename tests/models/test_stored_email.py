@@ -39,8 +39,7 @@ def test_a_key_is_a_slug_or_not_given_yet(key):
 
 @pytest.mark.parametrize("key", ["two words", "ümlaut", "a.b", "welcome\n"])
 def test_a_key_that_is_no_slug_is_refused(key):
-    found = invalid(key=key) if key.strip() == key else invalid(key="a\nb")
-    assert found == {"key": "Use letters, digits, - and _ only, such as welcome or order-receipt."}
+    assert invalid(key=key) == {"key": "Use letters, digits, - and _ only, such as welcome or order-receipt."}
 
 
 def test_a_key_may_not_look_like_an_id():
@@ -61,8 +60,8 @@ def test_an_id_has_24_hex_digits(field, value):
     assert found == {field: "Migma's ids are 24 hex digits, such as 665f1c2ab7d3e4f5a6b70001."}
 
 
-def test_an_id_is_kept_in_lower_case_and_without_space():
-    row = StoredEmail(email_id=f" {WELCOME.upper()} ", conversation_id=CONVERSATION.upper())
+def test_an_id_is_kept_in_lower_case():
+    row = StoredEmail(email_id=WELCOME.upper(), conversation_id=CONVERSATION.upper())
     row.full_clean()
     row.save()
     row.refresh_from_db()
@@ -177,12 +176,6 @@ def test_migrations_are_complete():
     """On every supported Django: nothing is left to make."""
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
     assert StoredEmail._meta.pk.get_internal_type() == "BigAutoField"
-
-
-def test_rows_of_a_project():
-    mine = StoredEmail.objects.create(email_id=WELCOME, project_id="p1")
-    StoredEmail.objects.create(email_id="665f1c2ab7d3e4f5a6b70002", project_id="p2")
-    assert StoredEmail.objects.of_project("p1").get() == mine
 
 
 @pytest.fixture

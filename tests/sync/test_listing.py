@@ -56,15 +56,6 @@ def test_a_list_without_an_end_ends_and_nothing_is_gone(account, sync, lost, pag
     assert len(account.asked) == 3
 
 
-def test_a_list_of_ever_new_conversations_is_left_at_some_page(account, sync, lost, monkeypatch):
-    monkeypatch.setattr("django_migma.sync.MAX_PAGES", 3)
-    for number in range(1, 4):
-        account.add(number)
-    account.pages = lambda page: listed(page, pagination={"hasMore": True})
-    result = sync()
-    assert (result.created, result.gone, result.complete) == (3, 0, False)
-
-
 def test_a_list_that_changes_while_it_is_read_proves_nothing_gone(account, sync, lost):
     """Where one is deleted at Migma, another slips to a page that was read already."""
     account.add(1)

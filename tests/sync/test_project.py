@@ -78,12 +78,6 @@ class TestListOfProjects:
         assert list(list_projects(load_config({}))) == []
         assert len(wire.mock.calls) == 1
 
-    def test_ends_at_some_page_if_it_has_no_end(self, wire, monkeypatch):
-        monkeypatch.setattr("django_migma.sync.MAX_PAGES", 3)
-        data = {"projects": [{"_id": "a"}], "pagination": {"hasMore": True}}
-        wire.mock.get("http://127.0.0.1:9/v1/projects", json={"success": True, "data": data})
-        assert len(list(list_projects(load_config({})))) == 3
-
 
 class TestFailingConversation:
     @pytest.mark.parametrize(

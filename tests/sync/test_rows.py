@@ -130,7 +130,7 @@ class TestRow:
         ("javascript:alert(1)", "https://x.example/b", "https://x.example/c", "https://x.example/b"),
         (None, "data:image/png;base64,AA", "http://x.example/c", "http://x.example/c"),
         ("https://x.example/" + "a" * 1990, None, "https://x.example/c", "https://x.example/c"),
-        ("ftp://x.example/a", "https://", "//x.example/c", ""),
+        ("ftp://x.example/a", "/b", "//x.example/c", ""),
         (["https://x.example/a"], None, None, ""),
     ],
 )

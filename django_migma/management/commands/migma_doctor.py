@@ -16,12 +16,6 @@ from django_migma.doctor import Finding, run_checkup
 from django_migma.management.output import write_line
 
 _MARKS = {"ok": "✓", "warning": "!", "not_checked": "!", "error": "✗"}
-_NOUNS = {
-    "ok": ("ok", "ok"),
-    "warning": ("warning", "warnings"),
-    "not_checked": ("not checked", "not checked"),
-    "error": ("error", "errors"),
-}
 
 
 class Command(BaseCommand):
@@ -40,7 +34,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print each finding when it is there. Exits with 1 if there is an error."""
         if options["send_to"]:
-            _validate(options["send_to"])
+            try:
+                parse(options["send_to"], "--send-to")
+            except InvalidAddress as error:
+                raise CommandError(str(error)) from None
         findings = []
         for finding in run_checkup(options["using"], send_to=options["send_to"]):
             findings.append(finding)
@@ -52,9 +49,7 @@ class Command(BaseCommand):
             document = {"ok": not counts["error"], "items": items, "counts": dict(counts)}
             self.stdout.write(json.dumps(document, indent=2))
         else:
-            parts = [
-                f"{counts[status]} {nouns[counts[status] > 1]}" for status, nouns in _NOUNS.items() if counts[status]
-            ]
+            parts = [_counted(counts[status], status) for status in _MARKS if counts[status]]
             write_line(self.stdout, f"{', '.join(parts)}.")
         if counts["error"]:
             sys.exit(1)
@@ -65,8 +60,6 @@ class Command(BaseCommand):
             write_line(self.stdout, f"  {finding.advice}")
 
 
-def _validate(address: str) -> None:
-    try:
-        parse(address, "--send-to")
-    except InvalidAddress as error:
-        raise CommandError(str(error)) from None
+def _counted(count: int, status: str) -> str:
+    plural = "s" if count > 1 and status in {"warning", "error"} else ""
+    return f"{count} {status.replace('_', ' ')}{plural}"

@@ -15,6 +15,7 @@ from django_migma.management.output import printable, write_line
 from django_migma.sync import SyncResult, list_projects, sync_project
 from django_migma.testsends import UNREADABLE
 
+_COUNTS = ("created", "updated", "unchanged", "gone")
 _VERBS = {"created": "Create", "updated": "Update", "gone": "Mark as gone"}
 
 
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. {progress.summary}", returncode=130) from None
         finally:
-            progress.close()
+            progress.end_line()
         self._report(project_id, result, options["verbosity"])
 
     def _report(self, project_id: str, result: SyncResult, verbosity: int) -> None:
@@ -57,7 +58,9 @@ class Command(BaseCommand):
                 fields = f": {', '.join(change.fields)}" if change.fields else ""
                 write_line(self.stdout, f"{_VERBS[change.what]} {change.name}{fields}")
         if verbosity > 0:
-            write_line(self.stdout, _counts(project_id, result))
+            counts = ", ".join(f"{getattr(result, name)} {name}" for name in _COUNTS)
+            mode, end = (", dry run", " Nothing was changed.") if result.dry_run else ("", "")
+            write_line(self.stdout, f"Project {project_id}{mode}: {counts}.{end}")
         for failure in result.failures:
             write_line(self.stderr, str(failure))
         if problems := list(_problems(result)):
@@ -65,24 +68,13 @@ class Command(BaseCommand):
 
 
 def _project_id(given: str | None, config: Config) -> str:
-    if given:
-        if problem := SETTINGS["PROJECT_ID"].validate(given):
-            raise CommandError(f"--project {problem}.")
-        return given
-    if config.project_id:
-        return config.project_id
-    found = "\n".join(printable(f"  {project.id}  {project.name}") for project in list_projects(config))
-    raise CommandError(
-        "No project is given. Pass --project ID, or set MIGMA['PROJECT_ID'].\n"
-        + (f"The projects of this account are:\n{found}" if found else "This account has no projects yet.")
-    )
-
-
-def _counts(project_id: str, result: SyncResult) -> str:
-    counts = f"{result.created} created, {result.updated} updated, {result.unchanged} unchanged, {result.gone} gone"
-    if result.dry_run:
-        return f"Project {project_id}, dry run: {counts}. Nothing was changed."
-    return f"Project {project_id}: {counts}."
+    if given and (problem := SETTINGS["PROJECT_ID"].validate(given)):
+        raise CommandError(f"--project {problem}.")
+    if project_id := given or config.project_id:
+        return project_id
+    found = [printable(f"  {project.id}  {project.name}") for project in list_projects(config)]
+    projects = ["The projects of this account are:", *found] if found else ["This account has no projects yet."]
+    raise CommandError("\n".join(["No project is given. Pass --project ID, or set MIGMA['PROJECT_ID'].", *projects]))
 
 
 def _problems(result: SyncResult) -> Iterator[str]:
@@ -103,15 +95,11 @@ class _Progress:
         self._done = self._total = 0
 
     def __call__(self, done: int, total: int) -> None:
-        """Show the numbers of conversations done and of all, in place of the last ones."""
         self._done, self._total = done, total
-        if total:
-            self._write(f"\r{done} of {total} conversations")
+        self._write(f"\r{done} of {total} conversations")
 
-    def close(self) -> None:
-        """End the line of the count."""
-        if self._total:
-            self._write("\n")
+    def end_line(self) -> None:
+        self._write("\n")
 
     @property
     def summary(self) -> str:
@@ -121,6 +109,6 @@ class _Progress:
         return f"{self._done} of {self._total} conversations are done; run this again to continue."
 
     def _write(self, text: str) -> None:
-        if self._stream.isatty():
+        if self._total and self._stream.isatty():
             self._stream.write(text, str, ending="")
             self._stream.flush()
