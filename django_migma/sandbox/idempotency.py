@@ -54,9 +54,8 @@ class IdempotencyStore:
         now = self._clock()
         digest = hashlib.sha256(body).digest()
         with self._lock:
-            self._drop_expired(now)
             entry = self._entries.get((key_name, idempotency_key))
-            if entry is None:
+            if entry is None or now - entry.since >= _LIFETIME:
                 self._entries[key_name, idempotency_key] = _Entry(digest=digest, since=now)
                 return None
         return _replay(entry, digest)
@@ -79,14 +78,6 @@ class IdempotencyStore:
     def _is_remembered(self, status: int) -> bool:
         # A 429 does not come here: a request over the rate limit has not used its key yet.
         return status < 400 or (self._errors_consume_key and status < 500)
-
-    def _drop_expired(self, now: datetime) -> None:
-        # Oldest first, but for requests that overtook each other: those are off by their own duration.
-        while self._entries:
-            place, entry = next(iter(self._entries.items()))
-            if now - entry.since < _LIFETIME:
-                return
-            del self._entries[place]
 
 
 def _replay(entry: _Entry, digest: bytes) -> HttpResponse:
