@@ -157,10 +157,7 @@ def count_recipients(body: Mapping[str, Any], project: Json) -> int:
 
 
 def listed_emails(project: Json, *, status: str | None, search: str) -> list[Json]:
-    """The project's conversations as the list of emails has them: newest first, and without any ``emailId``.
-
-    ``search``, in lower case, is looked for in the titles and the subjects.
-    """
+    """The project's conversations as the list of emails has them: newest first, and without any ``emailId``."""
     return [
         {name: (conversation.get("result", {}) | conversation).get(name) for name in _LISTED_FIELDS}
         for conversation in reversed(ACCOUNT["conversations"])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
 from django_migma.sandbox.account import ACCOUNT
-from django_migma.sandbox.placeholders import RenderedEmail
 from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
 from django_migma.sandbox.store import Message
 from django_migma.sandbox.validation import send_errors, send_test_errors
@@ -51,20 +50,23 @@ def _accept(request: Request, idempotency_key: str | None) -> HttpResponse:
     body = json_object(request)
     _raise_for(send_errors(body, sandbox.switches))
     content = account.find_content(body, any_id=sandbox.switches.any_id)
-    email = RenderedEmail(
-        subject_template=body["subject"],
-        html_template=content.html,
-        variables=body.get("variables", {}),
-        switches=sandbox.switches,
-    )
-    if sandbox.switches.missing_variables == "error" and (names := email.missing_variables()):
-        raise ApiError(400, f"variables: no value for {', '.join(names)}", data={"missing": names})
     is_batch = body["recipientType"] != "email"
     recipients = account.count_recipients(body, content.project) if is_batch else None
     answer = _answer(body, recipients)
     if content.email is not None:
         answer |= {name: content.email[name] for name in ("emailId", "conversationId")}
-    _keep_message(request, answer["id"], body, answer, email, recipients=recipients, idempotency_key=idempotency_key)
+    message = Message(
+        **_received(request, body, answer),
+        id=answer["id"],
+        idempotency_key=idempotency_key,
+        recipients=recipients,
+        subject_template=body["subject"],
+        html_template=content.html,
+        variables=body.get("variables", {}),
+    )
+    if sandbox.switches.missing_variables == "error" and (names := message.missing_variables()):
+        raise ApiError(400, f"variables: no value for {', '.join(names)}", data={"missing": names})
+    sandbox.store.add_message(message)
     return success(answer)
 
 
@@ -85,21 +87,16 @@ def _new_id() -> str:
     return secrets.token_hex(12)  # 24 hexadecimal digits
 
 
-def _keep_message(
-    request: Request, message_id: str, body: Body, answer: Body, email: RenderedEmail, **about: Any
-) -> None:
-    store = request.sandbox.store
-    message = Message(
-        id=message_id,
-        received_at=store.clock(),
-        endpoint=request.endpoint,
-        key_name=request.key_name,
-        body=body,
-        answer=answer,
-        email=email,
-        **about,
-    )
-    store.add_message(message)
+def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
+    """What every message knows of its request."""
+    return {
+        "received_at": request.sandbox.store.clock(),
+        "endpoint": request.endpoint,
+        "key_name": request.key_name,
+        "body": body,
+        "answer": answer,
+        "switches": request.sandbox.switches,
+    }
 
 
 @endpoint("email:send")
@@ -121,13 +118,14 @@ def send_test(request: Request) -> HttpResponse:
         "sentAt": timestamp(request.sandbox.store.clock()),
         "subject": stored["subject"],
     }
-    email = RenderedEmail(
+    message = Message(
+        **_received(request, body, answer),
+        id=answer["messageId"],
         subject_template=stored["subject"],
         html_template=stored["html"],
         variables={},
-        switches=request.sandbox.switches,
     )
-    _keep_message(request, answer["messageId"], body, answer, email)
+    request.sandbox.store.add_message(message)
     return success(answer)
 
 

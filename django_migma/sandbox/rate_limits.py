@@ -54,8 +54,3 @@ class RateLimiter:
         seconds = -(-wait // (self._count * _SECOND))  # rounded up
         text = f"Rate limit exceeded: {self._rate} for each API key"
         raise ApiError(429, text, headers={"Retry-After": str(seconds)})
-
-    def clear(self) -> None:
-        """Fill every bucket."""
-        with self._lock:
-            self._full_at.clear()

@@ -200,8 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self._read_body()
         except ApiError as error:
-            self.close_connection = True  # where the next request would start is not known
-            self.write(error.response())
+            self.send_error(error.status, str(error))
             return
         request = Request(self._sandbox, self, body)
         response = _respond(request)
@@ -210,8 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Errors that the library finds (malformed requests, unknown methods), as an envelope."""
-        self.close_connection = True
+        """Also called by the library, for malformed requests and unknown methods."""
+        self.close_connection = True  # where the next request would start is not known
         self.write(ApiError(code, message or explain or "Malformed request").response())
 
     def handle_expect_100(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.idempotency import IdempotencyStore
+from django_migma.sandbox.placeholders import RenderedEmail
 from django_migma.sandbox.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django_migma.sandbox.options import Switches
-    from django_migma.sandbox.placeholders import RenderedEmail
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
-    """One accepted send, to one recipient or to a batch, or one test send."""
+class Message(RenderedEmail):
+    """One accepted send, to one recipient or to a batch, or one test send; ``subject`` and ``html`` as rendered."""
 
     id: str  # message id, or batch id: `id` of the answer
     received_at: datetime
@@ -29,19 +29,8 @@ class Message:
     idempotency_key: str | None = None
     body: Mapping[str, Any]  # the request as it came, fields unknown to Migma included
     answer: Mapping[str, Any]  # `data` of the answer
-    email: RenderedEmail
     recipients: int | None = None  # the size of the segment or tag; None for one address
     replays: int = 0  # how often the same request came again under its key
-
-    @property
-    def subject(self) -> str:
-        """Variables filled in."""
-        return self.email.subject
-
-    @property
-    def html(self) -> str:
-        """Variables filled in."""
-        return self.email.html
 
 
 class Store:
@@ -49,20 +38,25 @@ class Store:
 
     def __init__(self, switches: Switches, clock: Callable[[], datetime]) -> None:
         self.clock = clock
-        self.idempotency = IdempotencyStore(clock, errors_consume_key=switches.errors_consume_key)
-        self.rate_limiter = RateLimiter(switches.rate, clock)
-        self._max_messages = switches.max_messages
+        self._switches = switches
         self._lock = threading.Lock()
-        self._messages: dict[str, Message] = {}
-        self._batches: dict[str, Message] = {}
-        self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
+        with self._lock:
+            self.idempotency = IdempotencyStore(self.clock, errors_consume_key=self._switches.errors_consume_key)
+            self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
+            self._messages: dict[str, Message] = {}
+            self._batches: dict[str, Message] = {}
+            self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def add_message(self, message: Message) -> None:
         with self._lock:
             self._counts["accepted"][message.endpoint] += 1
-            _add_newest(self._messages, message, limit=self._max_messages)
+            _add_newest(self._messages, message, limit=self._switches.max_messages)
             if message.recipients is not None:
-                _add_newest(self._batches, message, limit=self._max_messages)
+                _add_newest(self._batches, message, limit=self._switches.max_messages)
 
     def messages(self) -> list[Message]:
         """The accepted messages that are kept, newest last."""
@@ -92,15 +86,6 @@ class Store:
             count = len(self._messages)
             self._messages.clear()
             return count
-
-    def reset(self) -> None:
-        """Forget everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
-        self.idempotency.clear()
-        self.rate_limiter.clear()
-        with self._lock:
-            self._messages.clear()
-            self._batches.clear()
-            self._counts.clear()
 
     def count(self, what: str, name: str = "") -> None:
         """Count one of "connections", or of "requests" by endpoint, or of "faults" by word."""
