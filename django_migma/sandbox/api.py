@@ -101,11 +101,7 @@ def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
 
 @endpoint("email:send")
 def send_test(request: Request) -> HttpResponse:
-    """POST /v1/emails/test/send: one stored email to one address, as it is stored.
-
-    There are no variables and no choice of sender or subject. An Idempotency-Key is ignored: Migma's Node SDK offers
-    none here.
-    """
+    """POST /v1/emails/test/send: one stored email as it is. Migma's Node SDK offers no Idempotency-Key here."""
     request.take_time()
     body = json_object(request)
     _raise_for(send_test_errors(body))
@@ -225,14 +221,9 @@ def email(request: Request, email_id: str) -> HttpResponse:
 
 
 @endpoint("domain:read")
-def domains(request: Request) -> HttpResponse:
-    """A bare array. Whether Migma's holds managed domains too is not stated; here it does not."""
-    return success([domain for domain in ACCOUNT["domains"] if not domain["isManagedDomain"]])
-
-
-@endpoint("domain:read")
-def managed_domains(request: Request) -> HttpResponse:
-    return success([domain for domain in ACCOUNT["domains"] if domain["isManagedDomain"]])
+def domains(_request: Request, *, managed: bool) -> HttpResponse:
+    """A bare array. Whether Migma's list of custom domains holds managed ones too is not stated; here it does not."""
+    return success([domain for domain in ACCOUNT["domains"] if domain["isManagedDomain"] == managed])
 
 
 @endpoint("webhook:read")

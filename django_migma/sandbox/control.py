@@ -106,13 +106,13 @@ def script_faults(request: Request) -> HttpResponse:
         request.sandbox.faults.script(*script)
     except ValueError as error:
         raise ApiError(400, f"script: {error}") from None
-    return json_response(request.sandbox.faults.state())
+    return faults(request)
 
 
 def clear_faults(request: Request) -> HttpResponse:
     """Script and probability; recipients that ask for a fault go on doing so."""
     request.sandbox.faults.clear()
-    return json_response(request.sandbox.faults.state())
+    return faults(request)
 
 
 def _find_message(request: Request, message_id: str) -> Message:

@@ -190,11 +190,6 @@ class Fault:
     kind: Kind
     seconds: float
 
-    @property
-    def delay(self) -> float:
-        """Seconds that processing takes."""
-        return self.seconds if self.kind.delays else 0.0
-
     def deliver(self, connection: Connection, response: HttpResponse) -> None:
         self.kind.deliver(connection, response, self.seconds)
 
@@ -226,7 +221,7 @@ _RECIPIENTS = {"POST /v1/sending": "recipientEmail", "POST /v1/emails/test/send"
 class FaultPlan:
     """The faults to come: first the script decides, then the recipient, then chance. Safe to use from any thread."""
 
-    def __init__(self, *, rate: float = 0.0, seed: int | None = None, kinds: Sequence[str] = ()) -> None:
+    def __init__(self, *, rate: float, seed: int | None, kinds: Sequence[str]) -> None:
         self.seed = secrets.randbelow(2**32) if seed is None else seed
         self._kinds = [parse_fault(word) for word in kinds or DEFAULT_KINDS]
         self._rate = rate

@@ -89,7 +89,7 @@ def endpoint(permission: str = "") -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         # `request` is a server.Request, which this module cannot name: the server imports it.
-        def authorized(request: Any, **ids: str) -> HttpResponse:
+        def authorized(request: Any, **ids: Any) -> HttpResponse:
             request.key_name = _key_name(request)
             request.sandbox.store.rate_limiter.take(request.key_name)
             if request.key_name == "no_send" and permission == "email:send":

@@ -148,7 +148,7 @@ class Request(HttpRequest):
 
     def take_time(self) -> None:
         """Wait if a fault demands it, also when the client has left: a busy server does not notice."""
-        if self.fault.delay and self.sandbox.stopping.wait(self.fault.delay):
+        if self.fault.kind.delays and self.sandbox.stopping.wait(self.fault.seconds):
             raise ApiError(503, "The sandbox is being stopped")
 
 
