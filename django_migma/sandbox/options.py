@@ -65,10 +65,7 @@ class Switches:
     # The Node SDK's README exempts 429 and 5xx from being remembered under an Idempotency-Key. That a refusal such as
     # 400 is remembered, and replayed for 24 hours, is only inferred from that.
     errors_consume_key: bool = _switch(
-        True,
-        "switches",
-        "an Idempotency-Key whose answer was 4xx gets that answer again, or is forgotten",
-        action=BooleanOptionalAction,
+        True, "switches", "repeat a 4xx answer under its Idempotency-Key, or forget it", action=BooleanOptionalAction
     )
 
     verified_domains: tuple[str, ...] = _switch(
