@@ -14,14 +14,14 @@ from urllib3.exceptions import ConnectTimeoutError
 from django_migma import signals
 from django_migma.doctor import run_checkup
 from django_migma.models import StoredEmail
-from django_migma.sandbox import account as data
+from django_migma.sandbox.account import FERNHILL, LAYOUT, RECEIPT, WELCOME
 from django_migma.sandbox.protocol import KEYS
 from tests.api.clocks import FakeClock
 from tests.conftest import BACKEND, our_mailer
 
 API = "http://127.0.0.1:9/v1"
 SENDER = "Fernhill <hello@fernhill.example>"
-PROJECTS = {"projects": [{"_id": data.FERNHILL}]}
+PROJECTS = {"projects": [{"_id": FERNHILL}]}
 
 
 def found(**options):
@@ -299,11 +299,11 @@ class TestSenders:
         assert found()["sender unknown.example"] == ("error", "Migma does not know the domain (FROM_EMAIL)")
 
     def test_senders_of_stored_emails_are_looked_at_too(self, migma_sandbox):
-        StoredEmail.objects.create(key="welcome", email_id=data.WELCOME, from_email="a@fernhill.example")
-        StoredEmail.objects.create(email_id=data.RECEIPT, from_email="b@fernhill.example")
+        StoredEmail.objects.create(key="welcome", email_id=WELCOME, from_email="a@fernhill.example")
+        StoredEmail.objects.create(email_id=RECEIPT, from_email="b@fernhill.example")
         assert found()["sender fernhill.example"] == (
             "ok",
-            f"verified (stored email 'welcome', stored email {data.RECEIPT!r})",
+            f"verified (stored email 'welcome', stored email {RECEIPT!r})",
         )
 
     def test_a_sender_that_is_not_an_address(self, migma_sandbox, settings):
@@ -327,9 +327,9 @@ class TestSenders:
 @pytest.mark.django_db
 class TestLayout:
     def test_one_that_migma_has(self, migma_sandbox, migma):
-        migma(LAYOUT_EMAIL_ID=data.LAYOUT)
+        migma(LAYOUT_EMAIL_ID=LAYOUT)
         findings = found()
-        assert findings["layout"] == ("ok", f"Migma has the stored email {data.LAYOUT}")
+        assert findings["layout"] == ("ok", f"Migma has the stored email {LAYOUT}")
         assert findings["ordinary mail"] == ("ok", "is sent inside the stored email LAYOUT_EMAIL_ID")
 
     def test_one_that_migma_does_not_have(self, migma_sandbox, migma):
@@ -340,12 +340,12 @@ class TestLayout:
         )
 
     def test_one_without_a_placeholder_for_the_body(self, migma_sandbox, migma):
-        migma(LAYOUT_EMAIL_ID=data.WELCOME)
+        migma(LAYOUT_EMAIL_ID=WELCOME)
         assert found()["layout"] == ("error", "the stored email has no placeholder for the body of a mail")
 
     def test_one_that_cannot_be_fetched(self, account, migma):
-        migma(LAYOUT_EMAIL_ID=data.LAYOUT)
-        account.answers(f"emails/{data.LAYOUT}", 403)
+        migma(LAYOUT_EMAIL_ID=LAYOUT)
+        account.answers(f"emails/{LAYOUT}", 403)
         assert found()["layout"][0] == "not_checked"
 
 
@@ -356,7 +356,7 @@ class TestKeysInCode:
 
     @pytest.fixture(autouse=True)
     def stored(self, account):
-        StoredEmail.objects.create(key="welcome", email_id=data.WELCOME)
+        StoredEmail.objects.create(key="welcome", email_id=WELCOME)
 
     def test_each_has_its_stored_email(self, app):
         app(mail="MyMessage(template_id='welcome')\nmessage.template_id = 'welcome'")
@@ -436,17 +436,17 @@ class TestIdsInCode:
         return [(finding.status, finding.text) for finding in run_checkup() if finding.name == "ids in code"]
 
     def test_migma_is_asked_for_each_once(self, migma_sandbox, app):
-        app(mail=f"MyMessage(template_id={data.WELCOME!r})\nm.template_id = {data.WELCOME.upper()!r}")
+        app(mail=f"MyMessage(template_id={WELCOME!r})\nm.template_id = {WELCOME.upper()!r}")
         assert self.ids() == [("ok", "1 found, each known to Migma")]
         assert migma_sandbox.store.stats()["requests"]["GET /v1/emails/{emailId}"] == 1
 
     def test_one_that_migma_does_not_know_is_an_error_with_its_place(self, migma_sandbox, app):
-        app(mail=f"\nm.template_id = {data.WELCOME!r}\nm.template_id = {'0' * 24!r}")
+        app(mail=f"\nm.template_id = {WELCOME!r}\nm.template_id = {'0' * 24!r}")
         assert self.ids() == [("error", f"shop/mail.py:3: Migma does not know the stored email {'0' * 24}")]
 
     def test_after_an_answer_that_settles_nothing_no_more_are_asked_for(self, account, app):
-        app(mail=f"m.template_id = {data.WELCOME!r}\nm.template_id = {data.RECEIPT!r}")
-        account.answers(f"emails/{data.WELCOME}", 403)
+        app(mail=f"m.template_id = {WELCOME!r}\nm.template_id = {RECEIPT!r}")
+        account.answers(f"emails/{WELCOME}", 403)
         assert self.ids() == [("not_checked", "not checked: Migma answered 403: The text of 403")]
 
     def test_no_more_than_twenty_are_asked_for(self, account, app):
@@ -459,7 +459,7 @@ class TestIdsInCode:
         assert len(asked) == 20
 
     def test_without_settings_no_request_is_made(self, wire, app, migma):
-        app(mail=f"m.template_id = {data.WELCOME!r}")
+        app(mail=f"m.template_id = {WELCOME!r}")
         migma(TIMEOUT="long")
         assert self.ids() == [("not_checked", "not checked: the settings must be right first")]
 
@@ -517,7 +517,7 @@ class TestWithoutTheTable:
 class TestRealTest:
     @pytest.fixture(autouse=True)
     def layout(self, migma):
-        migma(LAYOUT_EMAIL_ID=data.LAYOUT)
+        migma(LAYOUT_EMAIL_ID=LAYOUT)
 
     def test_an_ordinary_mail_goes_out(self, migma_sandbox):
         findings = found(send_to="ada@example.org")
@@ -573,6 +573,6 @@ def test_a_site_with_email_backend_is_checked_too(migma_sandbox, settings, migma
     if hasattr(settings, "MAILERS"):
         del settings.MAILERS
     settings.EMAIL_BACKEND = BACKEND
-    migma(LAYOUT_EMAIL_ID=data.LAYOUT)
+    migma(LAYOUT_EMAIL_ID=LAYOUT)
     findings = found(send_to="ada@example.org")
     assert findings["mailer"][0] == findings["real test"][0] == "ok"

@@ -19,16 +19,16 @@ from django_migma.api.errors import (
 from django_migma.content import StoredEmailData
 from django_migma.mailers import mailer
 from django_migma.models import StoredEmail
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 from django_migma.testsends import MAX_TESTS, SECONDS, TestOutcome, TestSend, parse_addresses, record_test, send_tests
 from tests.api.clocks import FakeClock
 
 TEST_SEND = "http://127.0.0.1:9/v1/emails/test/send"
-WELCOME = StoredEmailData(name="welcome", email_id=data.WELCOME)
-RECEIPT = StoredEmailData(name="receipt", email_id=data.RECEIPT)
-SERIES = StoredEmailData(name="series", conversation_id=data.SERIES_CONVERSATION)
-ANSWER = {"messageId": "m1", "emailId": data.WELCOME, "sentTo": "a@example.org"}
+WELCOME = StoredEmailData(name="welcome", email_id=account.WELCOME)
+RECEIPT = StoredEmailData(name="receipt", email_id=account.RECEIPT)
+SERIES = StoredEmailData(name="series", conversation_id=account.SERIES_CONVERSATION)
+ANSWER = {"messageId": "m1", "emailId": account.WELCOME, "sentTo": "a@example.org"}
 ACCEPTED = (200, {"success": True, "data": ANSWER})
 
 
@@ -52,16 +52,16 @@ class TestSending:
         found = outcomes(WELCOME, RECEIPT)
         assert [outcome.status for outcome in found] == ["sent", "sent"]
         assert [message.body for message in migma_sandbox.store.messages()] == [
-            {"to": "ada@example.org", "emailId": data.WELCOME},
-            {"to": "ada@example.org", "emailId": data.RECEIPT},
+            {"to": "ada@example.org", "emailId": account.WELCOME},
+            {"to": "ada@example.org", "emailId": account.RECEIPT},
         ]
-        assert found[0].email_id == data.WELCOME
+        assert found[0].email_id == account.WELCOME
         assert found[0].text == "The sandbox accepted it."
 
     def test_a_conversation_with_one_email_goes_by_its_own_id(self, migma_sandbox):
-        [outcome] = outcomes(StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION))
+        [outcome] = outcomes(StoredEmailData(name="c", conversation_id=account.WELCOME_CONVERSATION))
         assert outcome.status == "sent"
-        assert migma_sandbox.store.messages()[0].body["conversationId"] == data.WELCOME_CONVERSATION
+        assert migma_sandbox.store.messages()[0].body["conversationId"] == account.WELCOME_CONVERSATION
 
     def test_the_address_goes_out_in_the_form_that_dns_knows(self, wire, answers):
         answers(ACCEPTED)
@@ -290,9 +290,11 @@ class TestParseAddresses:
 class TestRecordTest:
     @pytest.fixture(autouse=True)
     def rows(self):
-        StoredEmail.objects.create(key="welcome", email_id=data.WELCOME, conversation_id=data.WELCOME_CONVERSATION)
-        StoredEmail.objects.create(key="receipt", email_id=data.RECEIPT)
-        StoredEmail.objects.create(key="layout", conversation_id=data.LAYOUT_CONVERSATION)
+        StoredEmail.objects.create(
+            key="welcome", email_id=account.WELCOME, conversation_id=account.WELCOME_CONVERSATION
+        )
+        StoredEmail.objects.create(key="receipt", email_id=account.RECEIPT)
+        StoredEmail.objects.create(key="layout", conversation_id=account.LAYOUT_CONVERSATION)
 
     def marked(self):
         return list(StoredEmail.objects.exclude(last_tested_at=None).order_by("key").values_list("key", flat=True))
@@ -310,7 +312,7 @@ class TestRecordTest:
         ],
     )
     def test_a_row_whose_test_reached_migma_or_may_have_is_marked(self, status, error):
-        assert self.record(status, error, email_id=data.WELCOME.upper()) == 1
+        assert self.record(status, error, email_id=account.WELCOME.upper()) == 1
         assert self.marked() == ["welcome"]
 
     @pytest.mark.parametrize(
@@ -326,15 +328,15 @@ class TestRecordTest:
     )
     def test_a_row_whose_test_never_reached_migma_keeps_its_time(self, status, error, django_assert_num_queries):
         with django_assert_num_queries(0):
-            assert self.record(status, error, email_id=data.WELCOME) == 0
+            assert self.record(status, error, email_id=account.WELCOME) == 0
         assert self.marked() == []
 
     def test_a_row_that_has_a_conversation_only_is_found_by_it(self):
-        assert self.record(conversation_id=data.LAYOUT_CONVERSATION) == 1
+        assert self.record(conversation_id=account.LAYOUT_CONVERSATION) == 1
         assert self.marked() == ["layout"]
 
     def test_the_email_that_migma_names_is_recorded_for_a_conversation(self, migma_sandbox):
-        stored = StoredEmailData(name="c", conversation_id=data.WELCOME_CONVERSATION)
+        stored = StoredEmailData(name="c", conversation_id=account.WELCOME_CONVERSATION)
         [outcome] = outcomes(stored)
         assert record_test(stored, outcome) == 1
         assert self.marked() == ["welcome"]

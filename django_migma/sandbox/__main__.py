@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,58 +14,14 @@ from django_migma.sandbox.server import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m django_migma.sandbox",
-        description="A local Migma: takes mail through Migma's API, shows it, sends nothing.",
-    )
-    add_arguments(parser)
-    return run(vars(parser.parse_args(arguments)), stdout=sys.stdout, stderr=sys.stderr)
-
-
-def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
-    """Serve until Ctrl-C; return the exit status. ``options`` as parsed, streams as Django gives them to commands."""
-    host, port = options["host"], options["port"]
-    try:
-        sandbox = Sandbox(host=host, port=port, switches=switches_from(options))
-    except OSError as error:
-        stderr.write(_bind_error(host, port, error))
-        return 1
-    try:
-        sandbox.faults.script(*options["script"])
-        if not is_loopback(host):
-            stderr.write(_warning(host))
-        stdout.write(_greeting(sandbox))
-        stdout.flush()
-        sandbox.serve_forever()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sandbox.stop()
-    return 0
-
-
-def _bind_error(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken; choose another one with --port (0: any free one).\n"
-    return f"Cannot listen on {host}, port {port}: {error.strerror}; see --host and --port.\n"
-
-
-def _warning(host: str) -> str:
-    return (
-        f"Warning: {host} is not loopback. Whoever reaches this port can read the mail and use the "
-        "keys below, which are the same everywhere. Clients beyond this machine need "
-        'MIGMA["ALLOW_HTTP"] = True.\n'
-    )
-
-
-def _greeting(sandbox: Sandbox) -> str:
-    emails = "\n".join(f"  {email_id}  {name}" for email_id, name in account.EMAIL_NAMES.items())
-    return f"""\
+_WARNING = """\
+Warning: {host} is not loopback. Whoever reaches this port can read the mail and use the keys below, which are the \
+same everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.
+"""
+_GREETING = """\
 Migma sandbox on {sandbox.url}
 What it accepted: {sandbox.url}/_sandbox/messages   Stop it with Ctrl-C.
-{_chance(sandbox)}
+{chance}
 API keys
   {sandbox.keys.full}     may do everything
   {sandbox.keys.no_send}  may read, not send
@@ -85,13 +40,49 @@ Settings
       "LAYOUT_EMAIL_ID": "{account.LAYOUT}",
   }}
 """
+_CHANCE = (
+    "Faults strike by chance, rate {switches.fault_rate:g}; for the same ones again: --fault-seed {faults.seed}\n"
+)
 
 
-def _chance(sandbox: Sandbox) -> str:
-    if not sandbox.switches.fault_rate:
-        return ""
-    rate, seed = sandbox.switches.fault_rate, sandbox.faults.seed
-    return f"Faults strike by chance, rate {rate:g}; for the same ones again: --fault-seed {seed}\n"
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m django_migma.sandbox",
+        description="A local Migma: takes mail through Migma's API, shows it, sends nothing.",
+    )
+    add_arguments(parser)
+    return run(vars(parser.parse_args(arguments)), stdout=sys.stdout, stderr=sys.stderr)
+
+
+def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
+    """Serve until Ctrl-C; return the exit status. ``options`` as parsed, streams as Django gives them to commands."""
+    host, port = options["host"], options["port"]
+    try:
+        sandbox = Sandbox(host=host, port=port, switches=switches_from(options))
+    except ValueError as error:
+        stderr.write(f"{error}\n")
+        return 2
+    except (OSError, OverflowError) as error:
+        stderr.write(f"Cannot listen on {host}, port {port}: {error}; see --host and --port (0: any free one).\n")
+        return 1
+    try:
+        sandbox.faults.script(*options["script"])
+        if not is_loopback(host):
+            stderr.write(_WARNING.format(host=host))
+        stdout.write(_greeting(sandbox))
+        stdout.flush()
+        sandbox.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sandbox.stop()
+    return 0
+
+
+def _greeting(sandbox: Sandbox) -> str:
+    emails = "\n".join(f"  {email_id}  {name}" for email_id, name in account.EMAIL_NAMES.items())
+    chance = _CHANCE.format_map(vars(sandbox)) if sandbox.switches.fault_rate else ""
+    return _GREETING.format(sandbox=sandbox, account=account, emails=emails, chance=chance)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ for _result in _RESULTS:
     _result |= {"subject": _first["subject"], "previewText": _first["preheader"], "html": _first["html"]}
 _PROJECTS = {project["_id"]: project for project in ACCOUNT["projects"]}
 _CONVERSATIONS = {each["conversationId"]: each for each in ACCOUNT["conversations"]}
+_LISTED_FIELDS = (
+    "conversationId", "title", "subject", "previewText", "status", "screenshotUrl", "createdAt", "updatedAt"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,22 +76,21 @@ class Content:
 
 
 def find_project(project_id: str) -> Json:
-    return _find(_PROJECTS, "Project", project_id, "projectId")
+    return _find(_PROJECTS, "Project", "projectId", project_id)
 
 
-def find_conversation(conversation_id: str, *, field: str = "") -> Json:
-    return _find(_CONVERSATIONS, "Conversation", conversation_id, field)
+def find_conversation(conversation_id: str) -> Json:
+    return _find(_CONVERSATIONS, "Conversation", "conversationId", conversation_id)
 
 
-def find_email(email_id: str, *, field: str = "") -> Json:
-    return _find(_EMAILS, "Email", email_id, field)
+def find_email(email_id: str) -> Json:
+    return _find(_EMAILS, "Email", "emailId", email_id)
 
 
-def _find(items: Mapping[str, Json], noun: str, item_id: str, field: str) -> Json:
-    item = items.get(item_id.lower())
-    if item is None:
-        raise ApiError(404, f"{noun} not found: {f'{field} ' if field else ''}{item_id}")
-    return item
+def _find(items: Mapping[str, Json], noun: str, field: str, item_id: str) -> Json:
+    if item_id.lower() not in items:
+        raise ApiError(404, f"{noun} not found: {field} {item_id}")
+    return items[item_id.lower()]
 
 
 def find_stored_email(body: Mapping[str, Any]) -> Json:
@@ -97,15 +99,12 @@ def find_stored_email(body: Mapping[str, Any]) -> Json:
     The statuses are the documented ones of the test send. Those of POST /v1/sending for an unknown or unfinished
     email and for a series are not public, and assumed to be the same.
     """
-    if "emailId" not in body:
-        return _only_email(find_conversation(body["conversationId"], field="conversationId"))
-    email = find_email(body["emailId"], field="emailId")
-    if "conversationId" in body and body["conversationId"].lower() != email["conversationId"]:
-        raise ApiError(400, "emailId does not belong to conversationId; emailId alone is enough")
-    return email
-
-
-def _only_email(conversation: Json) -> Json:
+    if "emailId" in body:
+        email = find_email(body["emailId"])
+        if body.get("conversationId", email["conversationId"]).lower() != email["conversationId"]:
+            raise ApiError(400, "emailId does not belong to conversationId; emailId alone is enough")
+        return email
+    conversation = find_conversation(body["conversationId"])
     if conversation["status"] != "completed":
         raise ApiError(400, f"conversationId: this conversation is {conversation['status']}, not completed")
     emails: list[Json] = conversation["result"]["emails"]
@@ -138,7 +137,7 @@ def _known_content(body: Mapping[str, Any]) -> Content:
 
 
 def _placeholder_page(body: Mapping[str, Any]) -> str:
-    names = (html.escape(str(name)) for name in body.get("variables", {}))
+    names = map(html.escape, body.get("variables", {}))
     rows = "".join(f"<tr><th align=left>{name}</th><td>{{{{{name}}}}}</td></tr>" for name in names)
     chosen = html.escape(body.get("emailId") or body.get("conversationId", ""))
     return (
@@ -149,23 +148,18 @@ def _placeholder_page(body: Mapping[str, Any]) -> str:
 
 def count_recipients(body: Mapping[str, Any], project: Json) -> int:
     """The size of the segment ("audience" means one too) or tag that ``recipientId`` names."""
-    noun, items, size = ("Segment", "segments", "count")
-    if body["recipientType"] == "tag":
-        noun, items, size = ("Tag", "tags", "subscriberCount")
-    for item in ACCOUNT[items][project["_id"]]:
+    kind = "Tag" if body["recipientType"] == "tag" else "Segment"
+    for item in ACCOUNT[f"{kind.lower()}s"][project["_id"]]:
         if item["id"] == body["recipientId"].lower():
-            return int(item[size])
-    text = f"{noun} not found: recipientId must be the id of a {noun.lower()} of {project['name']}"
-    raise ApiError(404, f"{text}, not its name")
+            return int(item["subscriberCount" if kind == "Tag" else "count"])
+    text = f"recipientId must be the id of a {kind.lower()} of {project['name']}, not its name"
+    raise ApiError(404, f"{kind} not found: {text}")
 
 
 def listed_emails(project: Json, *, status: str | None, search: str) -> list[Json]:
-    """The project's conversations as the list of emails has them: newest first, and without any ``emailId``.
-
-    ``search``, in lower case, is looked for in the titles and the subjects.
-    """
+    """The project's conversations as the list of emails has them: newest first, and without any ``emailId``."""
     return [
-        _listed_email(conversation, conversation.get("result", {}))
+        {name: (conversation.get("result", {}) | conversation).get(name) for name in _LISTED_FIELDS}
         for conversation in reversed(ACCOUNT["conversations"])
         if conversation["projectId"] == project["_id"]
         and status in {None, conversation["status"]}
@@ -176,16 +170,3 @@ def listed_emails(project: Json, *, status: str | None, search: str) -> list[Jso
 def _searched_text(conversation: Json) -> str:
     emails = conversation.get("result", {}).get("emails", [])
     return "\n".join([conversation["title"], *(email["subject"] for email in emails)]).lower()
-
-
-def _listed_email(conversation: Json, result: Json) -> Json:
-    return {
-        "conversationId": conversation["conversationId"],
-        "title": conversation["title"],
-        "subject": result.get("subject"),
-        "previewText": result.get("previewText"),
-        "status": conversation["status"],
-        "screenshotUrl": None,
-        "createdAt": conversation["createdAt"],
-        "updatedAt": conversation["updatedAt"],
-    }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
 from django_migma.sandbox.account import ACCOUNT
-from django_migma.sandbox.placeholders import RenderedEmail
 from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
-from django_migma.sandbox.store import Batch, Message
+from django_migma.sandbox.store import Message
 from django_migma.sandbox.validation import send_errors, send_test_errors
 
 if TYPE_CHECKING:
@@ -18,14 +18,9 @@ if TYPE_CHECKING:
 
     from django.http import HttpResponse
 
-    from django_migma.sandbox.account import Content
     from django_migma.sandbox.server import Request
 
     Body = Mapping[str, Any]
-
-# How long Migma takes for a batch is unknown; short enough to wait for, long enough to see each word.
-_BATCH_STARTS = timedelta(seconds=1)
-_BATCH_ENDS = timedelta(seconds=3)
 
 
 @endpoint("email:send")
@@ -55,18 +50,23 @@ def _accept(request: Request, idempotency_key: str | None) -> HttpResponse:
     body = json_object(request)
     _raise_for(send_errors(body, sandbox.switches))
     content = account.find_content(body, any_id=sandbox.switches.any_id)
-    email = RenderedEmail(
+    is_batch = body["recipientType"] != "email"
+    recipients = account.count_recipients(body, content.project) if is_batch else None
+    answer = _answer(body, recipients)
+    if content.email is not None:
+        answer |= {name: content.email[name] for name in ("emailId", "conversationId")}
+    message = Message(
+        **_received(request, body, answer),
+        id=answer["id"],
+        idempotency_key=idempotency_key,
+        recipients=recipients,
         subject_template=body["subject"],
         html_template=content.html,
         variables=body.get("variables", {}),
-        switches=sandbox.switches,
     )
-    if sandbox.switches.missing_variables == "error" and (names := email.missing_variables()):
+    if sandbox.switches.missing_variables == "error" and (names := message.missing_variables()):
         raise ApiError(400, f"variables: no value for {', '.join(names)}", data={"missing": names})
-    answer = _accept_single(body) if body["recipientType"] == "email" else _accept_batch(request, body, content)
-    if content.email is not None:
-        answer |= {"emailId": content.email["emailId"], "conversationId": content.email["conversationId"]}
-    _keep_message(request, id=answer["id"], body=body, answer=answer, email=email, idempotency_key=idempotency_key)
+    sandbox.store.add_message(message)
     return success(answer)
 
 
@@ -75,45 +75,33 @@ def _raise_for(errors: list[str]) -> None:
         raise ApiError(400, "; ".join(errors), data={"problems": errors})
 
 
-def _accept_single(body: Body) -> dict[str, Any]:
-    # `sendId` is the tracking id of the newer Node SDK; nothing says that it equals `id`, so it does not.
-    about = {"status": "queued", "sendId": _new_id(), "sentCount": 1, "message": "Email queued"}
-    return {"id": _new_id(), "provider": body.get("providerType", "migma"), **about}
-
-
-def _accept_batch(request: Request, body: Body, content: Content) -> dict[str, Any]:
-    recipients = account.count_recipients(body, content.project)
-    store = request.sandbox.store
-    batch = Batch(id=_new_id(), created_at=store.clock(), body=body, recipients=recipients)
-    store.add_batch(batch)
-    about = {"status": "queued", "batchId": batch.id, "message": f"Batch of {recipients} queued"}
-    return {"id": batch.id, "provider": body.get("providerType", "migma"), **about}
+def _answer(body: Body, recipients: int | None) -> dict[str, Any]:
+    answer = {"id": _new_id(), "provider": body.get("providerType", "migma"), "status": "queued"}
+    if recipients is None:
+        # The tracking id of the newer Node SDK. Nothing says that it equals `id`, so it does not.
+        return answer | {"sendId": _new_id(), "sentCount": 1, "message": "Email queued"}
+    return answer | {"batchId": answer["id"], "message": f"Batch of {recipients} queued"}
 
 
 def _new_id() -> str:
     return secrets.token_hex(12)  # 24 hexadecimal digits
 
 
-def _keep_message(request: Request, *, answer: Body, idempotency_key: str | None = None, **about: Any) -> None:
-    store = request.sandbox.store
-    message = Message(
-        received_at=store.clock(),
-        endpoint=request.endpoint,
-        key_name=request.key_name,
-        idempotency_key=idempotency_key,
-        answer=answer,
-        **about,
-    )
-    store.add_message(message)
+def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
+    """What every message knows of its request."""
+    return {
+        "received_at": request.sandbox.store.clock(),
+        "endpoint": request.endpoint,
+        "key_name": request.key_name,
+        "body": body,
+        "answer": answer,
+        "switches": request.sandbox.switches,
+    }
 
 
 @endpoint("email:send")
 def send_test(request: Request) -> HttpResponse:
-    """POST /v1/emails/test/send: one stored email to one address, as it is stored.
-
-    There are no variables and no choice of sender or subject. An Idempotency-Key is ignored: Migma's Node SDK offers
-    none here.
-    """
+    """POST /v1/emails/test/send: one stored email as it is. Migma's Node SDK offers no Idempotency-Key here."""
     request.take_time()
     body = json_object(request)
     _raise_for(send_test_errors(body))
@@ -126,13 +114,14 @@ def send_test(request: Request) -> HttpResponse:
         "sentAt": timestamp(request.sandbox.store.clock()),
         "subject": stored["subject"],
     }
-    email = RenderedEmail(
+    message = Message(
+        **_received(request, body, answer),
+        id=answer["messageId"],
         subject_template=stored["subject"],
         html_template=stored["html"],
         variables={},
-        switches=request.sandbox.switches,
     )
-    _keep_message(request, id=answer["messageId"], body=body, answer=answer, email=email)
+    request.sandbox.store.add_message(message)
     return success(answer)
 
 
@@ -140,29 +129,30 @@ def send_test(request: Request) -> HttpResponse:
 def batch_status(request: Request, batch_id: str) -> HttpResponse:
     """Queued for a second, processing for two, then completed."""
     batch = request.sandbox.store.batch(batch_id)
-    if batch is None:
+    if batch is None or batch.recipients is None:
         raise ApiError(404, f"Batch not found: {batch_id}")
     now = request.sandbox.store.clock()
-    status, sent = _batch_progress(now - batch.created_at, batch.recipients)
+    status, sent = _batch_progress(now - batch.received_at, batch.recipients)
     echoed = ("recipientType", "recipientId", "from", "fromName", "subject")
     return success({
         "batchId": batch.id,
         **{name: batch.body[name] for name in echoed},
-        "provider": batch.body.get("providerType", "migma"),
+        "provider": batch.answer["provider"],
         "status": status,
         "totalCount": batch.recipients,
         "queuedCount": batch.recipients - sent,
         "sentCount": sent,
         "failedCount": 0,
-        "createdAt": timestamp(batch.created_at),
+        "createdAt": timestamp(batch.received_at),
         "updatedAt": timestamp(now),
     })  # fmt: skip
 
 
 def _batch_progress(age: timedelta, total: int) -> tuple[str, int]:
-    if age < _BATCH_STARTS:
+    # How long Migma takes is unknown; short enough to wait for, long enough to see each word.
+    if age < timedelta(seconds=1):
         return "queued", 0
-    if age < _BATCH_ENDS:
+    if age < timedelta(seconds=3):
         return "processing", total // 2
     return "completed", total
 
@@ -189,13 +179,12 @@ def projects(request: Request) -> HttpResponse:
 def tags(request: Request) -> HttpResponse:
     """``count`` is of all pages together."""
     project = _project(request)
-    sort = query_choice(request, "sortBy", ("createdAt", "name"))
+    order = query_choice(request, "sortBy", ("createdAt", "name")) or "createdAt"
     backwards = query_choice(request, "sortOrder", ("asc", "desc")) == "desc"
     search = request.GET.get("search", "").lower()
     found = [tag for tag in ACCOUNT["tags"][project["_id"]] if search in tag["name"].lower()]
-    found.sort(key=lambda tag: tag["name" if sort == "name" else "id"], reverse=backwards)
-    page, _, _ = _page(request, found)
-    return success(page, count=len(found))
+    found.sort(key=itemgetter(order), reverse=backwards)
+    return success(_page(request, found)[0], count=len(found))
 
 
 @endpoint("audience:read")
@@ -211,8 +200,7 @@ def emails(request: Request) -> HttpResponse:
     status = query_choice(request, "status", ("pending", "processing", "completed", "failed"))
     search = request.GET.get("search", "").lower()
     found = account.listed_emails(project, status=status, search=search)
-    page, number, limit = _page(request, found)
-    pagination = {"total": len(found), "page": number, "limit": limit, "hasMore": number * limit < len(found)}
+    page, pagination = _page(request, found)
     return success({"emails": page, "pagination": pagination})
 
 
@@ -233,14 +221,9 @@ def email(request: Request, email_id: str) -> HttpResponse:
 
 
 @endpoint("domain:read")
-def domains(request: Request) -> HttpResponse:
-    """A bare array. Whether Migma's holds managed domains too is not stated; here it does not."""
-    return success([domain for domain in ACCOUNT["domains"] if not domain["isManagedDomain"]])
-
-
-@endpoint("domain:read")
-def managed_domains(request: Request) -> HttpResponse:
-    return success([domain for domain in ACCOUNT["domains"] if domain["isManagedDomain"]])
+def domains(_request: Request, *, managed: bool) -> HttpResponse:
+    """A bare array. Whether Migma's list of custom domains holds managed ones too is not stated; here it does not."""
+    return success([domain for domain in ACCOUNT["domains"] if domain["isManagedDomain"] == managed])
 
 
 @endpoint("webhook:read")
@@ -257,7 +240,9 @@ def _project(request: Request) -> dict[str, Any]:
     return account.find_project(project_id)
 
 
-def _page(request: Request, found: Sequence[Any]) -> tuple[Sequence[Any], int, int]:
+def _page(request: Request, found: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+    """One page of what was found, and what the list says of it."""
     limit = query_int(request, "limit", default=20, low=1, high=100)
     page = query_int(request, "page", default=1, low=1)
-    return found[(page - 1) * limit : page * limit], page, limit
+    pagination = {"total": len(found), "page": page, "limit": limit, "hasMore": page * limit < len(found)}
+    return found[(page - 1) * limit : page * limit], pagination

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import asdict
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
+from django.http.request import split_domain_port
 
 from django_migma.sandbox.protocol import KEYS, ApiError, json_object, json_response, query_int, timestamp
 
@@ -22,13 +22,10 @@ if TYPE_CHECKING:
 
 # A mail may hold whatever a site's users typed: no scripts, no forms, no same-origin access to the sandbox. Links may
 # open, in new windows too, and images may come from the developer's own site.
-_POLICY = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
-    "img-src https: data: http://127.0.0.1:* http://localhost:*; style-src 'unsafe-inline'; "
-    "font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
-)
 _MAIL_HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
+    "img-src https: data: http://127.0.0.1:* http://localhost:*; style-src 'unsafe-inline'; "
+    "font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -45,27 +42,18 @@ def is_loopback(host: str) -> bool:
 
 def refuse_strangers(request: Request) -> None:
     """Raises 403 unless the Host header names this machine, or the address that the sandbox is bound to."""
-    host = _host_in(request.META.get("HTTP_HOST", ""))
+    host = split_domain_port(request.META.get("HTTP_HOST", ""))[0].strip("[]")
     if not is_loopback(host) and host != request.sandbox.host.lower():
         raise ApiError(403, "/_sandbox/ answers only to this machine: open it as localhost")
 
 
-def _host_in(header: str) -> str:
-    """The host of a ``Host`` header, without port and brackets; empty when unreadable."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
-
-
 def home(_request: Request) -> HttpResponse:
-    return HttpResponse(b"", status=302, content_type="application/json", headers={"Location": "/_sandbox/messages"})
+    return HttpResponseRedirect("/_sandbox/messages", content_type="application/json")
 
 
 def about(request: Request) -> HttpResponse:
     sandbox = request.sandbox
     return json_response({
-        "version": _version(),
         "api_url": sandbox.api_url,
         "switches": asdict(sandbox.switches),
         "keys": asdict(KEYS),
@@ -73,13 +61,6 @@ def about(request: Request) -> HttpResponse:
         "stats": sandbox.store.stats(),
         "endpoints": import_module(request.urlconf).ENDPOINTS,
     })  # fmt: skip
-
-
-def _version() -> str:
-    try:
-        return metadata.version("django-migma")
-    except metadata.PackageNotFoundError:
-        return "unknown"  # run from a checkout
 
 
 def messages(request: Request) -> HttpResponse:
@@ -125,13 +106,13 @@ def script_faults(request: Request) -> HttpResponse:
         request.sandbox.faults.script(*script)
     except ValueError as error:
         raise ApiError(400, f"script: {error}") from None
-    return json_response(request.sandbox.faults.state())
+    return faults(request)
 
 
 def clear_faults(request: Request) -> HttpResponse:
     """Script and probability; recipients that ask for a fault go on doing so."""
     request.sandbox.faults.clear()
-    return json_response(request.sandbox.faults.state())
+    return faults(request)
 
 
 def _find_message(request: Request, message_id: str) -> Message:
@@ -142,15 +123,9 @@ def _find_message(request: Request, message_id: str) -> Message:
 
 
 def _summary(request: Request, item: Message) -> dict[str, Any]:
+    names = ("endpoint", "key_name", "idempotency_key", "replays", "subject", "body", "answer")
     return {
         "id": item.id,
         "html_url": f"{request.sandbox.url}/_sandbox/messages/{item.id}/html",
         "received_at": timestamp(item.received_at),
-        "endpoint": item.endpoint,
-        "key_name": item.key_name,
-        "idempotency_key": item.idempotency_key,
-        "replays": item.replays,
-        "subject": item.subject,
-        "body": item.body,
-        "answer": item.answer,
-    }
+    } | {name: getattr(item, name) for name in names}

@@ -13,16 +13,16 @@ import secrets
 import threading
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
+from django.utils.http import http_date
 
 from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from django.http import HttpRequest
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_SECONDS = 30.0
 _NUMBER = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
-_CHUNK = b" " * 65536
+_CHUNK = b"10000\r\n%b\r\n" % (b" " * 0x10000)  # of a chunked body
 _PAUSE = 0.001  # seconds between chunks of an endless body: 64 MB/s are enough to fill a careless client
 _DRIP = 0.005  # seconds between two bytes
 _DRIP_LENGTH = 100_000  # bytes: more than eight minutes
@@ -40,23 +40,12 @@ _DRIP_LENGTH = 100_000  # bytes: more than eight minutes
 class Connection(Protocol):
     """The connection that a response goes out on. Writing raises ConnectionError once the client has left."""
 
-    def write(self, response: HttpResponse) -> None:
-        """The whole response."""
-
-    def start(self, response: HttpResponse, length: int | None) -> None:
-        """Status and headers, at once; a ``length`` of None announces a chunked body."""
-
-    def send(self, data: bytes) -> None:
-        """Part of the body, at once."""
-
-    def wait(self, seconds: float) -> bool:
-        """Return early, with False, when the client leaves or the sandbox is stopped."""
-
-    def close(self) -> None:
-        """End of stream, unannounced, once the response is through."""
-
-    def reset(self) -> None:
-        """RST instead of an end of stream."""
+    def write(self, response: HttpResponse) -> None: ...
+    def start(self, response: HttpResponse, length: int | None) -> None: ...  # headers; None: a chunked body follows
+    def send(self, data: bytes) -> None: ...  # part of the body, at once
+    def wait(self, seconds: float) -> bool: ...  # False, and early, if the client leaves or the sandbox is stopped
+    def close(self) -> None: ...  # end of stream, unannounced, once the response is through
+    def reset(self) -> None: ...  # RST instead of an end of stream
 
 
 def _whole(connection: Connection, response: HttpResponse, _seconds: float) -> None:
@@ -106,14 +95,10 @@ def _drip(connection: Connection, response: HttpResponse, _seconds: float) -> No
 
 def _endless(connection: Connection, response: HttpResponse, _seconds: float) -> None:
     connection.start(response, None)
-    connection.send(_chunk(response.content))
+    connection.send(b"%x\r\n%b\r\n" % (len(response.content), response.content))
     while connection.wait(_PAUSE):
-        connection.send(_chunk(_CHUNK))
+        connection.send(_CHUNK)
     connection.close()
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _close(connection: Connection, response: HttpResponse, _seconds: float) -> None:
@@ -122,22 +107,15 @@ def _close(connection: Connection, response: HttpResponse, _seconds: float) -> N
     connection.close()
 
 
-def _error(status: int, retry_after: Callable[[Fault, datetime], str] | None = None) -> Respond:
+def _error(status: int, *, retry_after: Literal["seconds", "date"] | None = None) -> Respond:
     def respond(fault: Fault, now: datetime) -> HttpResponse:
-        headers = None if retry_after is None else {"Retry-After": retry_after(fault, now)}
+        # Rounded up: an HTTP date has no fractions, and must not come before the time is over.
+        date = http_date(math.ceil(now.timestamp() + fault.seconds))
+        value = date if retry_after == "date" else str(int(fault.seconds))
+        headers = {"Retry-After": value} if retry_after else None
         return ApiError(status, f"The sandbox strikes: fault {fault.word}", headers=headers).response()
 
     return respond
-
-
-def _whole_seconds(fault: Fault, _now: datetime) -> str:
-    return str(int(fault.seconds))
-
-
-def _date(fault: Fault, now: datetime) -> str:
-    # Rounded up: an HTTP date has no fractions, and must not come before the time is over.
-    moment = math.ceil(now.timestamp() + fault.seconds)
-    return format_datetime(datetime.fromtimestamp(moment, UTC), usegmt=True)
 
 
 def _page(status: int, title: str) -> Respond:
@@ -148,25 +126,19 @@ def _page(status: int, title: str) -> Respond:
 
 def _redirect(_fault: Fault, _now: datetime) -> HttpResponse:
     # To a path that answers with success: a client that follows takes a list of projects for an accepted mail.
-    return HttpResponse(b"", status=302, content_type="application/json", headers={"Location": "/v1/projects"})
-
-
-def _nothing(_fault: Fault, _now: datetime) -> HttpResponse:
-    """Stands in for a response that never leaves."""
-    return HttpResponse(b"", status=500, content_type="application/json")
+    return HttpResponseRedirect("/v1/projects", content_type="application/json")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table."""
+    """One row of the table, which is a fault but for its number."""
 
     name: str
     meaning: str
-    # Whether a number follows the word: none, whole seconds, or a number of seconds that may be left out.
+    # Whether seconds follow the word: none, whole ones, or any number, which may be left out.
     number: Literal["none", "whole", "optional"] = "none"
     delays: bool = False  # its seconds pass while the request is being processed
     # A response in place of the usual one; nothing is accepted then, and neither key nor rate limit is looked at.
-    # None: the request is processed as usual, and the response is the usual one, be it an error.
     respond: Respond | None = None
     deliver: Deliver = _whole
 
@@ -181,36 +153,27 @@ class Kind:
         return self.respond is None
 
 
-_AFTER = "with Retry-After in whole seconds"
-_AS_DATE = "with Retry-After as an HTTP date so many seconds ahead"
-
+_UNSENT = _error(500)  # stands in for a response that never leaves
 KINDS = (
     Kind("429", "429 without Retry-After", respond=_error(429)),
-    Kind("429-after", f"429 {_AFTER}", number="whole", respond=_error(429, _whole_seconds)),
-    Kind("429-date", f"429 {_AS_DATE}", number="whole", respond=_error(429, _date)),
+    Kind("429-after", "429 with Retry-After in seconds", number="whole", respond=_error(429, retry_after="seconds")),
+    Kind("429-date", "429 with Retry-After as a date", number="whole", respond=_error(429, retry_after="date")),
     Kind("503", "503 without Retry-After", respond=_error(503)),
-    Kind("503-after", f"503 {_AFTER}", number="whole", respond=_error(503, _whole_seconds)),
-    Kind("503-date", f"503 {_AS_DATE}", number="whole", respond=_error(503, _date)),
+    Kind("503-after", "503 with Retry-After in seconds", number="whole", respond=_error(503, retry_after="seconds")),
+    Kind("503-date", "503 with Retry-After as a date", number="whole", respond=_error(503, retry_after="date")),
     Kind("500", "500", respond=_error(500)),
     Kind("502", "502 with a proxy's HTML page", respond=_page(502, "Bad Gateway")),
     Kind("504", "504 with a proxy's HTML page", respond=_page(504, "Gateway Timeout")),
     Kind("html", "200 with a proxy's HTML page", respond=_page(200, "Please sign in")),
     Kind("redirect", "302 to a path that answers with success", respond=_redirect),
-    Kind("reset", "the connection is reset", respond=_nothing, deliver=_reset),
-    Kind("hangup", "the connection ends without a byte of answer", respond=_nothing, deliver=_hang_up),
-    Kind(
-        "silent", "no answer for so many seconds, then the end", number="optional", respond=_nothing, deliver=_silent
-    ),
+    Kind("reset", "the connection is reset", respond=_UNSENT, deliver=_reset),
+    Kind("hangup", "the connection ends without a byte of answer", respond=_UNSENT, deliver=_hang_up),
+    Kind("silent", "no answer for so long, then the end", number="optional", respond=_UNSENT, deliver=_silent),
     Kind("lost", "the connection is reset: the reply is lost", deliver=_reset),
     Kind("half", "headers and half of the body, then the end", deliver=_half),
     Kind("empty", "the answer with an empty body", deliver=_empty),
     Kind("slow", "headers, and the body so much later", number="optional", deliver=_slow),
-    Kind(
-        "busy",
-        "accepting takes so many seconds; its Idempotency-Key is in use meanwhile",
-        number="optional",
-        delays=True,
-    ),
+    Kind("busy", "accepting takes so long; its Idempotency-Key is in use meanwhile", number="optional", delays=True),
     Kind("drip", "a body that comes byte by byte for minutes", deliver=_drip),
     Kind("endless", "a body without an end", deliver=_endless),
     Kind("close", "the whole answer, then an end that was not announced", deliver=_close),
@@ -226,11 +189,6 @@ class Fault:
     word: str
     kind: Kind
     seconds: float
-
-    @property
-    def delay(self) -> float:
-        """Seconds that processing takes."""
-        return self.seconds if self.kind.delays else 0.0
 
     def deliver(self, connection: Connection, response: HttpResponse) -> None:
         self.kind.deliver(connection, response, self.seconds)
@@ -263,7 +221,7 @@ _RECIPIENTS = {"POST /v1/sending": "recipientEmail", "POST /v1/emails/test/send"
 class FaultPlan:
     """The faults to come: first the script decides, then the recipient, then chance. Safe to use from any thread."""
 
-    def __init__(self, *, rate: float = 0.0, seed: int | None = None, kinds: Sequence[str] = ()) -> None:
+    def __init__(self, *, rate: float, seed: int | None, kinds: Sequence[str]) -> None:
         self.seed = secrets.randbelow(2**32) if seed is None else seed
         self._kinds = [parse_fault(word) for word in kinds or DEFAULT_KINDS]
         self._rate = rate

@@ -30,8 +30,7 @@ class _Entry:
     # body under either rule.
     digest: bytes
     since: datetime
-    status: int = 0  # of the answer; 0 while the first request is still running
-    content: bytes = b""
+    response: HttpResponse | None = None  # while the first request is still running
 
 
 class IdempotencyStore:
@@ -54,9 +53,8 @@ class IdempotencyStore:
         now = self._clock()
         digest = hashlib.sha256(body).digest()
         with self._lock:
-            self._drop_expired(now)
             entry = self._entries.get((key_name, idempotency_key))
-            if entry is None:
+            if entry is None or now - entry.since >= _LIFETIME:
                 self._entries[key_name, idempotency_key] = _Entry(digest=digest, since=now)
                 return None
         return _replay(entry, digest)
@@ -68,33 +66,19 @@ class IdempotencyStore:
         """
         with self._lock:
             entry = self._entries.pop((key_name, idempotency_key), None)
-            if entry is not None and response is not None and self._is_remembered(response.status_code):
-                remembered = replace(entry, status=response.status_code, content=response.content)
-                self._entries[key_name, idempotency_key] = remembered
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-
-    def _is_remembered(self, status: int) -> bool:
-        # A 429 does not come here: a request over the rate limit has not used its key yet.
-        return status < 400 or (self._errors_consume_key and status < 500)
-
-    def _drop_expired(self, now: datetime) -> None:
-        # Oldest first, but for requests that overtook each other: those are off by their own duration.
-        while self._entries:
-            place, entry = next(iter(self._entries.items()))
-            if now - entry.since < _LIFETIME:
-                return
-            del self._entries[place]
+            # A 429 does not come here: a request over the rate limit has not used its key yet.
+            remembered = range(500 if self._errors_consume_key else 400)
+            if entry is not None and response is not None and response.status_code in remembered:
+                self._entries[key_name, idempotency_key] = replace(entry, response=response)
 
 
 def _replay(entry: _Entry, digest: bytes) -> HttpResponse:
     if entry.digest != digest:
         text = "This Idempotency-Key was used with another request body within 24 hours"
         raise ApiError(409, text, code="IDEMPOTENCY_CONFLICT")
-    if not entry.status:
+    if entry.response is None:
         # What Migma answers while the first request runs is unknown. No code: only two are published.
         raise ApiError(409, "A request with this Idempotency-Key is still being processed")
+    content, status = entry.response.content, entry.response.status_code
     replayed = {"Idempotent-Replayed": "true"}
-    return HttpResponse(entry.content, status=entry.status, content_type="application/json", headers=replayed)
+    return HttpResponse(content, status=status, content_type="application/json", headers=replayed)

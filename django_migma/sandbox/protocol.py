@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
     View = Callable[..., HttpResponse]
 
-# Union of Migma's authentication page, its changelog of 30 June 2026 and its published agent skills.
-_READ = frozenset({
-    "audience:read", "campaign:read", "domain:read", "email:read", "template:read", "webhook:read",
-})  # fmt: skip
-_WRITE = frozenset({
-    "audience:write", "campaign:write", "domain:write", "email:preview", "email:send", "email:validate",
-    "email:write", "project:write", "webhook:write",
-})  # fmt: skip
-
 # docs.migma.ai/agent-auth
 _CHALLENGE = 'Bearer resource_metadata="https://api.migma.ai/.well-known/oauth-protected-resource"'
 
@@ -46,7 +37,6 @@ class Keys:
 
 KEYS = Keys()
 _KEY_NAMES = {key: name for name, key in asdict(KEYS).items()}
-_PERMISSIONS = {"full": _READ | _WRITE, "no_send": _READ}
 
 
 class ApiError(Exception):
@@ -99,10 +89,10 @@ def endpoint(permission: str = "") -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         # `request` is a server.Request, which this module cannot name: the server imports it.
-        def authorized(request: Any, **ids: str) -> HttpResponse:
+        def authorized(request: Any, **ids: Any) -> HttpResponse:
             request.key_name = _key_name(request)
             request.sandbox.store.rate_limiter.take(request.key_name)
-            if permission and permission not in _PERMISSIONS[request.key_name]:
+            if request.key_name == "no_send" and permission == "email:send":
                 raise ApiError(403, f"This API key lacks the permission {permission}")
             return view(request, **ids)
 
@@ -113,18 +103,16 @@ def endpoint(permission: str = "") -> Callable[[View], View]:
 
 def _key_name(request: HttpRequest) -> str:
     scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise _unauthorized("Missing API key: send it as Authorization: Bearer <key>")
     name = _KEY_NAMES.get(key.strip())
-    if name is None:
-        raise _unauthorized("Invalid API key")
-    if name not in _PERMISSIONS:
-        raise _unauthorized("This API key was revoked")
-    return name
-
-
-def _unauthorized(text: str) -> ApiError:
-    return ApiError(401, text, headers={"WWW-Authenticate": _CHALLENGE})
+    if scheme.lower() != "bearer" or not key.strip():
+        text = "Missing API key: send it as Authorization: Bearer <key>"
+    elif name is None:
+        text = "Invalid API key"
+    elif name == "revoked":
+        text = "This API key was revoked"
+    else:
+        return name
+    raise ApiError(401, text, headers={"WWW-Authenticate": _CHALLENGE})
 
 
 def json_object(request: HttpRequest) -> dict[str, Any]:

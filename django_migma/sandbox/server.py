@@ -13,6 +13,7 @@ and Django's settings are not read: the sandbox runs without any, and those of a
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import socketserver
 import struct
@@ -21,10 +22,10 @@ import threading
 import time
 import traceback
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qs, unquote
 
 from django.http import HttpRequest
 from django.http.request import HttpHeaders
@@ -42,21 +43,16 @@ if TYPE_CHECKING:
 
     from django.http import HttpResponse
 
-    from django_migma.sandbox.faults import Connection
     from django_migma.sandbox.protocol import View
 
 MAX_BODY = 10 * 1024 * 1024  # bytes
-_MAX_DISCARDED = 8 * MAX_BODY
 _CHUNK = 64 * 1024
 _POLL = 0.05  # seconds until a stop, or a client that left, is noticed
 _JOIN = 5.0  # seconds for a request in progress to end
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 _resolve = lru_cache(maxsize=128)(resolve)  # a benchmark sends to one path a thousand times a second
+_utc_now = partial(datetime.now, UTC)
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised, not bound
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Sandbox:
@@ -136,29 +132,23 @@ class Request(HttpRequest):
     endpoint = ""  # method and path template, once the view is found
     key_name = ""  # of the API key, once it is checked
 
-    def __init__(self, sandbox: Sandbox, connection: _Handler, body: bytes) -> None:
+    def __init__(self, sandbox: Sandbox, handler: _Handler, body: bytes) -> None:
         self.sandbox = sandbox
-        self.connection: Connection = connection
-        self.method: str = connection.command
-        path, _, self._query = connection.path.partition("?")
+        self.method: str = handler.command
+        path, _, query = handler.path.partition("?")
         self.path = self.path_info = unquote(path)
-        headers = connection.headers.items()
+        # Not a QueryDict: that reads settings.
+        self.GET = MultiValueDict(parse_qs(query, keep_blank_values=True))  # type: ignore[assignment]
+        headers = handler.headers.items()
         # A name with "_" would be taken for one with "-". Of a repeated header the last value counts.
         self.META = {HttpHeaders.to_wsgi_name(name): value for name, value in headers if "_" not in name}
         self.content_type = self.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         self.body = body
         self.fault = NO_FAULT
 
-    @cached_property
-    def GET(self) -> MultiValueDict[str, str]:  # type: ignore[override]  # noqa: N802 - a QueryDict reads settings
-        query: MultiValueDict[str, str] = MultiValueDict()
-        for name, value in parse_qsl(self._query, keep_blank_values=True):
-            query.appendlist(name, value)
-        return query
-
     def take_time(self) -> None:
         """Wait if a fault demands it, also when the client has left: a busy server does not notice."""
-        if self.fault.delay and self.sandbox.stopping.wait(self.fault.delay):
+        if self.fault.kind.delays and self.sandbox.stopping.wait(self.fault.seconds):
             raise ApiError(503, "The sandbox is being stopped")
 
 
@@ -179,13 +169,13 @@ def _process(request: Request) -> HttpResponse:
     try:
         match = _resolve(request.path_info, request.urlconf)
     except Resolver404:
-        sandbox.store.count_request(f"{request.method} (unknown path)")
+        sandbox.store.count("requests", f"{request.method} (unknown path)")
         raise ApiError(404, f"Not found: {request.method} {request.path}") from None
     request.endpoint = f"{request.method} {path_template(match.route)}"
-    sandbox.store.count_request(request.endpoint)
+    sandbox.store.count("requests", request.endpoint)
     request.fault = sandbox.faults.next_fault(request.endpoint, request)
     if request.fault.word != NO_FAULT.word:
-        sandbox.store.count_fault(request.fault.word)
+        sandbox.store.count("faults", request.fault.word)
     if (respond := request.fault.kind.respond) is not None:
         return respond(request.fault, sandbox.store.clock())
     view: View = match.func
@@ -210,21 +200,17 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self._read_body()
         except ApiError as error:
-            self.close_connection = True  # where the next request would start is not known
-            self.write(error.response())
-            return
-        if body is None:
-            self.close_connection = True
+            self.send_error(error.status, str(error))
             return
         request = Request(self._sandbox, self, body)
         response = _respond(request)
-        request.fault.deliver(request.connection, response)
+        request.fault.deliver(self, response)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Errors that the library finds (malformed requests, unknown methods), as an envelope."""
-        self.close_connection = True
+        """Also called by the library, for malformed requests and unknown methods."""
+        self.close_connection = True  # where the next request would start is not known
         self.write(ApiError(code, message or explain or "Malformed request").response())
 
     def handle_expect_100(self) -> bool:
@@ -238,25 +224,22 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "django-migma-sandbox"
 
-    def _read_body(self) -> bytes | None:
-        """None when the client left before the end."""
+    def _read_body(self) -> bytes:
         if "Transfer-Encoding" in self.headers:
             raise ApiError(411, "Chunked bodies are not read: send Content-Length")
-        given = set(self.headers.get_all("Content-Length", ["0"]))
-        text = given.pop()
-        if given or not (text.isascii() and text.isdigit()) or len(text) > 18:
+        length_text = self.headers.get("Content-Length", "0")
+        if not re.fullmatch("[0-9]{1,18}", length_text):
             raise ApiError(400, "Content-Length must be one whole number")
-        length = int(text)
+        length = int(length_text)
         if length > MAX_BODY:
             # Read on, or the client meets a reset connection instead of the response.
-            self._discard(min(length, _MAX_DISCARDED))
+            while length > 0 and (chunk := self.rfile.read(min(length, _CHUNK))):
+                length -= len(chunk)
             raise ApiError(413, f"The request body is larger than {MAX_BODY} bytes")
         body = self.rfile.read(length)
-        return body if len(body) == length else None
-
-    def _discard(self, length: int) -> None:
-        while length > 0 and (chunk := self.rfile.read(min(length, _CHUNK))):
-            length -= len(chunk)
+        if len(body) < length:
+            raise ConnectionAbortedError  # the client left: nothing is processed, and nothing answered
+        return body
 
     def write(self, response: HttpResponse) -> None:
         self._write_head(response, len(response.content))
@@ -328,7 +311,7 @@ class _Server(ThreadingHTTPServer):
         self.server_port = self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._store.count_connection()
+        self._store.count("connections")
         arguments = (request, client_address)
         thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
         with self._lock:

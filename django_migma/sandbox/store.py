@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.idempotency import IdempotencyStore
+from django_migma.sandbox.placeholders import RenderedEmail
 from django_migma.sandbox.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
@@ -15,46 +16,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django_migma.sandbox.options import Switches
-    from django_migma.sandbox.placeholders import RenderedEmail
-
-_T = TypeVar("_T")
-
-_Key = tuple[str, str | None]  # name of the API key, Idempotency-Key
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
-    """One accepted send, to one recipient or to a batch, or one test send."""
+class Message(RenderedEmail):
+    """One accepted send, to one recipient or to a batch, or one test send; ``subject`` and ``html`` as rendered."""
 
     id: str  # message id, or batch id: `id` of the answer
     received_at: datetime
     endpoint: str  # method and path template
     key_name: str  # which of the sandbox's keys, never the key itself
-    idempotency_key: str | None
+    idempotency_key: str | None = None
     body: Mapping[str, Any]  # the request as it came, fields unknown to Migma included
     answer: Mapping[str, Any]  # `data` of the answer
-    email: RenderedEmail
+    recipients: int | None = None  # the size of the segment or tag; None for one address
     replays: int = 0  # how often the same request came again under its key
-
-    @property
-    def subject(self) -> str:
-        """Variables filled in."""
-        return self.email.subject
-
-    @property
-    def html(self) -> str:
-        """Variables filled in."""
-        return self.email.html
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """One accepted send to a segment or a tag."""
-
-    id: str
-    created_at: datetime
-    body: Mapping[str, Any]
-    recipients: int
 
 
 class Store:
@@ -62,25 +38,25 @@ class Store:
 
     def __init__(self, switches: Switches, clock: Callable[[], datetime]) -> None:
         self.clock = clock
-        self.idempotency = IdempotencyStore(clock, errors_consume_key=switches.errors_consume_key)
-        self.rate_limiter = RateLimiter(switches.rate, clock)
-        self._max_messages = switches.max_messages
+        self._switches = switches
         self._lock = threading.Lock()
-        self._messages: dict[str, Message] = {}
-        self._by_key: dict[_Key, str] = {}  # ids of the messages in `_messages` that came under a key
-        self._batches: dict[str, Batch] = {}
-        self._requests: Counter[str] = Counter()
-        self._faults: Counter[str] = Counter()
-        self._connections = 0
-        self._accepted = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
+        with self._lock:
+            self.idempotency = IdempotencyStore(self.clock, errors_consume_key=self._switches.errors_consume_key)
+            self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
+            self._messages: dict[str, Message] = {}
+            self._batches: dict[str, Message] = {}
+            self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def add_message(self, message: Message) -> None:
         with self._lock:
-            self._accepted += 1
-            self._by_key[_key(message)] = message.id
-            for dropped in _add_newest(self._messages, message.id, message, limit=self._max_messages):
-                if self._by_key.get(_key(dropped)) == dropped.id:  # its key may have expired, and been used again
-                    del self._by_key[_key(dropped)]
+            self._counts["accepted"][message.endpoint] += 1
+            _add_newest(self._messages, message, limit=self._switches.max_messages)
+            if message.recipients is not None:
+                _add_newest(self._batches, message, limit=self._switches.max_messages)
 
     def messages(self) -> list[Message]:
         """The accepted messages that are kept, newest last."""
@@ -91,71 +67,44 @@ class Store:
         with self._lock:
             return self._messages.get(message_id)
 
-    def count_replay(self, key_name: str, idempotency_key: str) -> None:
+    def batch(self, batch_id: str) -> Message | None:
+        """Batches outlive ``clear_messages``."""
         with self._lock:
-            message_id = self._by_key.get((key_name, idempotency_key))
-            if message_id is not None:
-                message = self._messages[message_id]
-                self._messages[message_id] = replace(message, replays=message.replays + 1)
+            return self._batches.get(batch_id)
+
+    def count_replay(self, key_name: str, idempotency_key: str) -> None:
+        """Count it for the newest message under the key, if that is still kept."""
+        with self._lock:
+            for message in reversed(self._messages.values()):
+                if (message.key_name, message.idempotency_key) == (key_name, idempotency_key):
+                    self._messages[message.id] = replace(message, replays=message.replays + 1)
+                    return
 
     def clear_messages(self) -> int:
         """Drop all messages and return their number; batches, idempotency keys and counters stay."""
         with self._lock:
             count = len(self._messages)
             self._messages.clear()
-            self._by_key.clear()
             return count
 
-    def reset(self) -> None:
-        """Forget everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
-        self.idempotency.clear()
-        self.rate_limiter.clear()
+    def count(self, what: str, name: str = "") -> None:
+        """Count one of "connections", or of "requests" by endpoint, or of "faults" by word."""
         with self._lock:
-            self._messages.clear()
-            self._by_key.clear()
-            self._batches.clear()
-            self._requests.clear()
-            self._faults.clear()
-            self._connections = 0
-            self._accepted = 0
-
-    def add_batch(self, batch: Batch) -> None:
-        with self._lock:
-            _add_newest(self._batches, batch.id, batch, limit=self._max_messages)
-
-    def batch(self, batch_id: str) -> Batch | None:
-        with self._lock:
-            return self._batches.get(batch_id)
-
-    def count_connection(self) -> None:
-        with self._lock:
-            self._connections += 1
-
-    def count_request(self, endpoint: str) -> None:
-        with self._lock:
-            self._requests[endpoint] += 1
-
-    def count_fault(self, word: str) -> None:
-        with self._lock:
-            self._faults[word] += 1
+            self._counts[what][name] += 1
 
     def stats(self) -> dict[str, Any]:
         """Connections, requests by method and path template (refused ones too), accepted sends, faults by word."""
         with self._lock:
             return {
-                "connections": self._connections,
-                "requests": dict(self._requests),
-                "sending_posts": self._requests["POST /v1/sending"],
-                "accepted": self._accepted,
-                "faults": dict(self._faults),
+                "connections": self._counts["connections"].total(),
+                "requests": dict(self._counts["requests"]),
+                "sending_posts": self._counts["requests"]["POST /v1/sending"],
+                "accepted": self._counts["accepted"].total(),
+                "faults": dict(self._counts["faults"]),
             }
 
 
-def _key(message: Message) -> _Key:
-    return message.key_name, message.idempotency_key
-
-
-def _add_newest(kept: dict[str, _T], key: str, value: _T, *, limit: int) -> list[_T]:
-    """Return the oldest ones, which were dropped."""
-    kept[key] = value
-    return [kept.pop(next(iter(kept))) for _ in range(len(kept) - limit)]
+def _add_newest(kept: dict[str, Message], message: Message, *, limit: int) -> None:
+    kept[message.id] = message
+    if len(kept) > limit:
+        del kept[next(iter(kept))]

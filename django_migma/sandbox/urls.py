@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 
@@ -22,7 +22,7 @@ class Methods:
     def __init__(self, **views: View) -> None:
         self.views = views
 
-    def __call__(self, request: Request, **ids: str) -> HttpResponse:
+    def __call__(self, request: Request, **ids: Any) -> HttpResponse:
         view = self.views.get(request.method)
         if view is None:
             allowed = ", ".join(self.views)
@@ -34,7 +34,7 @@ class Methods:
 class LocalMethods(Methods):
     """The same, without an API key and for this machine only."""
 
-    def __call__(self, request: Request, **ids: str) -> HttpResponse:
+    def __call__(self, request: Request, **ids: Any) -> HttpResponse:
         control.refuse_strangers(request)
         return super().__call__(request, **ids)
 
@@ -49,8 +49,8 @@ urlpatterns = [
     path("v1/projects/emails", Methods(GET=api.emails)),
     path("v1/projects/emails/<conversation_id>/status", Methods(GET=api.conversation_status)),
     path("v1/emails/<email_id>", Methods(GET=api.email)),
-    path("v1/domains", Methods(GET=api.domains)),
-    path("v1/domains/managed", Methods(GET=api.managed_domains)),
+    path("v1/domains", Methods(GET=api.domains), {"managed": False}),
+    path("v1/domains/managed", Methods(GET=api.domains), {"managed": True}),
     path("v1/webhooks/events", Methods(GET=api.webhook_events)),
     path("", LocalMethods(GET=control.home)),
     path("_sandbox/", LocalMethods(GET=control.about)),

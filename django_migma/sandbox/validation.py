@@ -8,20 +8,17 @@ with 400; the excerpt lists 400, 401 and 403.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.account import ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from django_migma.sandbox.options import Switches
 
-    Body = Mapping[str, Any]
+Body = Mapping[str, Any]
+Rule = tuple[Callable[[Any], object], str]  # what a value must satisfy, and the error text behind the field's name
 
-_RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
-# The newest Node SDK narrowed these to ses and migma; the OpenAPI excerpt has all five.
-_PROVIDERS = ("ses", "resend", "sendgrid", "mailgun", "migma")
 # `format: email` of JSON Schema is ASCII (`idn-email` would be the other); whether Migma takes
 # non-ASCII addresses is unknown.
 _ADDRESS = re.compile(
@@ -32,126 +29,108 @@ _ADDRESS = re.compile(
 )
 
 
-def send_errors(body: Body, switches: Switches) -> list[str]:
-    """The broken rules of POST /v1/sending, in the order of the reference."""
-    return [
-        *_recipient(body),
-        *_sender(body, switches),
-        # Required, even though a stored email has a subject of its own; nothing says that it may not be empty.
-        *_string(body, "subject", _ONE_LINE, required=True),
-        *_instance(body, "variables", dict, "an object"),
-        *_content(body, switches),
-        *_string(body, "projectId", _NOT_EMPTY),
-        *_choice(body, "providerType", _PROVIDERS),
-        *_instance(body, "transactional", bool, "true or false"),
-        *_addresses(body, "bcc"),
-    ]
-
-
-def send_test_errors(body: Body) -> list[str]:
-    """The broken rules of POST /v1/emails/test/send."""
-    errors = [
-        *_string(body, "to", _ONE_ADDRESS, required=True),
-        *_string(body, "emailId", _HEX_ID),
-        *_string(body, "conversationId", _HEX_ID),
-    ]
-    if "emailId" not in body and "conversationId" not in body:
-        errors.append("emailId or conversationId is required")
-    return errors
-
-
-def _recipient(body: Body) -> Iterator[str]:
-    yield from _choice(body, "recipientType", _RECIPIENT_TYPES, required=True)
-    kind = body.get("recipientType")
-    if kind == "email":
-        yield from _string(body, "recipientEmail", _ONE_ADDRESS, required=True)
-    elif kind in _RECIPIENT_TYPES:
-        yield from _string(body, "recipientId", _NOT_EMPTY, required=True)
-
-
-def _sender(body: Body, switches: Switches) -> Iterator[str]:
-    yield from _string(body, "from", _ONE_ADDRESS, required=True)
-    if _is_address(body.get("from")):
-        yield from _domain(body["from"].rpartition("@")[2].lower(), switches)
-    yield from _string(body, "fromName", _ONE_LINE, required=True)
-    # An empty name satisfies the schema; that a required name may be blank is not known to hold.
-    if isinstance(name := body.get("fromName"), str) and not name.strip():
-        yield "fromName must not be blank"
-    yield from _string(body, "replyTo", _ONE_ADDRESS)
-
-
-def _domain(domain: str, switches: Switches) -> Iterator[str]:
-    # The status that Migma gives an unverified sender is unknown; 400 as for other faults of the body.
-    verified = [known["domain"] for known in ACCOUNT["domains"] if known["isVerified"]]
-    verified += [name.lower() for name in switches.verified_domains]
-    if domain not in verified and "*" not in verified:
-        known = ", ".join(verified)
-        yield (
-            f"from: the domain {domain} is not verified (verified: {known}; "
-            f"the sandbox takes it with --verified-domain {domain})"
-        )
-
-
-def _content(body: Body, switches: Switches) -> Iterator[str]:
-    yield from _string(body, "emailId", _HEX_ID)
-    yield from _string(body, "conversationId", _HEX_ID)
-    if "emailId" in body or "conversationId" in body:
-        return  # older guides: a template counts only where there is no conversation
-    if "template" not in body:
-        # A rule of the prose: the schema itself does not demand one of the two.
-        yield "emailId or conversationId is required"
-    elif not switches.accept_template:
-        yield (
-            "emailId or conversationId is required: template (raw HTML) is not part of Migma's "
-            "newest contract (the sandbox takes it with --accept-template)"
-        )
-    else:
-        yield from _string(body, "template", _NOT_EMPTY)
-        if "projectId" not in body:
-            yield "projectId is required with template"
-
-
 def _is_address(value: object) -> bool:
     """Exactly one addr-spec: no display name, no angle brackets, no list."""
     return isinstance(value, str) and _ADDRESS.match(value) is not None
 
 
-# What a string must satisfy, and the error text behind its name if it does not.
-_Rule = tuple["Callable[[str], object]", str]
-_NOT_EMPTY: _Rule = (str.strip, " must not be empty")
-_ONE_LINE: _Rule = (re.compile(r"[^\r\n]*").fullmatch, " must not contain line breaks")
-_HEX_ID: _Rule = (re.compile(r"[0-9a-fA-F]{24}").fullmatch, " must be 24 hexadecimal digits")
+def _are_addresses(values: list[object]) -> bool:
+    return all(_is_address(value) for value in values)
+
+
+def _type(kind: type, described: str) -> Rule:
+    return lambda value: isinstance(value, kind), f" must be {described}"
+
+
+def _choice(*words: str) -> Rule:
+    return lambda value: value in words, f" must be one of {', '.join(words)}"
+
+
+# Rules of one field each. Only the first broken one becomes an error.
+_STRING = _type(str, "a string")
+_NOT_EMPTY: list[Rule] = [_STRING, (str.strip, " must not be empty")]
+_ONE_LINE: list[Rule] = [_STRING, (re.compile(r"[^\r\n]*").fullmatch, " must not contain line breaks")]
+# An empty name satisfies the schema; that a required name may be blank is not known to hold.
+_NAME: list[Rule] = [*_ONE_LINE, (str.strip, " must not be blank")]
+_HEX_ID: list[Rule] = [_STRING, (re.compile(r"[0-9a-fA-F]{24}").fullmatch, " must be 24 hexadecimal digits")]
 # "Invalid email address" is the one error text of Migma's that is public.
-_ONE_ADDRESS: _Rule = (_is_address, ": Invalid email address (one address, without a display name)")
+_ONE_ADDRESS = [_STRING, (_is_address, ": Invalid email address (one address, without a display name)")]
+_ADDRESSES = [
+    _type(list, "an array of email addresses"),
+    (_are_addresses, ": Invalid email address (each item one address, without a display name)"),
+]
+# The newest Node SDK narrowed these to ses and migma; the OpenAPI excerpt has all five.
+_PROVIDER = [_choice("ses", "resend", "sendgrid", "mailgun", "migma")]
 
 
-def _string(body: Body, name: str, rule: _Rule, *, required: bool = False) -> Iterator[str]:
-    is_valid, text = rule
+def send_errors(body: Body, switches: Switches) -> list[str]:
+    """The broken rules of POST /v1/sending, in the order of the reference."""
+    return [
+        *_recipient(body),
+        *_field(body, "from", _ONE_ADDRESS, required=True),
+        *_domain(body.get("from"), switches),
+        *_field(body, "fromName", _NAME, required=True),
+        *_field(body, "replyTo", _ONE_ADDRESS),
+        # Required, even though a stored email has a subject of its own; nothing says that it may not be empty.
+        *_field(body, "subject", _ONE_LINE, required=True),
+        *_field(body, "variables", [_type(dict, "an object")]),
+        *_content(body, switches),
+        *_field(body, "projectId", _NOT_EMPTY),
+        *_field(body, "providerType", _PROVIDER),
+        *_field(body, "transactional", [_type(bool, "true or false")]),
+        *_field(body, "bcc", _ADDRESSES),
+    ]
+
+
+def send_test_errors(body: Body) -> list[str]:
+    """The broken rules of POST /v1/emails/test/send."""
+    return [*_field(body, "to", _ONE_ADDRESS, required=True), *_stored_email(body)]
+
+
+def _field(body: Body, name: str, rules: Sequence[Rule], *, required: bool = False) -> list[str]:
     if name not in body:
-        if required:
-            yield f"{name} is required"
-    elif not isinstance(body[name], str):
-        yield f"{name} must be a string"
-    elif not is_valid(body[name]):
-        yield f"{name}{text}"
+        return [f"{name} is required"] if required else []
+    for is_valid, text in rules:
+        if not is_valid(body[name]):
+            return [name + text]
+    return []
 
 
-def _addresses(body: Body, name: str) -> Iterator[str]:
-    value = body.get(name, [])
-    if not isinstance(value, list):
-        yield f"{name} must be an array of email addresses"
-    elif not all(_is_address(item) for item in value):
-        yield f"{name}: Invalid email address (each item one address, without a display name)"
+def _recipient(body: Body) -> list[str]:
+    types = [_choice("email", "audience", "segment", "tag")]
+    if errors := _field(body, "recipientType", types, required=True):
+        return errors
+    if body["recipientType"] == "email":
+        return _field(body, "recipientEmail", _ONE_ADDRESS, required=True)
+    return _field(body, "recipientId", _NOT_EMPTY, required=True)
 
 
-def _choice(body: Body, name: str, words: Sequence[str], *, required: bool = False) -> Iterator[str]:
-    if name not in body:
-        if required:
-            yield f"{name} is required"
-    elif body[name] not in words:
-        yield f"{name} must be one of {', '.join(words)}"
+def _domain(sender: Any, switches: Switches) -> list[str]:
+    # The status that Migma gives an unverified sender is unknown; 400 as for other faults of the body.
+    verified = [known["domain"] for known in ACCOUNT["domains"] if known["isVerified"]]
+    verified += [name.lower() for name in switches.verified_domains]
+    domain = sender.rpartition("@")[2].lower() if _is_address(sender) else ""
+    if not domain or domain in verified or "*" in verified:
+        return []
+    known = ", ".join(verified)
+    way_out = f"the sandbox takes it with --verified-domain {domain}"
+    return [f"from: the domain {domain} is not verified (verified: {known}; {way_out})"]
 
 
-def _instance(body: Body, name: str, kind: type, described: str) -> Iterator[str]:
-    if name in body and not isinstance(body[name], kind):
-        yield f"{name} must be {described}"
+def _stored_email(body: Body) -> list[str]:
+    if "emailId" not in body and "conversationId" not in body:
+        # A rule of the prose: the schema itself does not demand one of the two.
+        return ["emailId or conversationId is required"]
+    return _field(body, "emailId", _HEX_ID) + _field(body, "conversationId", _HEX_ID)
+
+
+def _content(body: Body, switches: Switches) -> list[str]:
+    # In older guides, too, a template counts only where there is no conversation.
+    if "emailId" in body or "conversationId" in body or "template" not in body:
+        return _stored_email(body)
+    if not switches.accept_template:
+        way_out = "the sandbox takes it with --accept-template"
+        text = f"template (raw HTML) is not part of Migma's newest contract ({way_out})"
+        return [f"emailId or conversationId is required: {text}"]
+    errors = _field(body, "template", _NOT_EMPTY)
+    return errors if "projectId" in body else [*errors, "projectId is required with template"]

@@ -12,7 +12,7 @@ from django_migma.api import (
     TestSendRequest,
 )
 from django_migma.api.errors import AuthenticationError
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 from django_migma.sandbox.server import Sandbox
 from tests.api.examples import client as make_client
 from tests.api.examples import send_request
@@ -39,13 +39,13 @@ def client(sandbox):
 
 def test_send_to_one(sandbox, client):
     """Accepted, stored, and repeated without a second mail."""
-    request = send_request(from_email=SENDER, email_id=data.WELCOME, variables={"first_name": "Ada"})
+    request = send_request(from_email=SENDER, email_id=account.WELCOME, variables={"first_name": "Ada"})
     result = client.send(request, idempotency_key="order-1")
     [stored] = sandbox.store.messages()
     assert result.id == stored.id
     assert (result.status, result.provider, result.sent_count) == ("queued", "migma", 1)
     assert result.send_id
-    assert (result.email_id, result.conversation_id) == (data.WELCOME, data.WELCOME_CONVERSATION)
+    assert (result.email_id, result.conversation_id) == (account.WELCOME, account.WELCOME_CONVERSATION)
     again = client.send(request, idempotency_key="order-1")
     assert (again.id, again.replayed) == (result.id, True)
     assert len(sandbox.store.messages()) == 1
@@ -55,24 +55,24 @@ def test_send_to_a_tag_and_follow_the_batch(client):
     request = send_request(
         recipient_type="tag",
         recipient_email=None,
-        recipient_id=data.CUSTOMERS_TAG,
+        recipient_id=account.CUSTOMERS_TAG,
         from_email=SENDER,
-        email_id=data.WELCOME,
+        email_id=account.WELCOME,
     )
     sent = client.send(request)
     status = client.batch_status(sent.batch_id)
     assert status.batch_id == sent.batch_id == sent.id
-    assert (status.recipient_type, status.recipient_id) == ("tag", data.CUSTOMERS_TAG)
+    assert (status.recipient_type, status.recipient_id) == ("tag", account.CUSTOMERS_TAG)
     assert (status.from_email, status.from_name, status.subject) == (SENDER, "Example Shop", "Hello")
     assert status.total_count == status.queued_count + status.sent_count == 1240
     assert (status.status, status.failed_count) == ("queued", 0)
 
 
 def test_send_test(sandbox, client):
-    result = client.send_test(TestSendRequest(to="ada@example.org", email_id=data.RECEIPT))
+    result = client.send_test(TestSendRequest(to="ada@example.org", email_id=account.RECEIPT))
     assert result.message_id == sandbox.store.messages()[0].id
-    assert (result.sent_to, result.email_id) == ("ada@example.org", data.RECEIPT)
-    assert result.conversation_id == data.RECEIPT_CONVERSATION
+    assert (result.sent_to, result.email_id) == ("ada@example.org", account.RECEIPT)
+    assert result.conversation_id == account.RECEIPT_CONVERSATION
     assert result.subject.startswith("Your receipt")
     assert result.sent_at
 
@@ -80,26 +80,26 @@ def test_send_test(sandbox, client):
 def test_list_projects_page_by_page(client):
     first = client.list_projects(limit=1)
     second = client.list_projects(limit=1, offset=1)
-    assert [first.items[0].id, second.items[0].id] == [data.FERNHILL, data.LUMEN]
+    assert [first.items[0].id, second.items[0].id] == [account.FERNHILL, account.LUMEN]
     assert (first.total, first.has_more, second.has_more) == (2, True, False)
     assert (first.items[0].name, first.items[0].status) == ("Fernhill Coffee", "active")
 
 
 def test_list_emails_page_by_page(client):
-    pages = [client.list_emails(data.FERNHILL, limit=4, page=number) for number in (1, 2)]
+    pages = [client.list_emails(account.FERNHILL, limit=4, page=number) for number in (1, 2)]
     assert [len(page.items) for page in pages] == [4, 3]
     assert [page.has_more for page in pages] == [True, False]
     assert pages[0].total == 7
-    [receipt] = client.list_emails(data.FERNHILL, status="completed", search="RECEIPT").items
-    assert (receipt.conversation_id, receipt.title) == (data.RECEIPT_CONVERSATION, "Order receipt")
+    [receipt] = client.list_emails(account.FERNHILL, status="completed", search="RECEIPT").items
+    assert (receipt.conversation_id, receipt.title) == (account.RECEIPT_CONVERSATION, "Order receipt")
 
 
 @pytest.mark.parametrize(
     ("conversation", "status", "emails"),
     [
-        (data.SERIES_CONVERSATION, "completed", [(data.SERIES_1, 1), (data.SERIES_2, 2)]),
-        (data.PROCESSING_CONVERSATION, "processing", []),
-        (data.FAILED_CONVERSATION, "failed", []),
+        (account.SERIES_CONVERSATION, "completed", [(account.SERIES_1, 1), (account.SERIES_2, 2)]),
+        (account.PROCESSING_CONVERSATION, "processing", []),
+        (account.FAILED_CONVERSATION, "failed", []),
     ],
 )
 def test_generation_status(client, conversation, status, emails):
@@ -110,8 +110,8 @@ def test_generation_status(client, conversation, status, emails):
 
 
 def test_get_email(client):
-    email = client.get_email(data.WELCOME)
-    assert (email.email_id, email.conversation_id) == (data.WELCOME, data.WELCOME_CONVERSATION)
+    email = client.get_email(account.WELCOME)
+    assert (email.email_id, email.conversation_id) == (account.WELCOME, account.WELCOME_CONVERSATION)
     assert email.subject == "Welcome to Fernhill, {{first_name}}"
     assert (email.status, email.preheader) == ("ready", "Your first bag is waiting")
     assert "{{first_name}}" in email.html

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from django_migma.models import StoredEmail
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 
 from .conftest import PASSWORD
 from .visiting import LIST, message, press, rows, sync
@@ -32,7 +32,7 @@ def test_from_an_empty_database_to_a_sent_test(new_page, site, sandbox, admin):
     expect(message(page, "Synced: 6 new, 0 changed, 0 unchanged")).to_be_visible()
     expect(rows(page)).to_have_count(6)
     row = rows(page).filter(has_text="Welcome to Fernhill, {{first_name}}")
-    expect(row.get_by_role("button", name=f"Copy the id {data.WELCOME}")).to_be_visible()
+    expect(row.get_by_role("button", name=f"Copy the id {account.WELCOME}")).to_be_visible()
     expect(row).to_contain_text("first_name, shop_url")
     expect(row).to_contain_text("ready")
 
@@ -51,7 +51,7 @@ def test_from_an_empty_database_to_a_sent_test(new_page, site, sandbox, admin):
     expect(page.get_by_role("textbox", name="To:")).to_have_value("ada@example.org")
     page.get_by_role("button", name="Send").click()
     expect(message(page, "Test of “Welcome” to ada@example.org: The sandbox accepted it.")).to_be_visible()
-    assert accepted(sandbox) == [("ada@example.org", data.WELCOME)]
+    assert accepted(sandbox) == [("ada@example.org", account.WELCOME)]
 
     page.get_by_role("link", name="See the mail that it accepted.").click()
     expect(page).to_have_url(f"{sandbox.url}/_sandbox/messages")
@@ -73,7 +73,7 @@ def test_several_emails_go_to_several_addresses(visit, sandbox, admin):
     page.get_by_role("button", name="Send").click()
     expect(message(page, "The sandbox accepted it.")).to_have_count(4)
     assert sorted(accepted(sandbox)) == [
-        (to, email) for to in ("ada@example.org", "bo@example.org") for email in (data.WELCOME, data.RECEIPT)
+        (to, email) for to in ("ada@example.org", "bo@example.org") for email in (account.WELCOME, account.RECEIPT)
     ]
 
 
@@ -105,16 +105,16 @@ def test_a_double_click_sends_once(visit, sandbox, admin):
     expect(page.get_by_role("region", name="Preview", exact=True)).to_be_visible()
     tab.get_by_role("button", name="Send").click()
     expect(message(tab, "Nothing was sent: since the page was opened, a test")).to_be_visible()
-    assert accepted(sandbox) == [("ada@example.org", data.WELCOME)]
+    assert accepted(sandbox) == [("ada@example.org", account.WELCOME)]
 
 
 def test_an_id_can_be_copied(visit, sandbox, admin):
     """The button beside an id puts it into the clipboard."""
     page = visit(admin, permissions=["clipboard-read", "clipboard-write"])
     sync(page)
-    page.get_by_role("button", name=f"Copy the id {data.RECEIPT}").click()
+    page.get_by_role("button", name=f"Copy the id {account.RECEIPT}").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == data.RECEIPT
+    assert page.evaluate("navigator.clipboard.readText()") == account.RECEIPT
 
 
 def test_without_permissions_there_are_no_buttons_and_the_views_answer_403(visit, stored_email, colleague, sandbox):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 
 from .conftest import DOCUMENTED, EXAMPLE, PYTHON, environment, run
 
@@ -35,7 +35,7 @@ def test_once_sends_in_five_ways_and_lists_what_the_sandbox_accepted() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^(.+?)  +(\S+@\S+) .+  (layout|stored email) +queued$", done.stdout, re.MULTILINE)
     assert tuple(rows) == MAILS
-    assert f"Project {data.FERNHILL}: 6 created, 0 updated, 0 unchanged, 0 gone.\n" in done.stdout
+    assert f"Project {account.FERNHILL}: 6 created, 0 updated, 0 unchanged, 0 gone.\n" in done.stdout
     assert "Stored emails with a key: password-reset, receipt, welcome.\n" in done.stdout
     assert "http://" not in done.stdout, "addresses that are dead by now"
     assert "All 8 mails were accepted, each once." in done.stdout

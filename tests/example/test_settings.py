@@ -10,7 +10,7 @@ import django
 import pytest
 
 from django_migma.api.credentials import API_URL
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 from django_migma.sandbox.server import Sandbox
 
 from .conftest import DOCUMENTED, EXAMPLE, run
@@ -49,8 +49,8 @@ def test_the_sandboxs_values_stand_in_for_variables_that_are_read() -> None:
 
 def test_without_a_key_it_talks_to_the_sandbox() -> None:
     shown = json.loads(run("-c", SHOW).stdout)
-    account = [data.FERNHILL, "Fernhill Coffee", data.LAYOUT]
-    assert shown == ["sk_test_sandbox_full", "http://127.0.0.1:8026/v1", *account]
+    own_account = [account.FERNHILL, "Fernhill Coffee", account.LAYOUT]
+    assert shown == ["sk_test_sandbox_full", "http://127.0.0.1:8026/v1", *own_account]
 
 
 def test_the_address_can_be_another_one() -> None:
@@ -90,7 +90,7 @@ def report_an_error(**variables: str) -> subprocess.CompletedProcess[str]:
 def test_an_error_is_mailed_to_the_admins(sandbox: Sandbox, variables: dict[str, str]) -> None:
     assert report_an_error(**variables).returncode == 0
     (message,) = sandbox.store.messages()
-    assert (message.body["recipientEmail"], message.body["emailId"]) == ("admin@example.com", data.LAYOUT)
+    assert (message.body["recipientEmail"], message.body["emailId"]) == ("admin@example.com", account.LAYOUT)
     assert "It broke" in message.subject
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests
 
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 from django_migma.sandbox.server import Sandbox
 
 from .conftest import run, submit
@@ -40,7 +40,7 @@ def test_signing_up_sends_the_stored_welcome(sandbox: Sandbox, site: str, browse
     answer = submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
     assert "Sign out" in answer.text
     body = only_message(sandbox)
-    assert (body["recipientEmail"], body["emailId"]) == ("new@example.com", data.WELCOME)
+    assert (body["recipientEmail"], body["emailId"]) == ("new@example.com", account.WELCOME)
     assert body["variables"] == {"first_name": "&lt;b&gt;Robin&lt;/b&gt;", "shop_url": f"{site}/order/"}
     assert (body["from"], body["fromName"]) == ("hello@fernhill.example", "Fernhill Coffee")
 
@@ -53,7 +53,7 @@ def test_the_password_reset_is_a_stored_email_and_its_link_works(
     submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
     sandbox.store.reset()
     submit(browser, f"{site}/accounts/password_reset/", email="forgetful@example.com")
-    assert only_message(sandbox)["emailId"] == data.PASSWORD_RESET
+    assert only_message(sandbox)["emailId"] == account.PASSWORD_RESET
     (message,) = sandbox.store.messages()
     assert message.subject == "Choose a new password"
     assert "Hello &lt;b&gt;Robin&lt;/b&gt;, we" in message.html
@@ -75,7 +75,7 @@ send_mail("It broke", "https://fernhill.example/reset/MQ/a-token/", None, ["cust
 """
     done = run("manage.py", "shell", "-v0", "-c", script, **variables)
     assert done.returncode == 0, done.stderr
-    assert [message.body["emailId"] for message in sandbox.store.messages()] == [data.LAYOUT] * 2
+    assert [message.body["emailId"] for message in sandbox.store.messages()] == [account.LAYOUT] * 2
 
 
 def test_an_order_mails_its_receipt(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
@@ -83,7 +83,7 @@ def test_an_order_mails_its_receipt(sandbox: Sandbox, site: str, browser: reques
     page = submit(browser, f"{site}/order/", **fields)
     assert "Thank you, Robin." in page.text
     body = only_message(sandbox)
-    assert (body["recipientEmail"], body["emailId"]) == ("customer@example.com", data.RECEIPT)
+    assert (body["recipientEmail"], body["emailId"]) == ("customer@example.com", account.RECEIPT)
     variables = body["variables"]
     assert isinstance(variables, dict)
     assert variables["items_html"] == (
@@ -169,7 +169,7 @@ def test_stored_emails_are_fetched_before_they_are_named(variables: dict[str, st
     assert run("manage.py", "migrate", "-v0", **empty).returncode == 0
     done = run("manage.py", "name_stored_emails", **empty)
     assert done.returncode == 1
-    assert f"The stored email {data.WELCOME} is not here yet. Run manage.py migma_sync first." in done.stderr
+    assert f"The stored email {account.WELCOME} is not here yet. Run manage.py migma_sync first." in done.stderr
 
 
 def test_every_page_of_an_account_is_the_shops_own(site: str, browser: requests.Session, sandbox: Sandbox) -> None:

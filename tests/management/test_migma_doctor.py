@@ -10,7 +10,7 @@ import pytest
 from django.core import checks
 from django.core.management import CommandError, call_command
 
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def run(*arguments):
 def healthy(migma_sandbox, settings, migma):
     """A site where all is well."""
     settings.DEFAULT_FROM_EMAIL, settings.DEBUG = "Fernhill <hello@fernhill.example>", True
-    migma(LAYOUT_EMAIL_ID=data.LAYOUT)
+    migma(LAYOUT_EMAIL_ID=account.LAYOUT)
     return migma_sandbox
 
 
@@ -128,14 +128,14 @@ def test_an_unknown_alias_is_an_error(healthy):
 
 def test_no_text_of_the_api_can_move_the_cursor_or_forge_a_line(wire, migma):
     """A project's id and the id of a mail are shown as Migma sends them."""
-    migma(PROJECT_ID=None, LAYOUT_EMAIL_ID=data.LAYOUT)
+    migma(PROJECT_ID=None, LAYOUT_EMAIL_ID=account.LAYOUT)
     api = "http://127.0.0.1:9/v1"
     projects = {"projects": [{"_id": "p\x1b[2J\x9b1A\n✓ forged: ok"}]}
     wire.mock.get(f"{api}/projects", json={"success": True, "data": projects})
     wire.mock.get(f"{api}/projects/emails", json={"success": False, "error": "No"}, status=404)
     wire.mock.get(f"{api}/domains", json={"success": True, "data": []})
     wire.mock.get(f"{api}/domains/managed", json={"success": True, "data": []})
-    wire.mock.get(f"{api}/emails/{data.LAYOUT}", json={"success": True, "data": {}})
+    wire.mock.get(f"{api}/emails/{account.LAYOUT}", json={"success": True, "data": {}})
     wire.mock.post(f"{api}/emails/test/send", json={"success": False, "error": "No"}, status=400)
     wire.accepts(id="m1\x1b]0;owned\x07\n✓ forged: ok")
     text, status = run("--send-to", "ada@example.org")

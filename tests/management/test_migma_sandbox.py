@@ -55,7 +55,7 @@ def test_a_taken_port_is_one_clear_line(capsys):
         with pytest.raises(SystemExit) as caught:
             call_command("migma_sandbox", port=port)
     assert caught.value.code == 1
-    assert f"Port {port} on 127.0.0.1 is taken; choose another one with --port" in capsys.readouterr().err
+    assert f"Cannot listen on 127.0.0.1, port {port}: " in capsys.readouterr().err
 
 
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")

@@ -13,7 +13,7 @@ from urllib3.exceptions import ConnectTimeoutError
 
 from django_migma import signals
 from django_migma.models import StoredEmail
-from django_migma.sandbox import account as data
+from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 from tests.conftest import BACKEND
 
@@ -55,7 +55,7 @@ class Terminal:
 
 @pytest.fixture
 def run(migma_sandbox):
-    """Run the command against the sandbox: ``run(data.WELCOME, "--to", ADA)``."""
+    """Run the command against the sandbox: ``run(account.WELCOME, "--to", ADA)``."""
     return lambda *arguments: Terminal().run(*arguments)
 
 
@@ -63,7 +63,7 @@ def run(migma_sandbox):
 def welcome(db):
     return StoredEmail.objects.create(
         key="welcome",
-        email_id=data.WELCOME,
+        email_id=account.WELCOME,
         subject="Welcome, {{first_name}}",
         from_email="Roastery <hello@fernhill.example>",
     )
@@ -77,14 +77,14 @@ def test_a_key_goes_out_and_its_row_says_when(run, welcome, migma_sandbox):
         "1 sent.",
     ]
     assert (ended.status, ended.errors) == (0, "")
-    assert migma_sandbox.store.messages()[0].body == {"to": ADA, "emailId": data.WELCOME}
+    assert migma_sandbox.store.messages()[0].body == {"to": ADA, "emailId": account.WELCOME}
     welcome.refresh_from_db()
     assert welcome.last_tested_at is not None
 
 
 def test_a_raw_id_needs_no_table(run, migma_sandbox, no_table):
-    assert run(data.WELCOME, "--to", ADA).lines[1:] == [
-        f"✓ {data.WELCOME} to {ADA}: The sandbox accepted it.",
+    assert run(account.WELCOME, "--to", ADA).lines[1:] == [
+        f"✓ {account.WELCOME} to {ADA}: The sandbox accepted it.",
         "1 sent.",
     ]
     assert len(migma_sandbox.store.messages()) == 1
@@ -102,23 +102,23 @@ def test_a_key_without_a_table_says_what_to_do(run, no_table):
 
 
 def test_every_email_goes_to_every_address_and_each_once(run, welcome, migma_sandbox):
-    ended = run("welcome", data.RECEIPT, "welcome", "--to", f"{ADA}, bob@example.org", "--to", ADA)
+    ended = run("welcome", account.RECEIPT, "welcome", "--to", f"{ADA}, bob@example.org", "--to", ADA)
     assert ended.lines[-1] == "4 sent."
     assert [(m.body["emailId"], m.body["to"]) for m in migma_sandbox.store.messages()] == [
-        (data.WELCOME, ADA),
-        (data.WELCOME, "bob@example.org"),
-        (data.RECEIPT, ADA),
-        (data.RECEIPT, "bob@example.org"),
+        (account.WELCOME, ADA),
+        (account.WELCOME, "bob@example.org"),
+        (account.RECEIPT, ADA),
+        (account.RECEIPT, "bob@example.org"),
     ]
 
 
 @pytest.mark.django_db
 def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
-    ended = run(data.WELCOME, "0" * 24, "--to", ADA, "--json")
+    ended = run(account.WELCOME, "0" * 24, "--to", ADA, "--json")
     [message] = migma_sandbox.store.messages()
     first, second = ended.document.pop("results")
     assert first == {
-        "email": data.WELCOME,
+        "email": account.WELCOME,
         "to": ADA,
         "status": "sent",
         "text": "The sandbox accepted it.",
@@ -141,13 +141,13 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
 @pytest.mark.django_db
 class TestFailures:
     def test_one_failure_among_others_sets_the_exit_status(self, run):
-        ended = run("0" * 24, data.WELCOME, "--to", ADA)
+        ended = run("0" * 24, account.WELCOME, "--to", ADA)
         assert ended.status == 1
         assert ended.lines[1].startswith(f"✗ {'0' * 24} to {ADA}: Migma answered 404: ")
         assert ended.lines[-1] == "1 sent, 1 failed."
 
     def test_a_series_asks_for_one_of_its_emails(self, run):
-        ended = run(data.SERIES_CONVERSATION, "--conversation", "--to", ADA)
+        ended = run(account.SERIES_CONVERSATION, "--conversation", "--to", ADA)
         assert ended.status == 1
         assert "give the id of one email of the series." in ended.lines[1]
 
@@ -160,22 +160,22 @@ class TestFailures:
     )
     def test_a_refused_key_is_shown_for_each_email(self, run, migma, key, text):
         migma(API_KEY=key)
-        ended = run(data.WELCOME, data.RECEIPT, "--to", ADA)
-        assert ended.lines[1].startswith(f"✗ {data.WELCOME} to {ADA}: {text}")
-        assert ended.lines[2].startswith(f"✗ {data.RECEIPT} to {ADA}: Not sent: {text}")
+        ended = run(account.WELCOME, account.RECEIPT, "--to", ADA)
+        assert ended.lines[1].startswith(f"✗ {account.WELCOME} to {ADA}: {text}")
+        assert ended.lines[2].startswith(f"✗ {account.RECEIPT} to {ADA}: Not sent: {text}")
         assert ended.lines[3] == "1 failed, 1 not sent."
         assert ended.status == 1
 
     def test_doubt_has_a_mark_of_its_own(self, run, migma_sandbox):
         migma_sandbox.faults.script("lost")
-        ended = run(data.WELCOME, "--to", ADA)
-        assert ended.lines[1].startswith(f"? {data.WELCOME} to {ADA}: It may have arrived")
+        ended = run(account.WELCOME, "--to", ADA)
+        assert ended.lines[1].startswith(f"? {account.WELCOME} to {ADA}: It may have arrived")
         assert ended.lines[2] == "1 in doubt."
         assert ended.status == 1
 
     def test_no_key_is_printed(self, run, migma):
         migma(API_KEY="sk_live_unknown_here")
-        ended = run(data.WELCOME, "--to", ADA, "--json")
+        ended = run(account.WELCOME, "--to", ADA, "--json")
         assert "sk_live" not in ended.text
 
 
@@ -192,26 +192,32 @@ class TestRefusals:
         ("arguments", "text"),
         [
             (
-                [data.WELCOME, "--to", "nobody"],
+                [account.WELCOME, "--to", "nobody"],
                 "Address 1 is not valid. Write addresses such as bob@example.com.",
             ),
-            ([data.WELCOME, "--to", " "], "--to is empty. Give an address, such as --to you@example.com."),
+            ([account.WELCOME, "--to", " "], "--to is empty. Give an address, such as --to you@example.com."),
             (
                 ["abc", "--to", ADA, "--conversation"],
                 "'abc' is not the id of a conversation: Migma's ids have 24 hex",
             ),
-            ([data.WELCOME, "--to", ADA, "--var", "a=b"], "--var needs --live: a test send takes no variables."),
+            ([account.WELCOME, "--to", ADA, "--var", "a=b"], "--var needs --live: a test send takes no variables."),
             (
-                [data.WELCOME, "--to", ADA, "--subject", "Hi"],
+                [account.WELCOME, "--to", ADA, "--subject", "Hi"],
                 "--subject needs --live: a test send has the subject of",
             ),
             (
-                [data.WELCOME, "--to", ADA, "--live", "--var", "a"],
+                [account.WELCOME, "--to", ADA, "--live", "--var", "a"],
                 "Give --var as name=value, such as --var first_name",
             ),
-            ([data.WELCOME, "--to", ADA, "--live", "--var", "=a"], "Give --var as name=value"),
-            ([data.WELCOME, "--to", ADA, "--live"], f"No subject is known for '{data.WELCOME}': give --subject"),
-            ([data.WELCOME, "--to", ADA, "--using", "news"], "There is no mailer 'news' that uses Migma in MAILERS."),
+            ([account.WELCOME, "--to", ADA, "--live", "--var", "=a"], "Give --var as name=value"),
+            (
+                [account.WELCOME, "--to", ADA, "--live"],
+                f"No subject is known for '{account.WELCOME}': give --subject",
+            ),
+            (
+                [account.WELCOME, "--to", ADA, "--using", "news"],
+                "There is no mailer 'news' that uses Migma in MAILERS.",
+            ),
         ],
     )
     def test_a_wrong_argument_is_one_clear_line(self, run, arguments, text):
@@ -229,13 +235,13 @@ class TestRefusals:
     def test_no_more_calls_than_an_admin_may_confirm(self, run):
         to = ",".join(f"a{number}@example.org" for number in range(26))
         with pytest.raises(CommandError) as caught:
-            run(data.WELCOME, data.RECEIPT, "--to", to)
+            run(account.WELCOME, account.RECEIPT, "--to", to)
         assert str(caught.value) == "These are 52 calls, and at most 50 go at a time. Name fewer emails."
 
     def test_a_faulty_setting_is_named(self, run, migma):
         migma(TIMEOUT="long")
         with pytest.raises(CommandError, match=r"MIGMA\['TIMEOUT'\] must be seconds above 0"):
-            run(data.WELCOME, "--to", ADA)
+            run(account.WELCOME, "--to", ADA)
 
 
 @pytest.mark.django_db
@@ -273,7 +279,7 @@ class TestLive:
             "missing_variables": ["first_name"],
         }
 
-    @pytest.mark.parametrize("named", [[data.WELCOME], [data.WELCOME_CONVERSATION, "--conversation"]])
+    @pytest.mark.parametrize("named", [[account.WELCOME], [account.WELCOME_CONVERSATION, "--conversation"]])
     def test_raw_ids_go_with_a_subject(self, run, migma_sandbox, named):
         ended = run(*named, "--to", ADA, "--live", "--subject", "Hello")
         assert ended.status == 0
@@ -415,7 +421,7 @@ def test_an_api_key_callable_that_fails_is_one_line_without_secrets(run, migma):
 
     migma(API_KEY=broken)
     with pytest.raises(CommandError) as caught:
-        run(data.WELCOME, "--to", ADA)
+        run(account.WELCOME, "--to", ADA)
     assert str(caught.value).endswith("is a callable, and it raised OSError. Try it in manage.py shell.")
 
 
@@ -434,7 +440,7 @@ def test_another_mailer_with_its_own_sender(run, welcome, migma_sandbox):
 def test_says_when_it_goes_to_migma_itself(wire, migma):
     migma(API_URL="https://migma.test/v1")
     wire.mock.post("https://migma.test/v1/emails/test/send", json={"success": True, "data": {}})
-    ended = Terminal().run(data.WELCOME, "--to", ADA)
+    ended = Terminal().run(account.WELCOME, "--to", ADA)
     assert ended.lines[0] == "To Migma itself, live: https://migma.test/v1"
     assert ended.status == 0
 
@@ -442,7 +448,7 @@ def test_says_when_it_goes_to_migma_itself(wire, migma):
 @pytest.mark.django_db
 def test_a_terminal_that_knows_ascii_only_gets_marks_that_it_can_show(migma_sandbox):
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    call_command("migma_send_test", data.WELCOME, "--to", "ada@straße.example", stdout=screen)
+    call_command("migma_send_test", account.WELCOME, "--to", "ada@straße.example", stdout=screen)
     screen.seek(0)
     # Before Django 6.1, the wrapper around a stream hides its encoding.
     assert "+ " in screen.read()

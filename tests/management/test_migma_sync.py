@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_migma.models import StoredEmail
-from django_migma.sandbox import account as data
+from django_migma.sandbox.account import FERNHILL, LUMEN, WELCOME
 from django_migma.sandbox.protocol import KEYS
 from tests.conftest import our_mailer
 from tests.sync.account import PROJECT, UNREACHABLE, Account, conversation_id, email, email_id, refusal
@@ -68,15 +68,15 @@ class TestSandbox:
     def test_the_project_of_the_settings_is_synced(self, migma_sandbox):
         run = Run()
         assert (run.status, run.err) == (0, "")
-        assert run.out == f"Project {data.FERNHILL}: 6 created, 0 updated, 0 unchanged, 0 gone.\n"
+        assert run.out == f"Project {FERNHILL}: 6 created, 0 updated, 0 unchanged, 0 gone.\n"
         assert StoredEmail.objects.count() == 6
 
     def test_another_project_can_be_named(self, migma_sandbox):
-        assert Run("--project", data.LUMEN).out.startswith(f"Project {data.LUMEN}: 0 created")
+        assert Run("--project", LUMEN).out.startswith(f"Project {LUMEN}: 0 created")
 
     def test_a_dry_run_prints_each_change_and_makes_none(self, migma_sandbox):
-        StoredEmail.objects.create(key="welcome", email_id=data.WELCOME)
-        gone = StoredEmail.objects.create(title="Old", email_id=email_id(999), project_id=data.FERNHILL)
+        StoredEmail.objects.create(key="welcome", email_id=WELCOME)
+        gone = StoredEmail.objects.create(title="Old", email_id=email_id(999), project_id=FERNHILL)
         run = Run("--dry-run")
         *changes, counts = run.out.splitlines()
         assert changes == [
@@ -89,7 +89,7 @@ class TestSandbox:
             "Mark as gone Old",
         ]
         assert counts == (
-            f"Project {data.FERNHILL}, dry run: 5 created, 1 updated, 0 unchanged, 1 gone. Nothing was changed."
+            f"Project {FERNHILL}, dry run: 5 created, 1 updated, 0 unchanged, 1 gone. Nothing was changed."
         )
         gone.refresh_from_db()
         assert (StoredEmail.objects.count(), gone.status) == (2, "")
@@ -103,8 +103,8 @@ class TestSandbox:
         assert Run().error.splitlines() == [
             "No project is given. Pass --project ID, or set MIGMA['PROJECT_ID'].",
             "The projects of this account are:",
-            f"  {data.FERNHILL}  Fernhill Coffee",
-            f"  {data.LUMEN}  Lumen Bikes",
+            f"  {FERNHILL}  Fernhill Coffee",
+            f"  {LUMEN}  Lumen Bikes",
         ]
 
     def test_an_unknown_project_is_an_error(self, migma_sandbox):
@@ -123,10 +123,10 @@ class TestSandbox:
 
     @needs_mailers
     def test_the_mailer_can_be_chosen(self, migma_sandbox):
-        other = {"BACKEND": "django_migma.backends.EmailBackend", "OPTIONS": {"project_id": data.LUMEN}}
+        other = {"BACKEND": "django_migma.backends.EmailBackend", "OPTIONS": {"project_id": LUMEN}}
         with override_settings(MAILERS={**our_mailer()["MAILERS"], "bikes": other}):
-            assert data.LUMEN in Run("--using", "bikes").out
-            assert data.FERNHILL in Run().out
+            assert LUMEN in Run("--using", "bikes").out
+            assert FERNHILL in Run().out
 
     def test_two_syncs_at_once_make_each_row_once(self, migma_sandbox, tmp_path):
         """In processes of their own, on one database file."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 import pytest
 
 from tests.sandbox.asking import ask, get, raw, send, single
@@ -40,19 +38,6 @@ def test_the_overview_has_switches_keys_and_endpoints(sandbox):
     assert answer["stats"]["sending_posts"] == 1
     assert "POST /v1/sending" in answer["endpoints"]
     assert "GET /_sandbox/messages/{messageId}/html" in answer["endpoints"]
-
-
-def test_the_overview_has_the_installed_version(sandbox, monkeypatch):
-    monkeypatch.setattr(metadata, "version", lambda name: f"version of {name}")
-    assert get(sandbox, "/_sandbox/").json["version"] == "version of django-migma"
-
-
-def test_a_checkout_that_is_not_installed_has_no_version(sandbox, monkeypatch):
-    def absent(name):
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "version", absent)
-    assert get(sandbox, "/_sandbox/").json["version"] == "unknown"
 
 
 def test_messages_are_listed_newest_last_without_their_html(start, clock):

@@ -109,7 +109,7 @@ def test_every_endpoint_wants_a_key_or_answers_to_this_machine_only(sandbox, end
 def test_a_path_may_be_percent_encoded(sandbox):
     assert get(sandbox, f"/v1/emails/%36{account.WELCOME[1:]}").data["id"] == account.WELCOME
     reply = get(sandbox, "/v1/emails/caf%C3%A9")
-    assert (reply.status, reply.error) == (404, "Email not found: café")
+    assert (reply.status, reply.error) == (404, "Email not found: emailId café")
 
 
 def test_a_header_with_an_underscore_is_not_taken_for_one_with_a_hyphen(sandbox):

@@ -100,9 +100,7 @@ def test_a_chunked_body_is_411(sandbox):
     assert b"Connection: close" in answer
 
 
-@pytest.mark.parametrize(
-    "length", [b"x", b"-1", b"+5", b"1_0", b"", b"9" * 19, b"\xd9\xa1", b"1\r\nContent-Length: 2"]
-)
+@pytest.mark.parametrize("length", [b"x", b"-1", b"+5", b"1_0", b"", b"9" * 19, b"\xd9\xa1"])
 def test_a_bad_content_length_is_400(sandbox, length):
     answer = raw(sandbox, b"POST /v1/sending HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")

@@ -59,6 +59,7 @@ def test_tags_are_a_list_with_their_count_beside_it(sandbox):
         ("", ["customers", "newsletter"]),
         ("sortBy=name&sortOrder=desc", ["newsletter", "customers"]),
         ("sortBy=createdAt&sortOrder=asc", ["customers", "newsletter"]),
+        ("sortOrder=desc", ["newsletter", "customers"]),
         ("limit=1", ["customers"]),
         ("limit=1&page=2", ["newsletter"]),
         ("page=3", []),

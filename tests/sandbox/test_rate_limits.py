@@ -97,15 +97,6 @@ def test_only_faults_that_accept_cost_a_token(start, clock):
     assert sandbox.store.stats()["accepted"] == 1
 
 
-def test_a_clock_that_is_set_back_takes_no_tokens_away(start, clock):
-    sandbox = start(clock=clock, rate="2/s")
-    statuses(sandbox, 1)
-    clock.forward(hours=-1)
-    assert statuses(sandbox, 2) == [200, 429]
-    clock.forward(seconds=1)
-    assert statuses(sandbox, 1) == [200]
-
-
 def test_a_reset_of_the_store_fills_the_buckets(start, clock):
     sandbox = start(clock=clock, rate="1/s")
     assert statuses(sandbox, 2) == [200, 429]
@@ -126,6 +117,6 @@ def test_threads_do_not_get_more_than_the_bucket_holds(start, clock):
 
 @pytest.mark.parametrize("rate", ["10", "10/d", "0/s", "-1/s", "1.5/s", "/s", "10 / s", "ten/s", "1234567/s", " "])
 def test_a_rate_that_is_not_understood_is_a_value_error(rate):
-    text = f"{rate!r} is no rate: write 10/s, 100/m or 1000/h for so many a second, minute or hour"
+    text = f"rate must be such as 10/s, 100/m or 1000/h, not {rate!r}"
     with pytest.raises(ValueError, match=f"^{text}$"):
         Switches(rate=rate)

@@ -116,7 +116,7 @@ def test_a_failed_conversation_has_an_error(sandbox):
 
 def test_an_unknown_conversation_is_404(sandbox):
     reply = get(sandbox, "/v1/projects/emails/nothing/status")
-    assert (reply.status, reply.error) == (404, "Conversation not found: nothing")
+    assert (reply.status, reply.error) == (404, "Conversation not found: conversationId nothing")
 
 
 def test_one_email_has_its_html_but_no_list_of_variables(sandbox):
@@ -141,4 +141,4 @@ def test_one_email_has_its_html_but_no_list_of_variables(sandbox):
 
 def test_an_unknown_email_is_404(sandbox):
     reply = get(sandbox, "/v1/emails/nothing")
-    assert (reply.status, reply.error) == (404, "Email not found: nothing")
+    assert (reply.status, reply.error) == (404, "Email not found: emailId nothing")

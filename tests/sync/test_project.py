@@ -6,7 +6,7 @@ import requests
 from django_migma.conf import load_config
 from django_migma.exceptions import AuthenticationError, MigmaError, NoResponse, NotFound, RateLimited, ServerError
 from django_migma.models import StoredEmail
-from django_migma.sandbox import account as data
+from django_migma.sandbox.account import FERNHILL, LAYOUT, LUMEN, PASSWORD_RESET, RECEIPT, SERIES_1, SERIES_2, WELCOME
 from django_migma.sandbox.protocol import KEYS
 from django_migma.sync import list_projects, sync_project
 from tests.sync.account import PROJECT, UNREACHABLE, conversation_id, email, email_id, refusal
@@ -20,28 +20,28 @@ def lost():
 
 class TestSandbox:
     def test_its_finished_emails_become_rows(self, db, migma_sandbox):
-        result = sync_project(load_config({}), data.FERNHILL)
+        result = sync_project(load_config({}), FERNHILL)
         assert (result.created, result.failures, result.left, result.complete) == (6, [], 0, True)
         rows = StoredEmail.objects.order_by("email_id").values_list("email_id", "title", "status")
         assert list(rows) == [
-            (data.WELCOME, "Welcome", "ready"),
-            (data.RECEIPT, "Order receipt", "ready"),
-            (data.PASSWORD_RESET, "Password reset", "ready"),
-            (data.LAYOUT, "Layout for all other mail", "ready"),
-            (data.SERIES_1, "Coffee at home (1/2)", "ready"),
-            (data.SERIES_2, "Coffee at home (2/2)", "ready"),
+            (WELCOME, "Welcome", "ready"),
+            (RECEIPT, "Order receipt", "ready"),
+            (PASSWORD_RESET, "Password reset", "ready"),
+            (LAYOUT, "Layout for all other mail", "ready"),
+            (SERIES_1, "Coffee at home (1/2)", "ready"),
+            (SERIES_2, "Coffee at home (2/2)", "ready"),
         ]
-        welcome = StoredEmail.objects.get(email_id=data.WELCOME)
+        welcome = StoredEmail.objects.get(email_id=WELCOME)
         assert "first_name" in welcome.variable_names
         assert "<html" in welcome.html
 
     def test_a_repeat_changes_nothing(self, db, migma_sandbox):
-        sync_project(load_config({}), data.FERNHILL)
-        result = sync_project(load_config({}), data.FERNHILL)
+        sync_project(load_config({}), FERNHILL)
+        result = sync_project(load_config({}), FERNHILL)
         assert (result.created, result.updated, result.unchanged, result.gone) == (0, 0, 6, 0)
 
     def test_a_project_without_emails_has_none(self, db, migma_sandbox):
-        result = sync_project(load_config({}), data.LUMEN)
+        result = sync_project(load_config({}), LUMEN)
         assert (result.created, result.complete) == (0, True)
 
     def test_an_unknown_project_raises(self, db, migma_sandbox):
@@ -51,14 +51,14 @@ class TestSandbox:
     def test_a_revoked_key_raises(self, db, migma_sandbox, migma):
         migma(API_KEY=KEYS.revoked)
         with pytest.raises(AuthenticationError, match="Migma answered 401: This API key was revoked"):
-            sync_project(load_config({}), data.FERNHILL)
+            sync_project(load_config({}), FERNHILL)
 
     def test_a_key_that_may_read_is_enough(self, db, migma_sandbox, migma):
         migma(API_KEY=KEYS.no_send)
-        assert sync_project(load_config({}), data.FERNHILL).created == 6
+        assert sync_project(load_config({}), FERNHILL).created == 6
 
     def test_its_projects_are_listed(self, migma_sandbox):
-        assert [project.id for project in list_projects(load_config({}))] == [data.FERNHILL, data.LUMEN]
+        assert [project.id for project in list_projects(load_config({}))] == [FERNHILL, LUMEN]
 
 
 class TestListOfProjects:
