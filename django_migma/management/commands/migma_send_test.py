@@ -160,10 +160,10 @@ def _sends(options: dict[str, Any]) -> list[TestSend]:
     addresses = parse_addresses("\n".join(options["to"]))
     if not addresses:
         raise CommandError("--to is empty. Give an address, such as --to you@example.com.")
-    count = len(stored) * len(addresses)
-    if count > MAX_TESTS:
-        raise CommandError(f"These are {count} calls, and at most {MAX_TESTS} go at a time. Name fewer emails.")
-    return [TestSend(stored=one, to=address) for one, address in product(stored, addresses)]
+    sends = [TestSend(stored=one, to=address) for one, address in product(stored, addresses)]
+    if len(sends) > MAX_TESTS:
+        raise CommandError(f"These are {len(sends)} calls, and at most {MAX_TESTS} go at a time. Name fewer emails.")
+    return sends
 
 
 def _stored(resolve: StoredEmailResolver, name: str, is_conversation: bool) -> StoredEmailData:
