@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .api.errors import Conflict, Forbidden, InvalidRequest, MigmaError, NoResponse, RateLimited, ServerError
@@ -30,11 +30,18 @@ def explain(error: BaseException, *, permission: str = "email:send") -> str:
     written for people only the type is named, since its text may hold secrets.
     """
     if isinstance(error, MigmaError):
-        return " ".join(filter(None, [f"{error.reason}.", _advice(error, permission)]))
+        return f"{_reason(error)}. {_advice(error, permission)}".rstrip()
     if isinstance(error, ImproperlyConfigured | ValueError | TypeError):
         return str(error)
     text = gettext("The site's own code raised %(error)s, and nothing was sent.")
     return text % {"error": type(error).__name__}
+
+
+def _reason(error: MigmaError) -> str:
+    if not isinstance(error, RateLimited) or error.attempts:
+        return error.reason
+    # No request was made. The error's own reason names settings that bound the wait, for code that sends mail.
+    return gettext("Migma's rate limit is used up") if error.status_code else gettext("RATE_LIMIT is used up")
 
 
 def _advice(error: MigmaError, permission: str) -> str:
@@ -42,14 +49,8 @@ def _advice(error: MigmaError, permission: str) -> str:
         text = gettext("Give the API key the permission %(permission)s in Migma's dashboard.")
         return text % {"permission": permission}
     if isinstance(error, RateLimited):
-        return _wait(error.retry_after)
+        seconds = error.retry_after
+        wait = gettext("%(seconds)d s") % {"seconds": max(1, round(seconds))} if seconds else gettext("a minute")
+        return gettext("Wait %(wait)s, then try again.") % {"wait": wait}
     classes = type(error).__mro__
     return str(next((_ADVICE[found] for found in classes if found in _ADVICE), error.hint))
-
-
-def _wait(seconds: float | None) -> str:
-    if not seconds:
-        return gettext("Wait a minute, then try again.")
-    whole = max(1, round(seconds))
-    wait = ngettext("Wait %(seconds)d second, then try again.", "Wait %(seconds)d seconds, then try again.", whole)
-    return wait % {"seconds": whole}

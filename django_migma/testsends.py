@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from django.db import Error as DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from .addresses import Address, parse
+from .addresses import parse
 from .api.credentials import is_local
 from .api.errors import (
     APIError,
@@ -56,6 +57,13 @@ _MIN_SECONDS = 1.0
 """A call with less time than this would more likely end in doubt than in an answer."""
 _PART = r'(?:"[^"\r\n]*"|[^,;\r\n])+'
 """Text between commas, semicolons and line breaks; a quoted display name may contain them."""
+_MAX_QUOTED = 80
+_COUNTS = {
+    "sent": _("%(count)d sent"),
+    "failed": _("%(count)d failed"),
+    "unknown": _("%(count)d in doubt"),
+    "not_sent": _("%(count)d not sent"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,67 +98,61 @@ class TestOutcome:
 
 
 def send_tests(
-    config: Config, sends: Sequence[TestSend], *, seconds: float = SECONDS, clock: Clock | None = None
+    config: Config, sends: Iterable[TestSend], *, seconds: float = SECONDS, clock: Clock | None = None
 ) -> Iterator[TestOutcome]:
     """Send one after the other, and yield the outcome of each in order. Raises no `MigmaError`.
 
     ``seconds`` is the limit for all of them together; the time left also bounds each call and its wait for a rate
-    limit. After an error that affects every call, the rest is not sent. With ``REDIRECT_TO``, every test goes to that
-    address.
+    limit. With ``REDIRECT_TO``, every test goes to that address.
     """
     clock = clock or Clock()
     deadline = clock.monotonic() + seconds
-    fatal: MigmaError | None = None
+    return send_each(sends, lambda send: _send_test(config, send, deadline - clock.monotonic(), clock))
+
+
+def send_each(sends: Iterable[TestSend], send_one: Callable[[TestSend], TestOutcome]) -> Iterator[TestOutcome]:
+    """Yield the outcome of each send in order. After an error that affects every call, the rest is not sent."""
+    fatal: BaseException | None = None
     for send in sends:
-        time_left = deadline - clock.monotonic()
-        if fatal:
-            yield not_sent(send.to, fatal)
-        elif time_left < _MIN_SECONDS:
-            text = gettext("Not sent: the time for these tests ran out. Send the rest again.")
-            yield TestOutcome(to=send.to, status="not_sent", text=text)
-        else:
-            outcome = _send_test(config, send, time_left, clock)
-            if isinstance(outcome.error, MigmaError) and affects_every_call(outcome.error):
-                fatal = outcome.error
-            yield outcome
+        outcome = make_outcome(send.to, "not_sent", fatal) if fatal else send_one(send)
+        if _affects_every_call(outcome.error):
+            fatal = outcome.error
+        yield outcome
+
+
+def _affects_every_call(error: BaseException | None) -> bool:
+    """Whether the key is refused or Migma cannot be reached."""
+    is_unreached = isinstance(error, NoResponse) and not error.may_have_been_accepted
+    return is_unreached or isinstance(error, AuthenticationError | Forbidden)
 
 
 def _send_test(config: Config, send: TestSend, seconds: float, clock: Clock) -> TestOutcome:
-    redirect_to = config.redirect_to or ""
+    if seconds < _MIN_SECONDS:
+        reason = gettext("the time for these tests ran out. Send the rest again.")
+        return make_outcome(send.to, "not_sent", reason=reason)
+    about: dict[str, Any] = {"is_sandbox": is_local(config.api_url), "redirect_to": config.redirect_to}
     try:
-        request = _test_request(send, redirect_to)
+        request = _test_request(send, config.redirect_to)
         result = make_client(config, seconds=seconds, clock=clock).send_test(request)
     except MigmaError as error:
-        advice = _series_advice(send) if isinstance(error, InvalidRequest) else ""
-        return _failure(send.to, _status(error), error, redirect_to=redirect_to, advice=advice)
-    return TestOutcome(
-        to=send.to,
-        status="sent",
-        text=_with_redirect(_accepted(is_sandbox=is_local(config.api_url)), redirect_to),
-        message_id=result.message_id,
-        email_id=result.email_id,
-    )
+        reason = explain(error)
+        if isinstance(error, InvalidRequest) and send.stored.conversation_id:
+            reason += " " + gettext("If the conversation is a series, give the id of one email of the series.")
+        return make_outcome(send.to, _status(error), error, reason=reason, **about)
+    return make_outcome(send.to, "sent", message_id=result.message_id, email_id=result.email_id, **about)
 
 
-def _test_request(send: TestSend, redirect_to: str) -> TestSendRequest:
+def _test_request(send: TestSend, redirect_to: str | None) -> TestSendRequest:
     to = parse(send.to, "The recipient")
     if redirect_to:
         to = parse(redirect_to, "REDIRECT_TO")
     stored = send.stored
     try:
-        return TestSendRequest(
-            to=to.wire, email_id=stored.email_id or None, conversation_id=stored.conversation_id or None
-        )
+        return TestSendRequest(to=to.wire, email_id=stored.email_id, conversation_id=stored.conversation_id)
     except ValueError:
         raise StoredEmailNotFound(
             f"The stored email {stored.name!r} has no id of 24 hex digits", hint="Give it the id that Migma shows."
         ) from None
-
-
-def _series_advice(send: TestSend) -> str:
-    if send.stored.email_id or not send.stored.conversation_id:
-        return ""
-    return gettext("If the conversation is a series, give the id of one email of the series.")
 
 
 def _status(error: MigmaError) -> str:
@@ -171,9 +173,13 @@ def send_live(mailer: Mailer, message: EmailMessage) -> list[TestOutcome]:
     except Exception as error:  # noqa: BLE001 - receivers and templates of the site may raise anything
         refusal = error
     status = status_of(message)
-    missing = tuple(sorted(status.missing_variables))
+    about = {
+        "is_sandbox": mailer.is_sandbox,
+        "redirect_to": mailer.value("REDIRECT_TO"),
+        "missing_variables": tuple(sorted(status.missing_variables)),
+    }
     found = status.recipients or {"": RecipientStatus(status="not_attempted")}
-    return [_live_outcome(mailer, to, recipient, refusal, missing) for to, recipient in found.items()]
+    return [_live_outcome(to, recipient, refusal, about) for to, recipient in found.items()]
 
 
 def _connection(mailer: Mailer) -> Any:
@@ -185,86 +191,65 @@ def _connection(mailer: Mailer) -> Any:
 
 
 def _live_outcome(
-    mailer: Mailer, to: str, recipient: RecipientStatus, refusal: Exception | None, missing: tuple[str, ...]
+    to: str, recipient: RecipientStatus, refusal: Exception | None, about: dict[str, Any]
 ) -> TestOutcome:
-    error = recipient.error or refusal
-    redirect_to = str(mailer.value("REDIRECT_TO") or "")
     if recipient.accepted:
-        return TestOutcome(
-            to=to,
-            status="sent",
-            text=_with_redirect(_accepted(is_sandbox=mailer.is_sandbox), redirect_to),
-            message_id=recipient.message_id,
-            missing_variables=missing,
-        )
-    if error is None and not recipient.in_doubt:
-        return TestOutcome(to=to, status="not_sent", text=gettext("Not sent: a receiver of pre_send cancelled it."))
-    status = "unknown" if recipient.in_doubt else "failed"
-    return _failure(to, status, error, redirect_to=redirect_to, missing_variables=missing)
+        return make_outcome(to, "sent", message_id=recipient.message_id, **about)
+    error = recipient.error or refusal
+    if recipient.in_doubt:
+        return make_outcome(to, "unknown", error, **about)
+    if error:
+        return make_outcome(to, "failed", error, **about)
+    return make_outcome(to, "not_sent", reason=gettext("a receiver of pre_send cancelled it."))
 
 
-def not_sent(to: str, error: BaseException) -> TestOutcome:
-    """Return the outcome of a send that was skipped, since an error of an earlier one affects every call."""
-    return _failure(to, "not_sent", error)
-
-
-def _failure(
-    to: str, status: str, error: BaseException | None, *, redirect_to: str = "", advice: str = "", **found: Any
+def make_outcome(
+    to: str,
+    status: str,
+    error: BaseException | None = None,
+    *,
+    reason: str = "",
+    is_sandbox: bool = False,
+    redirect_to: str | None = None,
+    **found: Any,
 ) -> TestOutcome:
-    if status == "unknown":
-        doubt = gettext("It may have arrived: check the inbox before you send it again.")
-        reason = f"{error.reason}." if isinstance(error, MigmaError) else ""
-        text = _with_redirect(f"{doubt} {reason}".rstrip(), redirect_to)
+    """Return an outcome with its text. ``reason`` is what to say in place of what the error says."""
+    if status == "sent":
+        text = gettext("The sandbox accepted it.") if is_sandbox else gettext("Migma accepted it.")
+    elif status == "unknown":
+        text = gettext("It may have arrived: check the inbox before you send it again.")
+        if isinstance(error, MigmaError):
+            text += f" {error.reason}."
     else:
-        text = f"{explain(error) if error else ''} {advice}".rstrip()
+        text = reason or (explain(error) if error else "")
         if status == "not_sent":
             text = gettext("Not sent: %(reason)s") % {"reason": text}
+    if redirect_to and status in {"sent", "unknown"}:
+        text += " " + gettext("REDIRECT_TO sends it to %(address)s.") % {"address": redirect_to}
     return TestOutcome(to=to, status=status, text=text, error=error, **found)
 
 
-def _accepted(*, is_sandbox: bool) -> str:
-    return gettext("The sandbox accepted it.") if is_sandbox else gettext("Migma accepted it.")
+def count_outcomes(statuses: Iterable[str]) -> str:
+    """Return how many there are of each status, such as "48 sent, 2 failed."."""
+    counts = Counter(statuses)
+    return ", ".join(str(_COUNTS[status]) % {"count": counts[status]} for status in _COUNTS if counts[status]) + "."
 
 
-def _with_redirect(text: str, redirect_to: str) -> str:
-    if not redirect_to:
-        return text
-    return f"{text} {gettext('REDIRECT_TO sends it to %(address)s.') % {'address': redirect_to}}"
-
-
-def affects_every_call(error: BaseException | None) -> bool:
-    """Return whether an error would meet every further call: the key is refused or Migma cannot be reached."""
-    is_unreached = isinstance(error, NoResponse) and not error.may_have_been_accepted
-    return is_unreached or isinstance(error, AuthenticationError | Forbidden)
-
-
-def parse_addresses(text: str) -> list[str]:
+def parse_addresses(text: str, *, quote: bool = False) -> list[str]:
     """Return the addresses in a text, separated by commas, semicolons or line breaks; each mailbox once, no names.
 
-    Raises `InvalidAddress`, which names the position and not the address, and for more than `MAX_TESTS` addresses:
-    no confirmation could send to them.
+    Raises `InvalidAddress`, which names the position of the invalid one or, with ``quote``, shows it; also for more
+    than `MAX_TESTS` addresses: no confirmation could send to them.
     """
     found: dict[str, str] = {}
-    for position, part in enumerate(split_addresses(text), start=1):
-        address = _parse_part(part, position)
+    parts = filter(None, (part[0].strip() for part in re.finditer(_PART, text)))
+    for position, part in enumerate(parts, start=1):
+        place = f"“{part[:_MAX_QUOTED]}”" if quote else gettext("Address %(position)d") % {"position": position}
+        address = parse(part, place)
         found.setdefault(address.wire, address.addr_spec)
         if len(found) > MAX_TESTS:
             raise InvalidAddress(gettext("These are more than %(most)d addresses") % {"most": MAX_TESTS})
     return list(found.values())
-
-
-def split_addresses(text: str) -> Iterator[str]:
-    """Yield the parts of a text between commas, semicolons and line breaks, valid addresses or not."""
-    return filter(None, (part[0].strip() for part in re.finditer(_PART, text)))
-
-
-def _parse_part(part: str, position: int) -> Address:
-    with suppress(InvalidAddress):
-        return parse(part, "")
-    raise InvalidAddress(
-        gettext("Address %(position)d is not valid") % {"position": position},
-        hint=gettext("Write addresses such as bob@example.com."),
-    )
 
 
 def record_test(stored: StoredEmailData, outcome: TestOutcome) -> int:
@@ -272,15 +257,10 @@ def record_test(stored: StoredEmailData, outcome: TestOutcome) -> int:
 
     A refusal by Migma counts as a test. What was not sent, or failed before a connection, does not.
     """
-    if not _reached_migma(outcome):
-        return 0
-    wanted = Q(email_id__in=[found for found in (stored.email_id or outcome.email_id,) if found])
-    if not stored.email_id and stored.conversation_id:
-        wanted |= Q(email_id=None, conversation_id=stored.conversation_id)
-    return StoredEmail.objects.filter(wanted).update(last_tested_at=timezone.now())
-
-
-def _reached_migma(outcome: TestOutcome) -> bool:
     error = outcome.error
     is_refused = outcome.status == "failed" and isinstance(error, APIError) and error.attempts > 0
-    return is_refused or outcome.status in {"sent", "unknown"}
+    if not is_refused and outcome.status not in {"sent", "unknown"}:
+        return 0
+    by_email = Q(email_id__in=[stored.email_id or outcome.email_id])  # an empty id is none to the database
+    by_conversation = Q(email_id=None, conversation_id=stored.conversation_id)  # no row lacks both
+    return StoredEmail.objects.filter(by_email | by_conversation).update(last_tested_at=timezone.now())

@@ -33,8 +33,8 @@ CONNECTION = "Check API_URL, DNS, proxy and firewall, and try again."
         (NotFound("What happened"), NotFound.hint),
         (Conflict("What happened"), LATER),
         (RateLimited("What happened"), "Wait a minute, then try again."),
-        (RateLimited("What happened", retry_after=0.2), "Wait 1 second, then try again."),
-        (RateLimited("What happened", retry_after=59.6), "Wait 60 seconds, then try again."),
+        (RateLimited("What happened", retry_after=0.2), "Wait 1 s, then try again."),
+        (RateLimited("What happened", retry_after=59.6), "Wait 60 s, then try again."),
         (ServerError("What happened"), LATER),
         (APIError("What happened"), APIError.hint),
         (NoResponse("What happened"), CONNECTION),
@@ -47,6 +47,14 @@ CONNECTION = "Check API_URL, DNS, proxy and firewall, and try again."
 def test_an_error_of_migma_gives_its_reason_and_what_a_person_can_do(error, advice):
     error.idempotency_key, error.may_have_been_accepted, error.attempts = "k", True, 3
     assert explain(error) == f"What happened. {advice}"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(429, "Migma's rate limit is used up."), (0, "RATE_LIMIT is used up.")]
+)
+def test_a_rate_limit_that_stopped_a_request_is_named_without_other_settings(status, reason):
+    error = RateLimited("Beyond RETRY_DEADLINE", status_code=status, retry_after=36.2)
+    assert explain(error) == f"{reason} Wait 36 s, then try again."
 
 
 def test_without_advice_the_reason_stands_alone():

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import Error as DatabaseError
 from django.db import OperationalError, router, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.http import HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
-from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from django_migma.api.errors import InvalidAddress
 from django_migma.mailers import Destination, current_destination
@@ -29,10 +26,10 @@ from django_migma.testsends import (
     MAX_TESTS,
     TestOutcome,
     TestSend,
+    count_outcomes,
     parse_addresses,
     record_test,
     send_tests,
-    split_addresses,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("django_migma")
 _LEVELS = {"sent": messages.SUCCESS, "failed": messages.ERROR}
 _ID = r"[0-9]{1,18}"
-_MAX_SHOWN = 80
+_TOO_MANY = gettext_lazy("At most %(most)d tests may be sent at a time. Choose fewer emails or fewer addresses.")
 
 
 class SendTestForm(forms.Form):
@@ -61,36 +58,15 @@ class SendTestForm(forms.Form):
         self.emails = emails
 
     def clean_addresses(self) -> list[str]:
-        text = self.cleaned_data["addresses"]
         try:
-            addresses = parse_addresses(text)
+            addresses = parse_addresses(self.cleaned_data["addresses"], quote=True)
         except InvalidAddress as error:
-            raise ValidationError(f"{_first_invalid(text)} {error}".strip(), code="address") from error
+            raise ValidationError(str(error), code="address") from error
         if not addresses:
             raise ValidationError(_("Give at least one address."), code="required")
-        if (count := len(addresses) * self.emails) > MAX_TESTS:
-            raise ValidationError(too_many_error(count), code="too_many")
+        if len(addresses) * self.emails > MAX_TESTS:
+            raise ValidationError(_TOO_MANY, code="too_many", params={"most": MAX_TESTS})
         return addresses
-
-
-def _first_invalid(text: str) -> str:
-    """Return the first invalid address in quotes, or an empty string where there are only too many."""
-    for part in split_addresses(text):
-        try:
-            parse_addresses(part)
-        except InvalidAddress:
-            return f"“{Truncator(part).chars(_MAX_SHOWN)}”:"
-    return ""
-
-
-def too_many_error(count: int) -> str:
-    """Return the error text for more tests than one confirmation may send."""
-    text = ngettext(
-        "This would be %(count)d test, and at most %(most)d may be sent at a time.",
-        "These would be %(count)d tests, and at most %(most)d may be sent at a time.",
-        count,
-    )
-    return f"{text % {'count': count, 'most': MAX_TESTS}} {_('Choose fewer emails or fewer addresses.')}"
 
 
 class SendTestPage:
@@ -111,15 +87,17 @@ class SendTestPage:
         """Return the page, or a redirect with messages. Raises PermissionDenied."""
         list_url = self.admin.admin_url("changelist")
         if len(self.ids) > MAX_TESTS:
-            return self._redirect(list_url, messages.ERROR, too_many_error(len(self.ids)))
-        emails = list(self.admin.get_queryset(self.request).filter(pk__in=self.ids).defer("html"))
+            return self._redirect(list_url, messages.ERROR, _TOO_MANY % {"most": MAX_TESTS})
+        emails = list(self.admin.get_queryset(self.request).filter(pk__in=self.ids))
         if not all(self.admin.has_send_test_permission(self.request, email) for email in emails):
             raise PermissionDenied
         if not emails:
             return self._redirect(list_url, messages.ERROR, _("None of the chosen emails exists. Choose again."))
         if self.request.method == "POST":
             return self._confirm(emails)
-        form = SendTestForm(emails=len(emails), initial={"addresses": self._own_address()})
+        user: Any = self.request.user
+        own_address = getattr(user, user.get_email_field_name(), "")
+        form = SendTestForm(emails=len(emails), initial={"addresses": own_address})
         return self._page(emails, form, current_destination())
 
     def _confirm(self, emails: list[StoredEmail]) -> HttpResponse:
@@ -143,17 +121,31 @@ class SendTestPage:
 
     def _send(self, sends: Sends, target: Destination) -> HttpResponse:
         config: Any = target.config
-        outcomes = []
+        statuses = []
         results = send_tests(config, [send for _email, send in sends])
         for (email, send), outcome in zip(sends, results, strict=True):
-            self._say(*outcome_message(self.admin.display_title(email), outcome))
-            log_test(self.request, email, send, outcome)
-            outcomes.append(outcome)
-        for message in summary_messages(outcomes, target):
+            found = {"email": self.admin.display_title(email), "to": outcome.to, "outcome": outcome.text}
+            text = _("Test of “%(email)s” to %(to)s: %(outcome)s") % found
+            self._say(_LEVELS.get(outcome.status, messages.WARNING), text)
+            self._record(email, send, outcome)
+            statuses.append(outcome.status)
+        for message in summary_messages(statuses, target):
             self._say(*message)
         is_single = len(self.ids) == 1
         url = self.admin.admin_url("change", self.ids[0]) if is_single else self.admin.admin_url("changelist")
         return HttpResponseRedirect(url)
+
+    def _record(self, email: StoredEmail, send: TestSend, outcome: TestOutcome) -> None:
+        """Record the time of the test, and add it to the history of the email.
+
+        A database error is logged and not raised: the test was sent, its message says so, and others are to follow.
+        """
+        text = _("Test to %(to)s: %(outcome)s") % {"to": outcome.to, "outcome": outcome.text}
+        try:
+            record_test(send.stored, outcome)
+            self.admin.log_change(self.request, email, text)
+        except DatabaseError as error:
+            logger.warning("A test of the stored email %s is not in its history: %s.", email.pk, type(error).__name__)
 
     def _outdated(self) -> HttpResponse:
         text = _(
@@ -168,10 +160,6 @@ class SendTestPage:
 
     def _say(self, level: int, text: str) -> None:
         self.admin.message_user(self.request, text, level)
-
-    def _own_address(self) -> str:
-        user: Any = self.request.user
-        return getattr(user, user.get_email_field_name(), "") or ""
 
     def _page(self, emails: list[StoredEmail], form: SendTestForm, target: Destination) -> HttpResponse:
         site, title = self.admin.admin_site, _("Send a test")
@@ -206,66 +194,22 @@ def claim_tests(emails: Iterable[StoredEmail]) -> bool:
     Raises OperationalError where the database is busy.
     """
     database = router.db_for_write(StoredEmail)
-    rows = StoredEmail.objects.using(database)
+    claims = [Q(pk=email.pk, test_claim=email.test_claim) for email in emails]
+    rows = StoredEmail.objects.using(database).filter(Q(*claims, _connector=Q.OR))
     with transaction.atomic(using=database):
-        # Sorted, so that two requests cannot wait for each other's locks.
-        for email in sorted(emails, key=lambda email: email.pk):
-            if not rows.filter(pk=email.pk, test_claim=email.test_claim).update(test_claim=F("test_claim") + 1):
-                transaction.set_rollback(True, using=database)
-                return False
-    return True
+        is_claimed = rows.update(test_claim=F("test_claim") + 1) == len(claims)
+        transaction.set_rollback(not is_claimed, using=database)
+    return is_claimed
 
 
-def outcome_message(title: str, outcome: TestOutcome) -> Message:
-    """Return the message for one test."""
-    text = _("Test of “%(email)s” to %(to)s: %(outcome)s")
-    return _LEVELS.get(outcome.status, messages.WARNING), text % {
-        "email": title,
-        "to": outcome.to,
-        "outcome": outcome.text,
-    }
-
-
-def log_test(request: HttpRequest, email: StoredEmail, send: TestSend, outcome: TestOutcome) -> None:
-    """Record the time of the test, and add it to the history of the email.
-
-    A database error is logged and not raised: the test was sent, its message says so, and others are to follow.
-    """
-    user: Any = request.user
-    try:
-        record_test(send.stored, outcome)
-        LogEntry.objects.log_actions(
-            user_id=user.pk,
-            queryset=[email],
-            action_flag=CHANGE,
-            change_message=_("Test to %(to)s: %(outcome)s") % {"to": outcome.to, "outcome": outcome.text},
-        )
-    except DatabaseError as error:
-        logger.warning("A test of the stored email %s is not in its history: %s.", email.pk, type(error).__name__)
-
-
-def summary_messages(outcomes: Sequence[TestOutcome], target: Destination) -> list[Message]:
-    """Return the last messages: the counts of several tests, and a link to the sandbox's inbox.
+def summary_messages(statuses: list[str], target: Destination) -> Iterator[Message]:
+    """Yield the last messages: the counts of several tests, and a link to the sandbox's inbox.
 
     They come last, since a storage in a cookie drops the oldest messages where they do not fit.
     """
-    counts = Counter(outcome.status for outcome in outcomes)
-    found: list[Message] = []
-    if len(outcomes) > 1:
-        level = messages.SUCCESS if counts["sent"] == len(outcomes) else messages.WARNING
-        text = _("%(counts)s. The history of each email has the details.")
-        found.append((level, text % {"counts": _counts_text(counts)}))
-    if counts["sent"] and target.inbox_url:
+    if len(statuses) > 1:
+        level = messages.SUCCESS if set(statuses) == {"sent"} else messages.WARNING
+        yield level, f"{count_outcomes(statuses)} {_('The history of each email has the details.')}"
+    if "sent" in statuses and target.inbox_url:
         link = format_html('<a href="{}">{}</a>', target.inbox_url, _("See the mail that it accepted."))
-        found.append((messages.INFO, format_html("{} {}", _("The sandbox delivers no mail."), link)))
-    return found
-
-
-def _counts_text(counts: Counter[str]) -> str:
-    texts = {
-        "sent": _("%(count)d sent"),
-        "failed": _("%(count)d failed"),
-        "unknown": _("%(count)d in doubt"),
-        "not_sent": _("%(count)d not sent"),
-    }
-    return ", ".join(text % {"count": counts[status]} for status, text in texts.items() if counts[status])
+        yield messages.INFO, format_html("{} {}", _("The sandbox delivers no mail."), link)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,8 +13,6 @@ from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -24,14 +22,11 @@ from django_migma.models import StoredEmail
 from django_migma.testsends import MAX_TESTS
 
 from .preview import REMOTE, make_preview, preview_response
-from .send_test import SendTestPage, too_many_error
+from .send_test import SendTestPage
 from .sync import sync
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from django.db.models import QuerySet
-    from django_stubs_ext import StrOrPromise
 
     ModelAdmin = admin.ModelAdmin[StoredEmail]
     ModelForm = forms.ModelForm[StoredEmail]
@@ -39,18 +34,12 @@ else:
     ModelAdmin = object
     ModelForm = forms.ModelForm
 
-View = TypeVar("View", bound=Any)
 _EMPTY = "-"
 _ID_END = 8
 """Characters of an id that the list shows: the last ones, since ids begin with a time and look alike."""
 _IDS = ("email_id", "conversation_id")
 _FROM_MIGMA = ("title", "subject", "preheader", "project_id", "status")
 _DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
-_NOT_EDITED = {
-    *("id", "title", "subject", "preheader", "html", "thumbnail_url", "project_id", "status", "synced_at"),
-    *("variable_names", "body_variable_names", "test_claim", "last_tested_at", "created_at"),
-}
-"""Columns that only a sync or a test writes."""
 
 
 class StoredEmailForm(ModelForm):
@@ -67,15 +56,6 @@ class StoredEmailForm(ModelForm):
             "from_name",
             "provider_type",
         )
-        help_texts: ClassVar = {
-            "optional_variables": _(
-                'Names of variables that Migma fills from the contact, so that messages need not: ["first_name"].'
-            ),
-            "default_variables": _(
-                'Values for variables that a message does not set, such as {"first_name": "there"}. '
-                "The preview shows them too."
-            ),
-        }
         widgets: ClassVar = {
             "optional_variables": forms.Textarea(attrs={"rows": 3, "cols": 60}),
             "default_variables": forms.Textarea(attrs={"rows": 5, "cols": 60}),
@@ -85,35 +65,6 @@ class StoredEmailForm(ModelForm):
         super().__init__(*args, **options)
         for name in self.fields.keys() & _IDS:  # a browser would cut a pasted id that has a space in front
             self.fields[name].widget.attrs.pop("maxlength", None)
-
-    def clean_optional_variables(self) -> Any:
-        return self.cleaned_data["optional_variables"] or []
-
-    def clean_default_variables(self) -> Any:
-        return self.cleaned_data["default_variables"] or {}
-
-
-class HasKeyFilter(admin.SimpleListFilter):
-    """Stored emails with a key, or without one."""
-
-    title = _("key")
-    parameter_name = "has_key"
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, StrOrPromise]]:
-        return [("yes", _("With a key")), ("no", _("Without a key"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[StoredEmail]) -> QuerySet[StoredEmail]:
-        if self.value() not in {"yes", "no"}:
-            return queryset
-        return queryset.filter(key__isnull=self.value() == "no")
-
-
-class WithoutHtml:
-    """Mixin for a change list: leaves out the HTML, hundreds of kilobytes per row that no column shows."""
-
-    def get_queryset(self, *args: object, **options: object) -> QuerySet[StoredEmail]:
-        found: QuerySet[StoredEmail] = super().get_queryset(*args, **options)  # type: ignore[misc]
-        return found.defer("html")
 
 
 class StoredEmailAdminMixin(ModelAdmin):
@@ -132,11 +83,11 @@ class StoredEmailAdminMixin(ModelAdmin):
         "display_id",
         "variables",
         "status",
-        "last_sync",
-        "last_test",
+        "synced_at",
+        "last_tested_at",
     )
     list_display_links = ("display_title",)
-    list_filter = ("status", HasKeyFilter, "project_id")
+    list_filter = ("status", ("key", admin.EmptyFieldListFilter), "project_id")
     search_fields = ("title", "subject", "key", "email_id", "conversation_id")
 
     @property
@@ -158,7 +109,6 @@ class StoredEmailAdminMixin(ModelAdmin):
 
     @admin.display(description=_("title"), ordering="title")
     def display_title(self, email: StoredEmail) -> str:
-        """The title, or what there is in place of it."""
         return email.title or email.subject or email.email_id or email.conversation_id or _EMPTY
 
     @admin.display(description=_("id"), ordering="email_id")
@@ -180,14 +130,6 @@ class StoredEmailAdminMixin(ModelAdmin):
     @admin.display(description=_("variables"))
     def variables(self, email: StoredEmail) -> str:
         return ", ".join(email.variable_names) or _EMPTY
-
-    @admin.display(description=_("last sync"), ordering="synced_at")
-    def last_sync(self, email: StoredEmail) -> str:
-        return _date(email.synced_at)
-
-    @admin.display(description=_("last test"), ordering="last_tested_at")
-    def last_test(self, email: StoredEmail) -> str:
-        return _date(email.last_tested_at)
 
     def admin_url(self, view: str, *args: Any) -> str:
         """Return the URL of a view of this admin, on the admin site that it belongs to."""
@@ -221,9 +163,9 @@ class StoredEmailAdminMixin(ModelAdmin):
             *super().get_urls(),
         ]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
-        """Return the change list of the theme, without the HTML column."""
-        return type("StoredEmailList", (WithoutHtml, super().get_changelist(request, **kwargs)), {})
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StoredEmail]:
+        """Return the rows without their HTML, hundreds of kilobytes each: only a preview reads it."""
+        return super().get_queryset(request).defer("html")
 
     def get_fieldsets(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
         """Return the editable fields; for a row that exists also what comes from Migma."""
@@ -245,26 +187,18 @@ class StoredEmailAdminMixin(ModelAdmin):
         sync_url = self.admin_url("sync") if self.has_sync_permission(request) else ""
         return super().changelist_view(request, {**(extra_context or {}), "sync_url": sync_url})
 
-    def render_change_form(  # noqa: PLR0917 - Django's own signature
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: StoredEmail | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
     ) -> HttpResponse:
         """Show one email, with its preview."""
-        if obj is not None:
-            context = context | self._preview_context(request, obj) | _split_form(context["adminform"])
-        return super().render_change_form(request, context, add, change, form_url, obj)
+        if email := context["original"]:
+            context = context | self._preview_context(request, email) | _split_form(context["adminform"])
+        return super().render_change_form(request, context, *args, **options)
 
     def _preview_context(self, request: HttpRequest, email: StoredEmail) -> dict[str, Any]:
-        is_remote = REMOTE in request.GET
         toggled = request.GET.copy()
-        if is_remote:
-            del toggled[REMOTE]
-        else:
+        is_remote = bool(toggled.pop(REMOTE, None))
+        if not is_remote:
             toggled[REMOTE] = "1"
         url = self.admin_url("preview", email.pk)
         return {
@@ -280,19 +214,13 @@ class StoredEmailAdminMixin(ModelAdmin):
         self, request: HttpRequest, obj: StoredEmail, form: forms.ModelForm[StoredEmail], change: bool
     ) -> None:
         """Save the edited columns only: a test or a sync may have changed the others since the row was read."""
-        if change:
-            others = {*_NOT_EDITED, *(_IDS if obj.synced_at else ())}
-            obj.save(update_fields={field.name for field in self.opts.concrete_fields} - others)
-        else:
-            super().save_model(request, obj, form, change)
+        edited = {*StoredEmailForm.Meta.fields, "updated_at"}.difference(_IDS if obj.synced_at else ())
+        obj.save(update_fields=edited if change else None)
 
     @admin.action(description=_("Send a test…"), permissions=["send_test"])
-    def send_test(self, request: HttpRequest, queryset: QuerySet[StoredEmail]) -> HttpResponse | None:
+    def send_test(self, request: HttpRequest, queryset: QuerySet[StoredEmail]) -> HttpResponse:
         """Redirect to the page that sends, since an action may run in a transaction."""
-        ids = list(queryset.values_list("pk", flat=True))
-        if len(ids) > MAX_TESTS:
-            self.message_user(request, too_many_error(len(ids)), messages.ERROR)
-            return None
+        ids = queryset.values_list("pk", flat=True)[: MAX_TESTS + 1]  # the page refuses this many
         return HttpResponseRedirect(self.send_test_url(ids))
 
     def send_test_view(self, request: HttpRequest) -> HttpResponse:
@@ -306,8 +234,7 @@ class StoredEmailAdminMixin(ModelAdmin):
         if not self.has_sync_permission(request):
             raise PermissionDenied
         if request.method == "POST":
-            queryset: Any = self.get_queryset(request)
-            for level, text in sync(request, queryset):
+            for level, text in sync(self, request):
                 self.message_user(request, text, level)
         else:  # a login after the session ran out redirects here
             self.message_user(request, gettext("Nothing was synced. Press the button again."), messages.WARNING)
@@ -315,10 +242,8 @@ class StoredEmailAdminMixin(ModelAdmin):
 
     def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Return the HTML for the preview's frames. Raises Http404 where there is none."""
-        if not self.has_view_or_change_permission(request):
-            raise PermissionDenied
         email = self.get_object(request, str(pk))
-        if email is not None and not self.has_view_or_change_permission(request, email):
+        if not self.has_view_or_change_permission(request, email):
             raise PermissionDenied
         if email is None or not email.html:
             raise Http404
@@ -329,24 +254,11 @@ class StoredEmailAdmin(StoredEmailAdminMixin, admin.ModelAdmin):  # type: ignore
     """The admin of stored emails in Django's own admin."""
 
 
-def outside_transactions(view: View) -> View:
+def outside_transactions(view: Any) -> Any:
     """Exempt a view from ``ATOMIC_REQUESTS``: it waits for Migma, and should hold no lock meanwhile."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
-
-
-def _date(moment: datetime | None) -> str:
-    """Return the date, for a narrow column; its title has the time too."""
-    if moment is None:
-        return _EMPTY
-    local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        local.isoformat(),
-        date_format(local, "DATETIME_FORMAT"),
-        date_format(local, "DATE_FORMAT"),
-    )
 
 
 def _split_form(adminform: Any) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=list,
-                        help_text="Names that Migma fills from the contact, so that messages need not pass them.",
+                        help_text='Names that Migma fills from the contact, so that messages need not pass them: ["first_name"].',
                         validators=[django_migma.models.fields.validate_names],
                         verbose_name="optional variables",
                     ),
@@ -81,7 +81,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=dict,
-                        help_text="Values for variables that a message does not pass. The preview shows them too.",
+                        help_text='Values that messages need not pass, such as {"first_name": "there"}. The preview shows them too.',
                         validators=[django_migma.models.fields.validate_variables],
                         verbose_name="default variables",
                     ),

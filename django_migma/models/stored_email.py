@@ -76,14 +76,16 @@ class StoredEmail(models.Model):
         default=list,
         blank=True,
         validators=[validate_names],
-        help_text=_("Names that Migma fills from the contact, so that messages need not pass them."),
+        help_text=_('Names that Migma fills from the contact, so that messages need not pass them: ["first_name"].'),
     )
     default_variables = models.JSONField(
         _("default variables"),
         default=dict,
         blank=True,
         validators=[validate_variables],
-        help_text=_("Values for variables that a message does not pass. The preview shows them too."),
+        help_text=_(
+            'Values that messages need not pass, such as {"first_name": "there"}. The preview shows them too.'
+        ),
     )
     thumbnail_url = models.URLField(_("thumbnail"), max_length=2000, blank=True)
     status = models.CharField(_("status"), max_length=50, choices=Status, blank=True)

@@ -91,7 +91,7 @@ def test_rows_that_the_user_may_not_see_stay_as_they_are(admin_client, migma_san
     others = StoredEmail.objects.count() - 1
     assert messages_of(synced) == [
         ("success", f"Synced: 0 new, {others} changed, 0 unchanged, 0 no longer at Migma."),
-        ("warning", "1 email that you may not see was left as it is."),
+        ("warning", "Left as they were, since you may not see them: 1."),
     ]
     assert list(StoredEmail.objects.filter(subject="Old")) == [hidden]
 
@@ -104,14 +104,13 @@ def test_of_many_failures_the_first_ten_are_named():
     one = SyncFailure(conversation_id=CONVERSATION, title="Welcome", error=MigmaError("Migma answered 500."))
     texts = [text for _level, text in texts_of(failures=[one] * 12)]
     assert len(texts) == 12
-    assert texts[-1] == "2 more were not synced."
-    assert "more were not" not in str(texts_of(failures=[one] * 10))
+    assert texts[-1] == "Not synced besides these: 2."
+    assert "besides" not in str(texts_of(failures=[one] * 10))
 
 
 def test_what_is_left_asks_for_another_press():
-    assert [text for _level, text in texts_of(left=1)][1].startswith("1 conversation is left")
     assert [text for _level, text in texts_of(left=7)][1] == (
-        "7 conversations are left, since the time or Migma's rate limit ran out. Press the button again."
+        "Left when the time or Migma's rate limit ran out: 7. Press the button again."
     )
 
 
@@ -125,7 +124,7 @@ REFUSALS = {
     "401": (error_answer(401), "Check the API key (MIGMA['API_KEY'])"),
     "403": (error_answer(403), "Give the API key the permission email:read in Migma's dashboard."),
     "404": (error_answer(404), "Check the id, and that it belongs to the workspace of this API key."),
-    "429": (error_answer(429, **{"Retry-After": "3600"}), "Wait 3600 seconds, then try again."),
+    "429": (error_answer(429, **{"Retry-After": "3600"}), "Wait 3600 s, then try again."),
     "a proxy's page": ((200, "<h1>Sign in</h1>"), "Check that API_URL is Migma's API"),
     "down": (requests.ConnectionError("refused"), "Check API_URL, DNS, proxy and firewall, and try again."),
 }

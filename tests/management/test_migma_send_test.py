@@ -20,7 +20,7 @@ from tests.conftest import BACKEND
 ADA = "ada@example.org"
 REVOKED = (
     "Migma answered 401: This API key was revoked. "
-    "Check the API key (MIGMA['API_KEY']): it is mistyped or revoked, or of another environment than the address."
+    "Check the API key (MIGMA['API_KEY']): it is mistyped, revoked, or belongs to another environment."
 )
 MAY_NOT_SEND = (
     "Migma answered 403: This API key lacks the permission email:send. "
@@ -193,17 +193,17 @@ class TestRefusals:
         [
             (
                 [account.WELCOME, "--to", "nobody"],
-                "Address 1 is not valid. Write addresses such as bob@example.com.",
+                "Address 1 is not an address. Give one address, such as bob@example.com",
             ),
             ([account.WELCOME, "--to", " "], "--to is empty. Give an address, such as --to you@example.com."),
             (
                 ["abc", "--to", ADA, "--conversation"],
                 "'abc' is not the id of a conversation: Migma's ids have 24 hex",
             ),
-            ([account.WELCOME, "--to", ADA, "--var", "a=b"], "--var needs --live: a test send takes no variables."),
+            ([account.WELCOME, "--to", ADA, "--var", "a=b"], "--var and --subject need --live: as a test,"),
             (
                 [account.WELCOME, "--to", ADA, "--subject", "Hi"],
-                "--subject needs --live: a test send has the subject of",
+                "--var and --subject need --live: as a test,",
             ),
             (
                 [account.WELCOME, "--to", ADA, "--live", "--var", "a"],
@@ -400,8 +400,8 @@ class TestInterrupted:
             "? welcome to bob@example.org",
             "✗ welcome to cy@example.org",
         ]
-        assert ended.lines[2].endswith("Interrupted. It may have arrived: check the inbox before you send it again.")
-        assert ended.lines[3].endswith("Not sent: interrupted.")
+        assert ended.lines[2].endswith(" It may have arrived: check the inbox before you send it again.")
+        assert ended.lines[3].endswith(" Not sent: the command was interrupted.")
         assert ended.lines[-1] == "1 sent, 1 in doubt, 1 not sent."
         assert ended.status == 130
 

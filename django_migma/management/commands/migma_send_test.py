@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import product
@@ -27,17 +27,16 @@ from django_migma.testsends import (
     UNREADABLE,
     TestOutcome,
     TestSend,
-    affects_every_call,
-    not_sent,
+    count_outcomes,
+    make_outcome,
     parse_addresses,
     record_test,
+    send_each,
     send_live,
     send_tests,
 )
 
 _MARKS = {"sent": "✓", "failed": "✗", "unknown": "?", "not_sent": "✗"}
-_WORDS = {"sent": "sent", "failed": "failed", "unknown": "in doubt", "not_sent": "not sent"}
-Results = Iterator[tuple[TestSend, TestOutcome]]
 
 
 class Command(BaseCommand):
@@ -75,18 +74,20 @@ class Command(BaseCommand):
             sends = _sends(options)
         except (ConfigurationError, InvalidAddress, StoredEmailNotFound) as error:
             raise CommandError(str(error)) from None
-        if options["live"]:
-            results = _send_live(chosen, sends, [_message(send, variables, options["subject"]) for send in sends])
-        else:
-            results = zip(sends, send_tests(config, sends, seconds=inf), strict=True)
+
+        def send_one(send: TestSend) -> TestOutcome:
+            return send_live(chosen, _message(send, variables, options["subject"]))[0]
+
+        outcomes = send_each(sends, send_one) if options["live"] else send_tests(config, sends, seconds=inf)
         say: Callable[[str], None] = _say_nothing if options["json"] else partial(write_line, self.stdout)
         say(_destination(chosen))
         rows: list[dict[str, Any]] = []
         exit_status = 0
         try:
-            _report(results, rows, say)
+            _report(sends, outcomes, rows, say)
         except KeyboardInterrupt:
-            _report(_interrupted(sends[len(rows) :]), rows, say)
+            rest = sends[len(rows) :]
+            _report(rest, _interrupted(rest), rows, say)
             exit_status = 130
         self._conclude(chosen, rows, say, options)
         if exit_status or any(row["status"] != "sent" for row in rows):
@@ -95,8 +96,8 @@ class Command(BaseCommand):
     def _conclude(
         self, chosen: Mailer, rows: list[dict[str, Any]], say: Callable[[str], None], options: dict[str, Any]
     ) -> None:
-        counts = Counter(row["status"] for row in rows)
-        say(", ".join(f"{counts[status]} {word}" for status, word in _WORDS.items() if counts[status]) + ".")
+        statuses = [row["status"] for row in rows]
+        say(count_outcomes(statuses))
         if options["json"]:
             document = {
                 "mailer": chosen.alias,
@@ -105,7 +106,7 @@ class Command(BaseCommand):
                 "redirect_to": chosen.value("REDIRECT_TO") or None,
                 "live": options["live"],
                 "results": rows,
-                "counts": dict(counts),
+                "counts": dict(Counter(statuses)),
             }
             self.stdout.write(json.dumps(document, indent=2))
 
@@ -120,9 +121,11 @@ def _destination(chosen: Mailer) -> str:
     return f"To {where}: {chosen.value('API_URL')}{redirected}"
 
 
-def _report(results: Results, rows: list[dict[str, Any]], say: Callable[[str], None]) -> None:
-    """Send, since results are lazy; record, print and collect each result as it comes."""
-    for send, outcome in results:
+def _report(
+    sends: list[TestSend], outcomes: Iterable[TestOutcome], rows: list[dict[str, Any]], say: Callable[[str], None]
+) -> None:
+    """Send, since outcomes are lazy; record, print and collect each as it comes."""
+    for send, outcome in zip(sends, outcomes, strict=True):
         with suppress(*UNREADABLE):  # an email given by its id needs no table
             record_test(send.stored, outcome)
         row = {
@@ -140,12 +143,8 @@ def _report(results: Results, rows: list[dict[str, Any]], say: Callable[[str], N
 
 
 def _variables(options: dict[str, Any]) -> dict[str, str]:
-    if options["var"] and not options["live"]:
-        raise CommandError(
-            "--var needs --live: a test send takes no variables. Migma sends the email as it is stored."
-        )
-    if options["subject"] and not options["live"]:
-        raise CommandError("--subject needs --live: a test send has the subject of the stored email.")
+    if (options["var"] or options["subject"]) and not options["live"]:
+        raise CommandError("--var and --subject need --live: as a test, Migma sends the email as it is stored.")
     pairs = [pair.partition("=") for pair in options["var"]]
     if not all(name and equals for name, equals, _ in pairs):
         raise CommandError("Give --var as name=value, such as --var first_name=Ada.")
@@ -155,20 +154,23 @@ def _variables(options: dict[str, Any]) -> dict[str, str]:
 def _sends(options: dict[str, Any]) -> list[TestSend]:
     resolve = StoredEmailResolver()
     stored = [_stored(resolve, name, options["conversation"]) for name in dict.fromkeys(options["ids"])]
+    unnamed = [one.name for one in stored if not (options["subject"] or one.subject)]
+    if options["live"] and unnamed:
+        raise CommandError(f"No subject is known for {unnamed[0]!r}: give --subject, as the code that sends it does.")
     addresses = parse_addresses("\n".join(options["to"]))
     if not addresses:
         raise CommandError("--to is empty. Give an address, such as --to you@example.com.")
-    count = len(stored) * len(addresses)
-    if count > MAX_TESTS:
-        raise CommandError(f"These are {count} calls, and at most {MAX_TESTS} go at a time. Name fewer emails.")
-    return [TestSend(stored=one, to=address) for one, address in product(stored, addresses)]
+    sends = [TestSend(stored=one, to=address) for one, address in product(stored, addresses)]
+    if len(sends) > MAX_TESTS:
+        raise CommandError(f"These are {len(sends)} calls, and at most {MAX_TESTS} go at a time. Name fewer emails.")
+    return sends
 
 
 def _stored(resolve: StoredEmailResolver, name: str, is_conversation: bool) -> StoredEmailData:
+    if is_object_id(name) and is_conversation:
+        return StoredEmailData(name=name, conversation_id=name)
     if is_object_id(name):
-        return StoredEmailData(
-            name=name, email_id=None if is_conversation else name, conversation_id=name if is_conversation else None
-        )
+        return StoredEmailData(name=name, email_id=name)
     if is_conversation:
         raise CommandError(f"{name!r} is not the id of a conversation: Migma's ids have 24 hex digits.")
     try:
@@ -182,38 +184,12 @@ def _stored(resolve: StoredEmailResolver, name: str, is_conversation: bool) -> S
 
 def _message(send: TestSend, variables: dict[str, str], subject: str) -> MigmaMessage:
     stored = send.stored
-    if not (subject or stored.subject):
-        raise CommandError(
-            f"No subject is known for {stored.name!r}: give --subject, as the code that sends it does."
-        )
     is_raw_conversation = stored.name == stored.conversation_id  # otherwise the name is a key or an email's id
-    return MigmaMessage(
-        subject,
-        "",
-        None,
-        [send.to],
-        template_id=None if is_raw_conversation else stored.name,
-        conversation_id=stored.name if is_raw_conversation else None,
-        merge_global_data=variables,
-    )
+    chosen: dict[str, Any] = {"conversation_id" if is_raw_conversation else "template_id": stored.name}
+    return MigmaMessage(subject, "", None, [send.to], merge_global_data=variables, **chosen)
 
 
-def _send_live(chosen: Mailer, sends: list[TestSend], messages: list[MigmaMessage]) -> Results:
-    """Send one after the other, until an error affects every call."""
-    fatal: BaseException | None = None
-    for send, message in zip(sends, messages, strict=True):
-        outcomes = [not_sent(send.to, fatal)] if fatal else send_live(chosen, message)
-        for outcome in outcomes:
-            yield send, outcome
-            if affects_every_call(outcome.error):
-                fatal = outcome.error
-
-
-def _interrupted(sends: list[TestSend]) -> Results:
+def _interrupted(sends: list[TestSend]) -> Iterator[TestOutcome]:
     """Outcomes after Ctrl-C: the first send was under way, or about to be, and the others were not tried."""
     for number, send in enumerate(sends):
-        status, text = "not_sent", "Not sent: interrupted."
-        if number == 0:
-            status = "unknown"
-            text = "Interrupted. It may have arrived: check the inbox before you send it again."
-        yield send, TestOutcome(to=send.to, status=status, text=text)
+        yield make_outcome(send.to, "not_sent" if number else "unknown", reason="the command was interrupted.")
