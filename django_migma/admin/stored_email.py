@@ -47,15 +47,7 @@ class StoredEmailForm(ModelForm):
 
     class Meta:
         model = StoredEmail
-        fields = (
-            "key",
-            *_IDS,
-            "optional_variables",
-            "default_variables",
-            "from_email",
-            "from_name",
-            "provider_type",
-        )
+        fields = ("key", *_IDS, "optional_variables", "default_variables", "from_email", "from_name", "provider_type")
         widgets: ClassVar = {
             "optional_variables": forms.Textarea(attrs={"rows": 3, "cols": 60}),
             "default_variables": forms.Textarea(attrs={"rows": 5, "cols": 60}),

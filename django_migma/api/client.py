@@ -78,12 +78,7 @@ class MigmaClient:
         return self._transport.limiter.has_succeeded
 
     def send(
-        self,
-        request: SendRequest,
-        *,
-        idempotency_key: str = "",
-        is_resend: bool = False,
-        wait_for_rate: bool = True,
+        self, request: SendRequest, *, idempotency_key: str = "", is_resend: bool = False, wait_for_rate: bool = True
     ) -> SendResult:
         """Send one stored email to one address, or to a segment or tag. Permission ``email:send``.
 

@@ -91,12 +91,7 @@ class Transport:
         raise _completed(failure.error, attempts, idempotency_key, doubt)
 
     def _prepare(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, Any] | None,
-        body: bytes | None,
-        idempotency_key: str,
+        self, method: str, path: str, query: Mapping[str, Any] | None, body: bytes | None, idempotency_key: str
     ) -> requests.PreparedRequest:
         """Without what `requests.Request.prepare` works out each time: cookies, hooks, an auth, an encoding.
 

@@ -118,7 +118,7 @@ class StoredEmail(models.Model):
                 condition=Q(email_id__isnull=False) | Q(conversation_id__isnull=False),
                 name="django_migma_email_or_conversation",
                 violation_error_message=_("Give the id of the email, or that of its conversation."),
-            ),
+            )
         ]
 
     def __str__(self) -> str:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 _SPACE = r"(?:\s|%20|\+)*"
 _PLACEHOLDER = re.compile(
-    rf"\{{\{{\s*(?P<plain>[\w.-]+)\s*\}}\}}|%7B%7B{_SPACE}(?P<encoded>[\w.-]+){_SPACE}%7D%7D",
-    re.IGNORECASE,
+    rf"\{{\{{\s*(?P<plain>[\w.-]+)\s*\}}\}}|%7B%7B{_SPACE}(?P<encoded>[\w.-]+){_SPACE}%7D%7D", re.IGNORECASE
 )
 
 
