@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
 
-from .addresses import parse
 from .api.credentials import is_local
-from .api.errors import InvalidAddress
 from .conf import OPTION_NAMES, SETTINGS, is_set, setting_error
 from .mailers import Mailer, mailers
 
@@ -100,21 +99,13 @@ def has_key_to_deploy(mailer: Mailer) -> Iterator[CheckMessage]:
 @per_mailer()
 def has_sender_name(mailer: Mailer) -> Iterator[CheckMessage]:
     """W002: no name for the sender. Migma requires one, so the address would be used."""
-    sender = _sender(mailer)
-    if not is_set(mailer.value("FROM_NAME")) and not _display_name(sender):
+    if not is_set(mailer.value("FROM_NAME")) and not parseaddr(_sender(mailer))[0]:
         hint = "Set MIGMA['FROM_NAME'], or write the sender as 'Example <hello@example.com>'."
         yield Warning("Readers will see the bare address as the sender's name.", hint=hint, id="migma.W002")
 
 
 def _sender(mailer: Mailer) -> str:
     return str(mailer.value("FROM_EMAIL") or settings.DEFAULT_FROM_EMAIL)
-
-
-def _display_name(sender: str) -> str:
-    try:
-        return parse(sender, "sender").display_name
-    except InvalidAddress:
-        return ""
 
 
 @per_mailer()
