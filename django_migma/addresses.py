@@ -16,7 +16,7 @@ _MAX_LENGTH = 1000
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.IPv]+\]"
-_PLAIN = rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)"
+_PLAIN = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*"
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
 _NO_ADDRESS = "is not an address"
@@ -44,8 +44,8 @@ def parse(value: object, place: str) -> Address:
     text = str(value)
     if len(text) > _MAX_LENGTH:
         address: Address | str = f"has more than {_MAX_LENGTH:,} characters"
-    elif plain := re.fullmatch(_PLAIN, text):
-        return Address(display_name="", addr_spec=text, wire=f"{plain[1]}@{plain[2].lower()}")
+    elif re.fullmatch(_PLAIN, text):
+        return Address(display_name="", addr_spec=text, wire=lower_domain(text))
     else:
         address = _parse(text)
     if isinstance(address, Address):
@@ -92,6 +92,12 @@ def _parse(text: str) -> Address | str:
     return Address(display_name=found.display_name, addr_spec=found.addr_spec, wire=f"{local}@{domain.lower()}")
 
 
+def lower_domain(address: str) -> str:
+    """Return the address with its domain in lower case: the same mailbox in another spelling."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
 def _header(text: str) -> Any:
     """Return Python's parsed address header, or None where the parser fails."""
     if text.encode(errors="ignore").decode() != text:
@@ -105,7 +111,6 @@ def _header(text: str) -> Any:
 
 
 def _has_control(text: str) -> bool:
-    """Whether the text has a control character or one of Unicode's line separators."""
     return re.search(_CONTROL, text) is not None
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
 
-from .addresses import parse
 from .api.credentials import is_local
-from .api.errors import InvalidAddress
 from .conf import OPTION_NAMES, SETTINGS, is_set, setting_error
 from .mailers import Mailer, mailers
 
 TAG = "migma"
-_OTHER_SETTINGS = set(SETTINGS) - {"API_KEY", "API_URL", "PROVIDER_TYPE", "PROJECT_ID", "LAYOUT_EMAIL_ID"}
-"""Settings without a check of their own."""
+_VALUE_CHECKS = {
+    "API_KEY": ("migma.E002", "Copy the key from Migma's dashboard again; .strip() what you read from a file."),
+    "PROVIDER_TYPE": (
+        "migma.E003",
+        "Leave it out to let Migma choose, unless you connected a provider of your own there.",
+    ),
+    "API_URL": ("migma.E004", "Leave API_URL out to talk to Migma; a sandbox on this machine may use http."),
+    "PROJECT_ID": ("migma.E005", "Copy the id from Migma's dashboard or API."),
+    "LAYOUT_EMAIL_ID": ("migma.E005", "Copy the id from Migma's dashboard or API."),
+}
+"""The check id and the hint for an unusable value; other settings have E006."""
 
 Rule = Callable[[Mailer], Iterable[CheckMessage]]
 
@@ -60,45 +68,12 @@ def _unknown(
 
 
 @per_mailer()
-def usable_key(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E002: an API key that no HTTP header can carry. A callable is not called."""
-    if error := setting_error("API_KEY", mailer.options):
-        hint = "Copy the key from Migma's dashboard again; .strip() what you read from a file."
-        yield Error(mailer.describe("API_KEY", error), hint=hint, id="migma.E002")
-
-
-@per_mailer()
-def known_provider(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E003: a provider that Migma does not know."""
-    if error := setting_error("PROVIDER_TYPE", mailer.options):
-        hint = "Leave it out to let Migma choose, unless you connected a provider of your own there."
-        yield Error(mailer.describe("PROVIDER_TYPE", error), hint=hint, id="migma.E003")
-
-
-@per_mailer()
-def safe_address(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E004: an API address that is not a URL, or that would send the key unencrypted."""
-    if error := setting_error("API_URL", mailer.options):
-        hint = "Leave API_URL out to talk to Migma; a sandbox on this machine may use http."
-        yield Error(mailer.describe("API_URL", error), hint=hint, id="migma.E004")
-
-
-@per_mailer()
-def well_formed_ids(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E005: an id that does not look like Migma's."""
-    for name in ("PROJECT_ID", "LAYOUT_EMAIL_ID"):
-        if error := setting_error(name, mailer.options):
-            hint = "Copy the id from Migma's dashboard or API."
-            yield Error(mailer.describe(name, error), hint=hint, id="migma.E005")
-
-
-@per_mailer()
 def usable_values(mailer: Mailer) -> Iterator[CheckMessage]:
-    """E006: an unusable value of any other setting."""
-    for name in sorted(_OTHER_SETTINGS):
+    """E002 to E006: an unusable value. A callable API key is not called."""
+    for name, setting in SETTINGS.items():
         if error := setting_error(name, mailer.options):
-            hint = f"The default is {SETTINGS[name].default!r}."
-            yield Error(mailer.describe(name, error), hint=hint, id="migma.E006")
+            check_id, hint = _VALUE_CHECKS.get(name, ("migma.E006", f"The default is {setting.default!r}."))
+            yield Error(mailer.describe(name, error), hint=hint, id=check_id)
 
 
 def _lacks_key(mailer: Mailer) -> bool:
@@ -124,21 +99,13 @@ def has_key_to_deploy(mailer: Mailer) -> Iterator[CheckMessage]:
 @per_mailer()
 def has_sender_name(mailer: Mailer) -> Iterator[CheckMessage]:
     """W002: no name for the sender. Migma requires one, so the address would be used."""
-    sender = _sender(mailer)
-    if not is_set(mailer.value("FROM_NAME")) and not _display_name(sender):
+    if not is_set(mailer.value("FROM_NAME")) and not parseaddr(_sender(mailer))[0]:
         hint = "Set MIGMA['FROM_NAME'], or write the sender as 'Example <hello@example.com>'."
         yield Warning("Readers will see the bare address as the sender's name.", hint=hint, id="migma.W002")
 
 
 def _sender(mailer: Mailer) -> str:
     return str(mailer.value("FROM_EMAIL") or settings.DEFAULT_FROM_EMAIL)
-
-
-def _display_name(sender: str) -> str:
-    try:
-        return parse(sender, "sender").display_name
-    except InvalidAddress:
-        return ""
 
 
 @per_mailer()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -20,9 +21,6 @@ from .api.rate_limits import parse_rate
 from .api.types import PROVIDER_TYPES, is_object_id
 from .exceptions import configuration_error
 
-_MAX_PROJECT_ID = 100
-"""Characters that the column of the stored emails holds."""
-
 
 class Setting(NamedTuple):
     """The default of a setting, and the rule for its values: it returns an error text, or an empty string."""
@@ -31,33 +29,43 @@ class Setting(NamedTuple):
     validate: Callable[[Any], str]
 
 
-def _text(value: Any) -> str:
-    return "" if isinstance(value, str | Promise) else f"must be a string, not {type(value).__name__}"
+def _rule(fits: Callable[[Any], bool], expected: str) -> Callable[[Any], str]:
+    """A rule that names what it expected, and the value."""
+    return lambda value: "" if fits(value) else f"must be {expected}, not {value!r}"
 
 
-def _display_name(value: Any) -> str:
-    return _text(value) or display_name_error(value)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-def _boolean(value: Any) -> str:
-    return "" if isinstance(value, bool) else f"must be True or False, not {value!r}"
+def _is_timeout(value: Any) -> bool:
+    pair = value if isinstance(value, list | tuple) else (value, value)
+    return len(pair) == 2 and all(_is_number(item) and item > 0 for item in pair)
+
+
+def _is_project_id(value: Any) -> bool:
+    # Migma documents the 24 hex digits for emails and conversations only.
+    return isinstance(value, str) and re.fullmatch(r"[\w-]{1,100}", value, re.ASCII) is not None
+
+
+def _are_features(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple | set) and all(isinstance(name, str) for name in value)
+    return is_list or isinstance(value, bool)
 
 
 def _whole_number(smallest: int) -> Callable[[Any], str]:
-    def validate(value: Any) -> str:
-        fits = isinstance(value, int) and not isinstance(value, bool) and value >= smallest
-        return "" if fits else f"must be a whole number from {smallest}, not {value!r}"
-
-    return validate
-
-
-def _seconds(value: Any) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "" if is_number and 0 < value < math.inf else f"must be a number of seconds above 0, not {value!r}"
+    return _rule(
+        lambda value: isinstance(value, int) and _is_number(value) and value >= smallest,
+        f"a whole number from {smallest}",
+    )
 
 
-def _seconds_or_none(value: Any) -> str:
-    return "" if value == 0 and not isinstance(value, bool) else _seconds(value).replace("above", "from")
+def _choice(*choices: str) -> Callable[[Any], str]:
+    return _rule(lambda value: value in choices, f"one of {', '.join(choices)}")
+
+
+def _text(value: Any) -> str:
+    return "" if isinstance(value, str | Promise) else f"must be a string, not {type(value).__name__}"
 
 
 def _rate(value: Any) -> str:
@@ -68,13 +76,6 @@ def _rate(value: Any) -> str:
     return ""
 
 
-def _timeout(value: Any) -> str:
-    pair = value if isinstance(value, list | tuple) else (value, value)
-    if len(pair) == 2 and not any(_seconds(item) for item in pair):
-        return ""
-    return f"must be seconds above 0, or a pair of them (connect, read), not {value!r}"
-
-
 def _address(value: Any) -> str:
     try:
         parse(value, "it")
@@ -83,50 +84,29 @@ def _address(value: Any) -> str:
     return ""
 
 
-def _email_id(value: Any) -> str:
-    return "" if is_object_id(value) else f"must be the id of a stored email, 24 hex digits, not {value!r}"
-
-
-def _project_id(value: Any) -> str:
-    # Migma documents the 24 hex digits for emails and conversations only.
-    fits = isinstance(value, str) and value.isascii() and value.replace("-", "").replace("_", "").isalnum()
-    if fits and len(value) > _MAX_PROJECT_ID:
-        return f"must be the id of a Migma project, of {_MAX_PROJECT_ID} characters at most, not {len(value)}"
-    return "" if fits else f"must be the id of a Migma project (letters and digits), not {value!r}"
-
-
-def _choice(*choices: str) -> Callable[[Any], str]:
-    return lambda value: "" if value in choices else f"must be one of {', '.join(choices)}, not {value!r}"
-
-
-def _features(value: Any) -> str:
-    names = isinstance(value, list | tuple | set) and all(isinstance(name, str) for name in value)
-    return "" if names or isinstance(value, bool) else f"must be a list of feature names, or True, not {value!r}"
-
-
-def _key(value: Any) -> str:
-    return "" if callable(value) else api_key_error(value)
-
+_boolean = _rule(lambda value: isinstance(value, bool), "True or False")
+_seconds = _rule(lambda value: _is_number(value) and value > 0, "a number of seconds above 0")
+_timeout = _rule(_is_timeout, "seconds above 0, or a pair of them (connect, read)")
 
 SETTINGS: dict[str, Setting] = {
-    "API_KEY": Setting(None, _key),
+    "API_KEY": Setting(None, lambda value: "" if callable(value) else api_key_error(value)),
     "API_URL": Setting(API_URL, _text),
     "ALLOW_HTTP": Setting(False, _boolean),
     "FROM_EMAIL": Setting(None, _address),
-    "FROM_NAME": Setting(None, _display_name),
+    "FROM_NAME": Setting(None, lambda value: _text(value) or display_name_error(value)),
     "REPLY_TO": Setting(None, _address),
     "PROVIDER_TYPE": Setting(None, _choice(*PROVIDER_TYPES)),
-    "PROJECT_ID": Setting(None, _project_id),
-    "LAYOUT_EMAIL_ID": Setting(None, _email_id),
+    "PROJECT_ID": Setting(None, _rule(_is_project_id, "the id of a Migma project (letters and digits, 100 at most)")),
+    "LAYOUT_EMAIL_ID": Setting(None, _rule(is_object_id, "the id of a stored email, 24 hex digits")),
     "TRANSACTIONAL": Setting(None, _boolean),
     "REDIRECT_TO": Setting(None, _address),
     "TIMEOUT": Setting((3.05, 10), _timeout),
     "MAX_RETRIES": Setting(4, _whole_number(0)),
     "RETRY_DEADLINE": Setting(20, _seconds),
     "RATE_LIMIT": Setting(None, _rate),
-    "RATE_LIMIT_WAIT": Setting(600, _seconds_or_none),
+    "RATE_LIMIT_WAIT": Setting(600, _rule(_is_number, "a number of seconds from 0")),
     "MAX_CONCURRENCY": Setting(16, _whole_number(1)),
-    "IGNORE_UNSUPPORTED_FEATURES": Setting([], _features),
+    "IGNORE_UNSUPPORTED_FEATURES": Setting([], _rule(_are_features, "a list of feature names, or True")),
     "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
 }
@@ -216,11 +196,8 @@ def load_config(options: Mapping[str, Any], alias: str | None = None) -> Config:
 def _api_key(options: Mapping[str, Any], alias: str | None) -> Secret:
     error, key = _resolve_key(options)
     if error:
-        place, advice = (
-            setting_location("API_KEY", options),
-            "Take it from Migma's dashboard, and keep it out of the code",
-        )
-        raise configuration_error(f"{place} {error}. {advice}.", alias)
+        advice = "Take it from Migma's dashboard, and keep it out of the code."
+        raise configuration_error(f"{setting_location('API_KEY', options)} {error}. {advice}", alias)
     return key
 
 

@@ -56,8 +56,6 @@ Resolver = Callable[[Any], StoredEmailData]
 
 def resolve_without_app(template_id: Any) -> StoredEmailData:
     """The `Resolver` of a site without the app, where stored emails have no keys."""
-    if not isinstance(template_id, str):
-        raise TypeError(f"template_id must be a string, not {type(template_id).__name__}.")
     raise StoredEmailNotFound(
         f"No stored email is known by the key {template_id!r}: keys need the app, and 'django_migma' is not in "
         "INSTALLED_APPS",
@@ -112,7 +110,8 @@ def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Reso
     if template_id is not None and conversation_id is not None:
         raise ValueError("Give template_id or conversation_id, not both: either one selects the stored email.")
     if conversation_id is not None:
-        _check_conversation(conversation_id)
+        if not is_object_id(conversation_id):
+            raise ValueError(f"conversation_id must be 24 hex digits, as Migma's ids are, not {conversation_id!r}.")
         return Content(subject=subject, conversation_id=conversation_id)
     if is_object_id(template_id):
         return Content(subject=subject, email_id=template_id)
@@ -128,13 +127,6 @@ def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Reso
         conversation_id=stored.conversation_id,
         stored=stored,
     )
-
-
-def _check_conversation(value: Any) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"conversation_id must be a string, not {type(value).__name__}.")
-    if not is_object_id(value):
-        raise ValueError(f"conversation_id must be 24 hex digits, as Migma's ids are, not {value!r}.")
 
 
 def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
@@ -183,10 +175,7 @@ def _html_alternative(message: EmailMessage) -> str | None:
 
 def _text(value: Any, path: str) -> str:
     """Text, or bytes in UTF-8, as text of at most `MAX_BODY` characters. No error shows it."""
-    try:
-        text = force_str(value)
-    except UnicodeDecodeError:
-        text = "\udcff"  # refused below, where no exception that holds the body is being handled
+    text = force_str(value, errors="surrogateescape")  # other bytes become surrogates, which are refused below
     if len(text) > MAX_BODY:
         raise UnsupportedFeature(
             f"This message's {path} has {len(text):,} characters, and django-migma sends {MAX_BODY:,} at most",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from .api.errors import UnsupportedFeature
@@ -11,12 +11,7 @@ from .message import get_attribute
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
-UNSUPPORTED_FEATURES = {
-    "attachments": "Migma's API takes no attachments; link to the file instead",
-    "alternatives": "Migma sends one HTML part, so the message may have one text/html alternative and no other",
-    "content_subtype": "Migma sends HTML, so the body may be plain text or HTML",
-    "headers": "Migma's API takes no headers of your own",
-    "multiple_reply_to": "Migma takes one address to reply to",
+_UNSUPPORTED_ATTRIBUTES = {
     "tags": "Migma echoes no tags of single sends",
     "metadata": "Migma echoes no metadata of single sends",
     "send_at": "Migma sends single mail at once; schedule with your task queue, or a campaign in Migma",
@@ -26,18 +21,16 @@ UNSUPPORTED_FEATURES = {
     "merge_headers": "Migma's API takes no headers of your own",
     "merge_metadata": "Migma echoes no metadata of single sends",
 }
+UNSUPPORTED_FEATURES = {
+    **_UNSUPPORTED_ATTRIBUTES,
+    "attachments": "Migma's API takes no attachments; link to the file instead",
+    "alternatives": "Migma sends one HTML part, so the message may have one text/html alternative and no other",
+    "content_subtype": "Migma sends HTML, so the body may be plain text or HTML",
+    "headers": "Migma's API takes no headers of your own",
+    "multiple_reply_to": "Migma takes one address to reply to",
+}
 """Each feature's name, for ``IGNORE_UNSUPPORTED_FEATURES``, and why Migma cannot carry it."""
 
-_ATTRIBUTES = (
-    "tags",
-    "metadata",
-    "send_at",
-    "track_opens",
-    "track_clicks",
-    "envelope_sender",
-    "merge_headers",
-    "merge_metadata",
-)
 _SUPPORTED_HEADERS = {"from", "reply-to", "date", "message-id"}
 """The first two become fields of the request; Migma writes the others itself, so a message's own are dropped."""
 
@@ -48,32 +41,23 @@ def refuse_unsupported(message: EmailMessage, ignored: Collection[str] | bool) -
     ``ignored`` is the setting ``IGNORE_UNSUPPORTED_FEATURES``. Features that depend on the route or on addresses are
     refused where those are read, by `refuse_feature`.
     """
-    for feature, names in _unsupported_features(message):
-        refuse_feature(feature, ignored, names)
-
-
-def _unsupported_features(message: EmailMessage) -> Iterator[tuple[str, list[str]]]:
-    """The unsupported features of a message, each with the names of its parts, where they have names."""
-    for name in _ATTRIBUTES:
+    for name in _UNSUPPORTED_ATTRIBUTES:
         if get_attribute(message, name) is not None:
-            yield name, []
+            refuse_feature(name, ignored)
     if message.attachments:
-        yield "attachments", []
-    if _has_other_alternatives(message):
-        yield "alternatives", []
-    if names := [name for key, (name, _) in headers_by_name(message).items() if key not in _SUPPORTED_HEADERS]:
-        yield "headers", names
+        refuse_feature("attachments", ignored)
+    types = [mimetype for _, mimetype in getattr(message, "alternatives", None) or ()]
+    if len(types) > 1 or not all(map(is_html, types)):
+        refuse_feature("alternatives", ignored)
+    if names := [str(name) for name in message.extra_headers or () if str(name).lower() not in _SUPPORTED_HEADERS]:
+        refuse_feature("headers", ignored, names)
 
 
 def refuse_feature(feature: str, ignored: Collection[str] | bool, names: Collection[str] = ()) -> None:
     """Raise `UnsupportedFeature`, unless the settings drop the feature. ``names`` are the parts in question."""
-    if isinstance(ignored, bool):
-        if ignored:
-            return
-        ignored = ()
-    if feature in ignored:
+    if ignored is True or feature in (ignored or ()):
         return
-    dropped = {item.lower() for item in ignored}
+    dropped = {item.lower() for item in ignored or ()}
     left = [name for name in names if f"{feature}:{name}".lower() not in dropped]
     if names and not left:
         return
@@ -86,25 +70,11 @@ def refuse_feature(feature: str, ignored: Collection[str] | bool, names: Collect
     )
 
 
-def headers_by_name(message: EmailMessage) -> dict[str, tuple[str, Any]]:
-    """The message's extra headers by name in lower case, each with its name as written.
-
-    Raises ValueError for a header in two spellings.
-    """
-    headers: dict[str, tuple[str, Any]] = {}
-    for name, value in (message.extra_headers or {}).items():
-        if str(name).lower() in headers:
-            raise ValueError(f"The header {name} is given twice, in two spellings: leave one of them out.")
-        headers[str(name).lower()] = (str(name), value)
-    return headers
+def headers_by_name(message: EmailMessage) -> dict[str, Any]:
+    """The message's extra headers by name in lower case."""
+    return {str(name).lower(): value for name, value in (message.extra_headers or {}).items()}
 
 
 def is_html(mimetype: str | None) -> bool:
     """Whether a media type is HTML, parameters aside."""
     return (mimetype or "").partition(";")[0].strip().lower() == "text/html"
-
-
-def _has_other_alternatives(message: EmailMessage) -> bool:
-    """Whether there is an alternative beyond the one HTML part that Migma sends."""
-    types = [mimetype for _, mimetype in getattr(message, "alternatives", None) or ()]
-    return len(types) > 1 or not all(map(is_html, types))

@@ -22,14 +22,10 @@ _BRACES = ("{", "%7b", "%7B")
 
 # As in browsers: what is never closed goes on to the end, and a quote counts behind an equals sign only.
 _ATTRIBUTES = r"""(?>[^>=]++|=\s*+"[^"]*+"?|=\s*+'[^']*+'?|=)*+"""
-_HIDDEN = (
-    r"<!--(?:-?>|.*?(?:--!?>|\Z))"
-    r"|<(?P<hidden>script|style|title|template)(?=[\s/>]).*?(?:</(?P=hidden)(?=[\s/>])[^>]*+>?|\Z)"
-)
-_DECLARATION = r"<(?:[!?]|/(?![a-z]))[^>]*+>?"
+_HIDDEN = r"<!--.*?(?:-->|\Z)|<(?P<hidden>script|style|title|template)\b.*?(?:</(?P=hidden)\s*+>|\Z)"
 _TAG = rf"<(?P<closing>/?)(?P<name>[a-z][^\s/>]*+)(?P<attributes>{_ATTRIBUTES})>?"
-_MARKUP = rf"(?is){_HIDDEN}|{_DECLARATION}|{_TAG}"
-_ATTRIBUTE = r"""([^\s=/>]++)\s*+(?:=\s*+(?:"([^"]*+)"?|'([^']*+)'?|([^\s>]*+)))?"""
+_MARKUP = rf"(?is){_HIDDEN}|<[!?][^>]*+>?|{_TAG}"
+_WEB_ADDRESS = r"""(?i)\shref\s*+=\s*+(?:"(https?:[^"]*+)|'(https?:[^']*+)|(https?:[^\s>]*+))"""
 _BLOCKS = {
     *("address", "article", "blockquote", "br", "div", "dl", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header"),
     *("hr", "li", "main", "ol", "p", "pre", "section", "table", "tr", "ul"),
@@ -79,8 +75,6 @@ def body_content(html: str) -> str:
 
     A ``<body>`` inside a comment, a script or a style does not count; one inside the attribute of another tag would.
     """
-    if "<body" not in html.lower():
-        return html
     visible = re.sub(rf"(?is){_HIDDEN}", lambda found: " " * len(found[0]), html)
     start = re.search(rf"(?i)<body(?=[\s/>]){_ATTRIBUTES}(>?)", visible)
     if start is None or not start[1]:
@@ -118,11 +112,8 @@ def _one_line(html: str) -> str:
 
 def _web_address(attributes: str) -> str:
     """The address of a link that leads to a web page, or an empty string."""
-    for name, *values in map(re.Match.groups, re.finditer(_ATTRIBUTE, attributes)):
-        if name.lower() == "href":
-            href = unescape("".join(filter(None, values)))
-            return href if href.startswith(("http://", "https://")) else ""
-    return ""
+    found = re.search(_WEB_ADDRESS, attributes)
+    return unescape(found[1] or found[2] or found[3]) if found else ""
 
 
 def escape_placeholders(html: str) -> str:

@@ -61,13 +61,13 @@ def mailers() -> Iterator[Mailer]:
         configured: Mapping[str, Any] = settings.MAILERS or {}
         for alias, mailer in configured.items():
             chosen = mailer or {}
-            if _is_ours(chosen.get("BACKEND")):
+            if is_ours(chosen.get("BACKEND")):
                 yield Mailer(alias=alias, options=_mask_key(chosen.get("OPTIONS") or {}))
         return
     with warnings.catch_warnings():  # Django 6.1 deprecates the setting, and has warned where the site sets it
         warnings.simplefilter("ignore")
         backend = settings.EMAIL_BACKEND
-    if _is_ours(backend):
+    if is_ours(backend):
         yield Mailer(alias=None, options={})
 
 
@@ -77,7 +77,8 @@ def _mask_key(options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**options, "api_key": Secret(key)} if isinstance(key, str) else options
 
 
-def _is_ours(path: Any) -> bool:
+def is_ours(path: Any) -> bool:
+    """Whether the path of a backend leads to ours or a subclass of it."""
     if not isinstance(path, str):
         return False
     try:

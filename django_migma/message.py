@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils.functional import Promise
 
-from .addresses import parse
+from .addresses import lower_domain, parse
 from .api.errors import InvalidAddress
 from .api.types import ACCEPTED_STATUSES
 
@@ -95,16 +95,10 @@ class MessageStatus:
         was_tried = any(old.status != "not_attempted" for old in self.recipients.values())
         if was_tried and not self.is_complete and not is_new:
             status._nonce = self._nonce
-            known = {_mailbox(address): old for address, old in self.recipients.items()}
-            found = {address: known[_mailbox(address)] for address in addresses if _mailbox(address) in known}
+            known = {lower_domain(address): old for address, old in self.recipients.items()}
+            found = {address: known[lower_domain(address)] for address in addresses if lower_domain(address) in known}
             status.recipients = {address: old for address, old in found.items() if old.accepted or old.in_doubt}
         return status
-
-
-def _mailbox(address: str) -> str:
-    """The address with its domain in lower case: the same mailbox in another spelling."""
-    local, _, domain = address.rpartition("@")
-    return f"{local}@{domain.lower()}"
 
 
 def status_of(message: EmailMessage) -> MessageStatus:

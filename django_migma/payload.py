@@ -145,9 +145,9 @@ def _explicit_sender(message: EmailMessage, config: Config) -> Address | None:
     defaults = (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)
     given = message.from_email or settings.DEFAULT_FROM_EMAIL
     if header := headers_by_name(message).get("from"):
-        if given not in (*defaults, header[1]):
+        if given not in (*defaults, header):
             refuse_feature("envelope_sender", config.ignore_unsupported_features)
-        return parse(header[1], "The From header")
+        return parse(header, "The From header")
     return None if given in defaults else parse(given, "from_email")
 
 
@@ -162,7 +162,7 @@ def _default_sender(message: EmailMessage, config: Config, stored: StoredEmailDa
 def resolve_reply_to(message: EmailMessage, config: Config) -> str | None:
     """Return the address to reply to: the message's own, else ``REPLY_TO``, else None."""
     header = headers_by_name(message).get("reply-to")
-    given = [header[1]] if header else [value for value in message.reply_to or () if value]
+    given = [header] if header else [value for value in message.reply_to or () if value]
     values = [address for value in given for address in split(value)]
     if len(values) > 1:
         refuse_feature("multiple_reply_to", config.ignore_unsupported_features)
@@ -210,8 +210,7 @@ def _extra_fields(message: EmailMessage) -> dict[str, Any]:
 
 
 def _has_merge_data(message: EmailMessage) -> bool:
-    names = ("merge_data", "merge_global_data")
-    return any(get_attribute(message, name) is not None for name in names)
+    return any(get_attribute(message, name) is not None for name in ("merge_data", "merge_global_data"))
 
 
 def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:

@@ -17,14 +17,13 @@ import django
 from django.conf import settings
 from django.core import mail
 from django.test import override_settings
-from django.utils.module_loading import import_string
 
 from .api.connections import close_pools
 from .api.credentials import Secret
 from .api.types import SendRequest, SendResult
 from .backends import direct
-from .backends.base import MigmaBackend
 from .conf import Config, load_config
+from .mailers import is_ours
 from .sandbox.options import Switches
 from .sandbox.server import Sandbox
 
@@ -49,10 +48,9 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
     no_proxy = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
     with Sandbox(switches=chosen) as running, patch.dict(os.environ, no_proxy=no_proxy):
         connection = {"API_URL": running.api_url, "API_KEY": running.keys.full}
+        migma = {**getattr(settings, "MIGMA", {}), **connection}
         try:
-            with override_settings(
-                MIGMA={**getattr(settings, "MIGMA", {}), **connection}, **_mailers(without=connection)
-            ):
+            with override_settings(MIGMA=migma, **_mailers(without=connection)):
                 yield running
         finally:
             close_pools()
@@ -78,7 +76,7 @@ def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any
     if django.VERSION < (6, 1) or not hasattr(settings, "MAILERS"):
         return {"EMAIL_BACKEND": backend or BACKEND}
     dropped = {name.lower() for name in without}
-    ours = {alias: mailer for alias, mailer in _configured_mailers().items() if _is_ours(mailer)}
+    ours = {alias: mailer for alias, mailer in _configured_mailers().items() if is_ours(mailer.get("BACKEND"))}
     replaced = {
         alias: {
             "BACKEND": backend or (BACKEND if mailer["BACKEND"] == OUTBOX_BACKEND else mailer["BACKEND"]),
@@ -93,12 +91,7 @@ def _configured_mailers() -> dict[str, Any]:
     """The mailers of the settings module, which the test runner has replaced, and those that a test has set."""
     module = import_module(os.environ["DJANGO_SETTINGS_MODULE"]) if "DJANGO_SETTINGS_MODULE" in os.environ else None
     mailers = dict(getattr(module, "MAILERS", {}))
-    return mailers | {alias: mailer for alias, mailer in settings.MAILERS.items() if _is_ours(mailer)}
-
-
-def _is_ours(mailer: dict[str, Any]) -> bool:
-    found = import_string(mailer["BACKEND"]) if "BACKEND" in mailer else None
-    return isinstance(found, type) and issubclass(found, MigmaBackend)
+    return mailers | {alias: mailer for alias, mailer in settings.MAILERS.items() if is_ours(mailer.get("BACKEND"))}
 
 
 class _AcceptingClient:
@@ -119,9 +112,8 @@ class EmailBackend(direct.EmailBackend):
 
     def open_client(self) -> tuple[Config, Any]:
         """The settings, with any key, and a client that accepts everything."""
-        return load_config(
-            {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}, self.alias
-        ), _AcceptingClient()
+        options = {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}
+        return load_config(options, self.alias), _AcceptingClient()
 
     def message_finished(self, outgoing: OutgoingMessage) -> None:
         """Put a message into the outbox unless it was refused."""

@@ -60,17 +60,9 @@ def to_json_value(value: Any, path: str, depth: int = 0) -> Any:
 
 
 def _text(value: str, path: str) -> str:
-    if not _is_whole(value):
+    if value.encode(errors="ignore").decode() != value:
         _fail(path, "it holds a lone surrogate, which is no text that UTF-8 can carry")
     return str.__str__(value)  # str() of an enum member may be its name
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # it holds the text, so our error is raised outside of this block
-        return False
-    return True
 
 
 def _name(name: Any, path: str) -> str:

@@ -95,7 +95,7 @@ CASES = [
     (
         "E005",
         {"PROJECT_ID": "p/1"},
-        "MIGMA['PROJECT_ID'] must be the id of a Migma project (letters and digits), not 'p/1'.",
+        "MIGMA['PROJECT_ID'] must be the id of a Migma project (letters and digits, 100 at most), not 'p/1'.",
         "Copy the id from Migma's dashboard or API.",
     ),
     (

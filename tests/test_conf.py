@@ -120,6 +120,7 @@ SECONDS = "must be a number of seconds above 0, not {!r}"
 PAIR = "must be seconds above 0, or a pair of them (connect, read), not {!r}"
 ADDRESS = "must be one address, such as hello@example.com or Example <hello@example.com>"
 PROVIDER = "must be one of ses, resend, sendgrid, mailgun, migma, not {!r}"
+PROJECT = "must be the id of a Migma project (letters and digits, 100 at most), not {!r}"
 BAD = [
     ("MISSING_VARIABLES", "perhaps", "must be one of raise, warn, ignore, not 'perhaps'"),
     ("API_KEY", "sk 1", "contains white space (a line break at its end is the usual cause: strip it)"),
@@ -146,11 +147,7 @@ BAD = [
     ),
     ("PROVIDER_TYPE", "smtp", PROVIDER.format("smtp")),
     ("PROVIDER_TYPE", ["ses"], PROVIDER.format(["ses"])),
-    ("PROJECT_ID", "p/1", "must be the id of a Migma project (letters and digits), not 'p/1'"),
-    ("PROJECT_ID", "--", "must be the id of a Migma project (letters and digits), not '--'"),
-    ("PROJECT_ID", "é", "must be the id of a Migma project (letters and digits), not 'é'"),
-    ("PROJECT_ID", "p" * 101, "must be the id of a Migma project, of 100 characters at most, not 101"),
-    ("PROJECT_ID", 7, "must be the id of a Migma project (letters and digits), not 7"),
+    *(("PROJECT_ID", value, PROJECT.format(value)) for value in ("p/1", "é", "p" * 101, 7)),
     ("LAYOUT_EMAIL_ID", "welcome", "must be the id of a stored email, 24 hex digits, not 'welcome'"),
     *(("TIMEOUT", value, PAIR.format(value)) for value in ("5", 0, -1, True, (1,), (1, 2, 3), (1, None), ())),
     ("TIMEOUT", float("nan"), PAIR.format(float("nan"))),

@@ -82,7 +82,7 @@ def signal_names() -> set[str]:
 
 def check_ids() -> set[str]:
     """The ids that stand in the source of the checks."""
-    return set(re.findall(r'id="(migma\.[EW]\d{3})"', (PACKAGE / "checks.py").read_text()))
+    return set(re.findall(r'"(migma\.[EW]\d{3})"', (PACKAGE / "checks.py").read_text()))
 
 
 def raised_features() -> set[str]:

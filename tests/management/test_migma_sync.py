@@ -232,12 +232,12 @@ class TestProblems:
 
     def test_a_project_that_cannot_be_one_is_refused(self, account):
         assert Run("--project", "../x").error == (
-            "--project must be the id of a Migma project (letters and digits), not '../x'."
+            "--project must be the id of a Migma project (letters and digits, 100 at most), not '../x'."
         )
         assert account.asked == []
 
     def test_a_project_that_no_column_could_hold_is_refused(self, account, migma):
-        text = "must be the id of a Migma project, of 100 characters at most, not 101."
+        text = f"must be the id of a Migma project (letters and digits, 100 at most), not {'a' * 101!r}."
         assert Run("--project", "a" * 100).error == ""
         account.asked.clear()
         assert Run("--project", "a" * 101).error == f"--project {text}"

@@ -258,11 +258,10 @@ def test_without_the_app_a_key_is_refused_with_the_reason():
         SETUP
         from django_migma.backends import EmailBackend
         from django_migma.message import MigmaMessage
-        for template_id in ("welcome", 7):
-            try:
-                EmailBackend().send_messages([MigmaMessage(to=["ada@example.org"], template_id=template_id)])
-            except (LookupError, TypeError) as error:
-                print(error)
+        try:
+            EmailBackend().send_messages([MigmaMessage(to=["ada@example.org"], template_id="welcome")])
+        except LookupError as error:
+            print(error)
     """
     for setup in ("django.setup()", "pass"):
         code = textwrap.dedent(script).replace("SETUP", setup)
@@ -271,8 +270,7 @@ def test_without_the_app_a_key_is_refused_with_the_reason():
             (
                 "No stored email is known by the key 'welcome': keys need the app, and 'django_migma' is not in "
                 "INSTALLED_APPS. Add it, or give Migma's id of the email as template_id, 24 hex digits."
-            ),
-            "template_id must be a string, not int.",
+            )
         ]
 
 
