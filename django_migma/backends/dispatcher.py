@@ -240,7 +240,8 @@ class Dispatcher:
         call.outgoing.open -= 1
         if call.status.accepted:
             self._has_accepted = True
-            self._call_limit = min(self._call_limit + 1, self._max_calls)
+            if self._call_limit < self._config.max_concurrency:
+                self._call_limit += 1
         if self._is_useless_to_go_on(call):
             self._stop()
 
