@@ -130,7 +130,7 @@ def connection():
 
 @pytest.fixture
 def no_table(transactional_db):
-    """A database that nobody has migrated."""
+    """A database without migrations."""
     from django_migma.models import StoredEmail
 
     with database.schema_editor() as editor:

@@ -10,7 +10,7 @@ from django_migma.api.retries import Clock
 
 
 class FakeClock(Clock):
-    """Time moves when somebody sleeps, when a test says so, and by ``tick`` seconds at each look."""
+    """Time moves when code sleeps, when a test says so, and by ``tick`` seconds at each look."""
 
     def __init__(self, *, tick: float = 0) -> None:
         self.now = 1_000.0

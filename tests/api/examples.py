@@ -1,4 +1,4 @@
-"""What most tests of the client start from: an API key, an address that nobody owns, and a good request."""
+"""What most tests of the client start from: an API key, an address without a server, and a good request."""
 
 from __future__ import annotations
 

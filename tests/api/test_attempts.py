@@ -65,7 +65,7 @@ def test_what_will_not_pass_is_final(wire, clock, status):
 
 
 def test_a_conflict_at_the_first_attempt_is_final_and_names_the_key(wire):
-    """Somebody used this key for another body."""
+    """The key was used for another body."""
     wire.post(SENDING, status=409, json=refusal("Key was used", code="IDEMPOTENCY_CONFLICT"))
     with pytest.raises(Conflict) as caught:
         client().send(send_request(), idempotency_key="order-1")
@@ -168,7 +168,7 @@ def test_retry_after_may_be_a_date(wire, clock):
 
 
 @pytest.mark.parametrize("header", ["soon", "", "nan"])
-def test_a_retry_after_that_nobody_can_read_counts_as_absent(wire, clock, header):
+def test_an_unreadable_retry_after_counts_as_absent(wire, clock, header):
     answer(wire, 429, headers={"Retry-After": header})
     answer(wire, 200)
     assert client(clock=clock).send(send_request()).attempts == 2

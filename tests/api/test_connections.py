@@ -44,7 +44,7 @@ def test_connections_are_kept_between_clients_and_threads(serve):
 
 
 def test_threads_at_the_same_time_have_connections_of_their_own(serve):
-    """Nobody waits for another's answer."""
+    """Threads do not wait for each other."""
     everybody = threading.Barrier(4)
 
     def together(exchange):
@@ -86,8 +86,8 @@ def test_a_fork_shares_no_connection(serve):
         {"child": True, "status": None, "attempts": 1},
         {"child": False, "status": 0, "attempts": 1},
     ]
-    told = [(json.loads(request.body)["subject"], request.connection) for request in server.received]
-    assert told == [("before the fork", 1), ("in the child", 2), ("in the parent", 1)]
+    received = [(json.loads(request.body)["subject"], request.connection) for request in server.received]
+    assert received == [("before the fork", 1), ("in the child", 2), ("in the parent", 1)]
 
 
 def test_a_netrc_does_not_override_the_key(serve, monkeypatch, tmp_path):
@@ -161,7 +161,7 @@ def test_a_ca_bundle_of_the_environment_is_used(serve, monkeypatch, tmp_path, va
     assert server.connections == 1
 
 
-def test_a_certificate_that_nobody_known_signed_is_refused_before_anything_is_sent(serve):
+def test_a_certificate_of_an_unknown_authority_is_refused_before_anything_is_sent(serve):
     """And the text tells why."""
     server = serve(whole(ACCEPTED), tls=True)
     with pytest.raises(NoResponse, match=r"no connection was made, .*CERTIFICATE_VERIFY_FAILED") as caught:

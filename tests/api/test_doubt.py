@@ -59,11 +59,11 @@ STORIES = [
 ]
 
 
-def told(story):
+def label(story):
     return " then ".join(str(event) for event in story)
 
 
-@pytest.mark.parametrize(("story", "kind", "accepted"), STORIES, ids=[told(story) for story, _, _ in STORIES])
+@pytest.mark.parametrize(("story", "kind", "accepted"), STORIES, ids=[label(story) for story, _, _ in STORIES])
 def test_what_a_failure_says_about_acceptance(wire, story, kind, accepted):
     """True where any attempt may have been accepted and no later one proves the contrary; the text names the key."""
     for event in story:
@@ -93,4 +93,4 @@ def test_a_refusal_that_is_not_migmas_proves_nothing_about_an_earlier_attempt(wi
 
 def test_every_story_has_its_place():
     """No two of them are the same."""
-    assert all(one != other for one, other in pairwise(sorted(told(story) for story, _, _ in STORIES)))
+    assert all(one != other for one, other in pairwise(sorted(label(story) for story, _, _ in STORIES)))

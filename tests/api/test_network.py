@@ -30,7 +30,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def closed_port():
-    """A port that refuses connections: taken, and nobody listens."""
+    """A port that refuses connections: taken, and nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
@@ -208,7 +208,7 @@ def test_ten_mib_are_not_too_many(serve):
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_not_followed_and_its_body_not_read(serve, status):
-    """It would carry the key to somebody else; it is final."""
+    """It would send the key to another host; it is final."""
     target = serve(whole(ACCEPTED))
     location = f"Location: {target.url}/sending"
     server = serve(servers.flood(head(status, location, length=60 * MIB), 60 * MIB))

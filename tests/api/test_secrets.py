@@ -43,8 +43,8 @@ def chain(error):
 
 def shown(error):
     """All that a debug page, a log or an error tracker could show of an error."""
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    return "".join(told.format()) + repr(error) + repr(vars(error)) + repr(error.args)
+    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(trace.format()) + repr(error) + repr(vars(error)) + repr(error.args)
 
 
 @pytest.fixture(params=["refused", "certificate", *FAILURES])
@@ -83,9 +83,9 @@ def test_an_interrupted_write_shows_no_key():
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, earlier)
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    assert "sendall" in told.stack[-2].line + told.stack[-1].line
-    assert KEY not in repr([frame.locals for frame in told.stack])
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "sendall" in trace.stack[-2].line + trace.stack[-1].line
+    assert KEY not in repr([frame.locals for frame in trace.stack])
 
 
 def large_request():
@@ -126,8 +126,8 @@ def test_a_client_that_cannot_be_made_shows_no_key(options):
     """The frames of the caller are the caller's; ours hold a mask."""
     with pytest.raises(ValueError, match=r"^The API (key|address) ") as caught:
         MigmaClient(**options)
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame for frame in told.stack if frame.name == "__init__"]
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in trace.stack if frame.name == "__init__"]
     assert ours
     assert KEY not in repr([frame.locals for frame in ours])
 

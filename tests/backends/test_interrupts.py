@@ -149,7 +149,7 @@ class TestOneInterrupt:
         assert statuses(messages) == ["unknown", "not_attempted"]
 
     def test_a_late_answer_still_improves_the_status(self, answering, connection, monkeypatch):
-        """The call had begun; nobody waits for it any more, but its thread writes what came back."""
+        """The call had begun; no code waits for it any more, but its thread records the result."""
         monkeypatch.setattr(dispatcher, "GRACE", 0)
         begun, release = threading.Event(), threading.Event()
 
@@ -297,20 +297,21 @@ def test_no_line_is_a_wrong_moment(answering, connection, migma, monkeypatch, ki
         return OK
 
     answering(answer)
-    first, last, found = 1, 10_000, Counter()
+    first, last, rounds_interrupted, found = 1, 10_000, 0, Counter()
     while first <= last:
         requests.clear()
-        # Nobody gets mail of two rounds: a call that an interrupt has left in flight may be late.
+        # Each round has recipients of its own: a call that an interrupt has left in flight may be late.
         two = mail(0, to=[f"a{first}@example.org", f"b{first}@example.org"])
         messages = [two, *(mail(f"{first}-{number}") for number in range(3))]
         with Strikes(first, gap=first % 37 + 1, kinds=kinds) as strikes, contextlib.suppress(*kinds):
             connection().send_messages(messages)
             last = strikes.lines
+        rounds_interrupted += last > first
         found += ledger.contradictions(messages)
         connection().send_messages(unaccepted(messages))
         found += ledger.contradictions(messages)
         assert all(status == "queued" for message in messages for status in message.migma_status.status)
         first += 13
-    assert first > 300, "the lines of a whole call were struck"
+    assert rounds_interrupted > 10
     found["doubled"] += sum(len(keys) > 1 for keys in ledger.keys.values())
     assert +found == Counter()

@@ -333,7 +333,7 @@ class TestSendingAgain:
         message.send()
         assert len(set(wire.keys)) == 2
 
-    def test_without_the_one_who_was_refused_nobody_is_called_twice(self, wire):
+    def test_without_the_refused_recipient_no_other_is_called_twice(self, wire):
         """The natural repair: take the bad address out, and send again."""
         wire.answers(OK, REFUSED)
         message = mail("a@example.org", "b@example.org")
@@ -344,7 +344,7 @@ class TestSendingAgain:
         assert len(wire.bodies) == 2
         assert message.migma_status.status == {"queued"}
 
-    def test_a_loop_over_one_object_loses_nobody(self, wire):
+    def test_a_loop_over_one_object_loses_no_recipient(self, wire):
         """One address after another in the same message, and one of them twice: each is a mail of its own."""
         wire.answers(OK, REFUSED, OK)
         message = mail("a@example.org")
@@ -440,7 +440,7 @@ class TestSendingAgain:
             message.send()
         assert [one.status for one in message.migma_status.recipients.values()] == ["failed", "unknown"]
 
-    def test_a_refusal_in_between_forgets_nobody(self, wire):
+    def test_a_refusal_in_between_forgets_no_recipient(self, wire):
         """Accepted, then refused here for whatever reason, then mended: no second mail."""
         wire.answers(OK, REFUSED)
         message = mail("a@example.org", "b@example.org")

@@ -206,7 +206,7 @@ def test_documents_are_restructuredtext_without_a_fault(name):
 
 
 def test_the_newest_version_in_the_changelog_is_ours():
-    """Nobody releases what the changelog does not tell of."""
+    """The newest version in the changelog is the package's."""
     versions = re.findall(r"^(\d+\.\d+\.\d+) \((?:unreleased|\d{4}-\d\d-\d\d)\)\n-+$", CHANGELOG, re.MULTILINE)
     assert versions[0] == django_migma.__version__
 

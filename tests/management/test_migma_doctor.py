@@ -160,9 +160,9 @@ def test_a_site_without_a_database_is_checked_too(tmp_path):
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "bare", "PYTHONPATH": paths}
     command = [sys.executable, "-m", "django", "migma_doctor"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    told = (
+    expected = (
         "! keys in code: the table of stored emails cannot be read (ImproperlyConfigured)\n"
         "  Check the database, and run manage.py migrate.\n"
     )
-    assert told in ended.stdout
+    assert expected in ended.stdout
     assert (ended.stderr, ended.returncode) == ("", 1)
