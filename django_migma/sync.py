@@ -325,10 +325,7 @@ def _match_series(rows: list[StoredEmail], values: list[Values]) -> Matches:
 
 
 def _match_single(rows: list[StoredEmail], values: Values) -> Matches:
-    """The row of a single email: the one with its id, else one made by hand, else a new one.
-
-    Further rows made by hand for its conversation get the same texts.
-    """
+    """The row with the email's id, else one made by hand, else a new one. Others made by hand get the same texts."""
     by_hand = [row for row in rows if row.email_id is None]
     if values["email_id"]:
         matching = [row for row in rows if row.email_id == values["email_id"]] + by_hand

@@ -22,8 +22,7 @@ from django_migma.variables import render_placeholders
 if TYPE_CHECKING:
     from django_migma.models import StoredEmail
 
-REMOTE = "remote_images"
-"""Parameter of the page and of the frame's view: load pictures, fonts and styles from other servers."""
+REMOTE = "remote_images"  # parameter of page and frame: load pictures, fonts and styles from other servers
 _CONTENT = {
     False: "style-src 'unsafe-inline'; img-src data:; font-src data:",
     True: "style-src 'unsafe-inline' https: http:; img-src https: http: data:; font-src https: http: data:",

@@ -136,10 +136,7 @@ class SendTestPage:
         return HttpResponseRedirect(url)
 
     def _record(self, email: StoredEmail, send: TestSend, outcome: TestOutcome) -> None:
-        """Record the time of the test, and add it to the history of the email.
-
-        A database error is logged and not raised: the test was sent, its message says so, and others are to follow.
-        """
+        """A database error is logged and not raised: the test was sent, its message says so, and others follow."""
         text = _("Test to %(to)s: %(outcome)s") % {"to": outcome.to, "outcome": outcome.text}
         try:
             record_test(send.stored, outcome)
@@ -189,10 +186,7 @@ def form_token(email: StoredEmail) -> str:
 
 
 def claim_tests(emails: Iterable[StoredEmail]) -> bool:
-    """Count up ``test_claim`` of all emails, or of none and return False where another test has begun.
-
-    Raises OperationalError where the database is busy.
-    """
+    """Count up each ``test_claim``, or none if one has changed. Raises OperationalError if the database is busy."""
     database = router.db_for_write(StoredEmail)
     claims = [Q(pk=email.pk, test_claim=email.test_claim) for email in emails]
     rows = StoredEmail.objects.using(database).filter(Q(*claims, _connector=Q.OR))
@@ -203,10 +197,7 @@ def claim_tests(emails: Iterable[StoredEmail]) -> bool:
 
 
 def summary_messages(statuses: list[str], target: Destination) -> Iterator[Message]:
-    """Yield the last messages: the counts of several tests, and a link to the sandbox's inbox.
-
-    They come last, since a storage in a cookie drops the oldest messages where they do not fit.
-    """
+    """Yield what must come last, since a storage in a cookie drops the oldest messages where they do not fit."""
     if len(statuses) > 1:
         level = messages.SUCCESS if set(statuses) == {"sent"} else messages.WARNING
         yield level, f"{count_outcomes(statuses)} {_('The history of each email has the details.')}"

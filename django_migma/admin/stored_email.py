@@ -35,8 +35,7 @@ else:
     ModelForm = forms.ModelForm
 
 _EMPTY = "-"
-_ID_END = 8
-"""Characters of an id that the list shows: the last ones, since ids begin with a time and look alike."""
+_ID_END = 8  # characters of an id that the list shows: the last ones, since ids begin with a time and look alike
 _IDS = ("email_id", "conversation_id")
 _FROM_MIGMA = ("title", "subject", "preheader", "project_id", "status")
 _DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
@@ -68,16 +67,9 @@ class StoredEmailAdminMixin(ModelAdmin):
     form = StoredEmailForm
     actions = ("send_test",)
     list_display = (
-        "thumbnail",
-        "display_title",
-        "key",
-        "subject",
-        "display_id",
-        "variables",
-        "status",
-        "synced_at",
-        "last_tested_at",
-    )
+        "thumbnail", "display_title", "key", "subject", "display_id", "variables",
+        "status", "synced_at", "last_tested_at",
+    )  # fmt: skip
     list_display_links = ("display_title",)
     list_filter = ("status", ("key", admin.EmptyFieldListFilter), "project_id")
     search_fields = ("title", "subject", "key", "email_id", "conversation_id")
@@ -129,17 +121,14 @@ class StoredEmailAdminMixin(ModelAdmin):
         return reverse(name, args=args, current_app=self.admin_site.name)
 
     def send_test_url(self, ids: Iterable[int]) -> str:
-        """Return the URL of the page that sends tests of these rows."""
         return f"{self.admin_url('send_test')}?{urlencode({'ids': ','.join(map(str, ids))})}"
 
     def has_send_test_permission(self, request: HttpRequest, obj: StoredEmail | None = None) -> bool:
-        """Return whether the user has the permission to send tests, and may see the emails."""
         codename = get_permission_codename("send_test", self.opts)
         allowed: bool = request.user.has_perm(f"{self.opts.app_label}.{codename}")
         return allowed and self.has_view_or_change_permission(request, obj)
 
     def has_sync_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may add and change rows, as a sync does."""
         return self.has_add_permission(request) and self.has_change_permission(request)
 
     def get_urls(self) -> list[URLPattern]:
@@ -160,7 +149,6 @@ class StoredEmailAdminMixin(ModelAdmin):
         return super().get_queryset(request).defer("html")
 
     def get_fieldsets(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
-        """Return the editable fields; for a row that exists also what comes from Migma."""
         variables = ("optional_variables", "default_variables")
         own = [
             (None, {"fields": ("key", *_IDS)}),
@@ -170,19 +158,16 @@ class StoredEmailAdminMixin(ModelAdmin):
         return own if obj is None else [*own, (_("From Migma"), {"fields": (*_FROM_MIGMA, *_DATES)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
-        """Return what comes from Migma, with the ids once a sync has confirmed them."""
         given = super().get_readonly_fields(request, obj)
         return (*given, "variables", *_FROM_MIGMA, *_DATES, *(_IDS if obj is not None and obj.synced_at else ()))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, with the button that syncs."""
         sync_url = self.admin_url("sync") if self.has_sync_permission(request) else ""
         return super().changelist_view(request, {**(extra_context or {}), "sync_url": sync_url})
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
     ) -> HttpResponse:
-        """Show one email, with its preview."""
         if email := context["original"]:
             context = context | self._preview_context(request, email) | _split_form(context["adminform"])
         return super().render_change_form(request, context, *args, **options)
@@ -216,7 +201,6 @@ class StoredEmailAdminMixin(ModelAdmin):
         return HttpResponseRedirect(self.send_test_url(ids))
 
     def send_test_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask for addresses, and send after the confirmation."""
         if not self.has_send_test_permission(request):
             raise PermissionDenied
         return SendTestPage(self, request).response()

@@ -19,16 +19,12 @@ if TYPE_CHECKING:
 
     Message = tuple[int, str]
 
-SECONDS = 15.0
-"""Time limit of one request. The messages count what is left, and pressing the button again goes on from there."""
+SECONDS = 15.0  # limit of one request; the messages count what is left, and the next press goes on from there
 _MAX_NAMED = 10
 
 
 def sync(admin: Any, request: HttpRequest) -> Iterator[Message]:
-    """Sync the project of ``PROJECT_ID``, log it in the admin's history, and yield messages with their levels.
-
-    Rows that the user may not see are left as they are.
-    """
+    """Sync ``PROJECT_ID``, log it in the history, and yield messages. Skips rows that the user may not see."""
     target = current_destination()
     if target.config is None:
         yield messages.ERROR, target.problem
@@ -51,7 +47,6 @@ def sync(admin: Any, request: HttpRequest) -> Iterator[Message]:
 
 
 def result_messages(result: SyncResult) -> Iterator[Message]:
-    """Yield what a sync did, as messages for the user who started it."""
     text = _("Synced: %(created)d new, %(updated)d changed, %(unchanged)d unchanged, %(gone)d no longer at Migma.")
     yield messages.WARNING if result.failures or result.left else messages.SUCCESS, text % vars(result)
     for failure in result.failures[:_MAX_NAMED]:
@@ -59,8 +54,7 @@ def result_messages(result: SyncResult) -> Iterator[Message]:
     if (more := len(result.failures) - _MAX_NAMED) > 0:
         yield messages.ERROR, _("Not synced besides these: %(more)d.") % {"more": more}
     if result.skipped:
-        text = _("Left as they were, since you may not see them: %(skipped)d.")
-        yield messages.WARNING, text % vars(result)
+        yield messages.WARNING, _("Left as they were, since you may not see them: %(skipped)d.") % vars(result)
     if not result.complete:
         yield messages.WARNING, _("Migma's list changed during the sync. Press the button again for the rest.")
     if result.left:

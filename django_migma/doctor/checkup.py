@@ -34,8 +34,7 @@ T = TypeVar("T")
 _TIMEOUT = 10.0  # seconds that one request may take in all
 _SLOW = 2.0  # seconds
 _MAX_IDS = 20  # ids in code that Migma is asked for
-_INVALID_SEND = TestSendRequest(to="nobody", email_id="0" * 24)
-"""Neither an address nor the id of any email: Migma can only refuse it."""
+_INVALID_SEND = TestSendRequest(to="nobody", email_id="0" * 24)  # no address, no email: Migma can only refuse it
 _DASHBOARD = "Add it to the key in Migma's dashboard."
 _READ, _SEND, _DOMAINS = "permission email:read", "permission email:send", "permission domain:read"
 _KEYS, _IDS = "keys in code", "ids in code"
@@ -71,7 +70,6 @@ class ApiProbe:
         self._client = make_client(config._replace(max_retries=0), seconds=_TIMEOUT) if config else None
 
     def call(self, request: Callable[[MigmaClient], T]) -> T | MigmaError:
-        """The answer, or the error in its place."""
         if self._client is None or self.skip_reason:
             return MigmaError(self.skip_reason)
         try:
@@ -205,7 +203,6 @@ def check_read_permission(probe: ApiProbe, project_id: str) -> Iterator[Finding]
 
 
 def _check_permission(answer: object, lacking: Finding) -> Finding:
-    """What the answer to a request says about the permission that it needs."""
     if isinstance(answer, Forbidden):
         return lacking
     if isinstance(answer, MigmaError):
@@ -215,10 +212,7 @@ def _check_permission(answer: object, lacking: Finding) -> Finding:
 
 def check_senders(probe: ApiProbe, chosen: Mailer) -> Generator[Finding, None, None]:
     """Whether Migma has verified the domains that this site sends from."""
-    answers = [
-        probe.call(lambda client: client.list_domains()),
-        probe.call(lambda client: client.list_domains(managed=True)),
-    ]
+    answers = [probe.call(MigmaClient.list_domains), probe.call(lambda client: client.list_domains(managed=True))]
     failure = next((answer for answer in answers if isinstance(answer, MigmaError)), None)
     advice = f"{_DASHBOARD} Only this check of senders needs it; sending does not."
     yield _check_permission(failure, Finding(_DOMAINS, "warning", "the key lacks it", advice))

@@ -27,7 +27,6 @@ def validate_object_id(value: str) -> None:
 
 
 def validate_key(value: str) -> None:
-    """Accept a slug that cannot be mistaken for an id."""
     if re.fullmatch("[-a-zA-Z0-9_]+", value) is None:
         raise ValidationError(_("Use letters, digits, - and _ only, such as welcome or order-receipt."), code="key")
     if is_object_id(value):
@@ -35,7 +34,6 @@ def validate_key(value: str) -> None:
 
 
 def validate_address(value: str) -> None:
-    """Accept one address, with or without a display name."""
     try:
         parse(value, "it")
     except InvalidAddress as error:
@@ -49,13 +47,11 @@ def validate_header(value: str) -> None:
 
 
 def validate_names(value: object) -> None:
-    """Accept a list of names that every database can store."""
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value) or not _is_storable(value):
         raise ValidationError(_('Give a list of names, such as ["first_name"].'), code="names")
 
 
 def validate_variables(value: object) -> None:
-    """Accept values by name that every database and Migma can store."""
     if not isinstance(value, dict):
         raise ValidationError(_('Give values by name, such as {"first_name": "there"}.'), code="variables")
     if not _is_storable(value):

@@ -128,7 +128,6 @@ class StoredEmail(models.Model):
         return f"{self.key} ({shown})" if self.key else shown
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
-        """Save, with the variables that the texts use."""
         self._find_variables()
         if update_fields is not None:
             update_fields = set(update_fields)
@@ -148,7 +147,6 @@ class StoredEmail(models.Model):
         self.variable_names = sorted({*self.body_variable_names, *placeholder_names(self.subject)})
 
     def as_stored(self) -> StoredEmailData:
-        """The data that a send needs."""
         if self._state.adding:
             self._find_variables()
         return StoredEmailData(

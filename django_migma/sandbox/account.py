@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-# Ids of every kind look like 24 hex digits in Migma's SDK; documented as a pattern only for emails and
-# conversations.
+# Ids of every kind look like 24 hex digits in Migma's SDK; its docs say so only of emails and conversations.
 FERNHILL = "665f1c2ab7d3e4f5a6a70001"
 LUMEN = "665f1c2ab7d3e4f5a6a70002"
 
@@ -114,10 +113,7 @@ def find_stored_email(body: Mapping[str, Any]) -> Json:
 
 
 def find_content(body: Mapping[str, Any], *, any_id: bool) -> Content:
-    """The stored email, or the raw HTML, of a checked body of POST /v1/sending.
-
-    With ``any_id``, ids of another account get a page that lists the variables.
-    """
+    """The content of a checked body of POST /v1/sending. With ``any_id``, unknown ids get a page of the variables."""
     try:
         return _known_content(body)
     except ApiError as error:

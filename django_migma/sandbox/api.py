@@ -88,7 +88,6 @@ def _new_id() -> str:
 
 
 def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
-    """What every message knows of its request."""
     return {
         "received_at": request.sandbox.store.clock(),
         "endpoint": request.endpoint,
@@ -133,10 +132,9 @@ def batch_status(request: Request, batch_id: str) -> HttpResponse:
         raise ApiError(404, f"Batch not found: {batch_id}")
     now = request.sandbox.store.clock()
     status, sent = _batch_progress(now - batch.received_at, batch.recipients)
-    echoed = ("recipientType", "recipientId", "from", "fromName", "subject")
     return success({
         "batchId": batch.id,
-        **{name: batch.body[name] for name in echoed},
+        **{name: batch.body[name] for name in ("recipientType", "recipientId", "from", "fromName", "subject")},
         "provider": batch.answer["provider"],
         "status": status,
         "totalCount": batch.recipients,
@@ -199,8 +197,7 @@ def emails(request: Request) -> HttpResponse:
     project = _project(request)
     status = query_choice(request, "status", ("pending", "processing", "completed", "failed"))
     search = request.GET.get("search", "").lower()
-    found = account.listed_emails(project, status=status, search=search)
-    page, pagination = _page(request, found)
+    page, pagination = _page(request, account.listed_emails(project, status=status, search=search))
     return success({"emails": page, "pagination": pagination})
 
 
@@ -241,7 +238,6 @@ def _project(request: Request) -> dict[str, Any]:
 
 
 def _page(request: Request, found: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-    """One page of what was found, and what the list says of it."""
     limit = query_int(request, "limit", default=20, low=1, high=100)
     page = query_int(request, "page", default=1, low=1)
     pagination = {"total": len(found), "page": page, "limit": limit, "hasMore": page * limit < len(found)}

@@ -119,7 +119,6 @@ def _error(status: int, *, retry_after: Literal["seconds", "date"] | None = None
 
 
 def _page(status: int, title: str) -> Respond:
-    """The HTML page of a proxy in between, where the client expects JSON."""
     page = f"<!doctype html><title>{title}</title><h1>{title}</h1><hr>a proxy before the sandbox"
     return lambda _fault, _now: HttpResponse(page.encode(), status=status, content_type="text/html; charset=utf-8")
 
@@ -135,8 +134,7 @@ class Kind:
 
     name: str
     meaning: str
-    # Whether seconds follow the word: none, whole ones, or any number, which may be left out.
-    number: Literal["none", "whole", "optional"] = "none"
+    number: Literal["none", "whole", "optional"] = "none"  # of seconds in the word; optional: any number, or none
     delays: bool = False  # its seconds pass while the request is being processed
     # A response in place of the usual one; nothing is accepted then, and neither key nor rate limit is looked at.
     respond: Respond | None = None
@@ -184,8 +182,6 @@ _KINDS_BY_NAME = {kind.name: kind for kind in KINDS}
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A kind with its number."""
-
     word: str
     kind: Kind
     seconds: float
@@ -231,10 +227,7 @@ class FaultPlan:
         self._lock = threading.Lock()
 
     def script(self, *words: str) -> None:
-        """Strike the next sends with these, one after the other, once earlier scripts are through.
-
-        Raises ValueError for an unknown word; then none of them is taken.
-        """
+        """Strike the next sends, after earlier scripts. Raises ValueError, and takes none, if one is unknown."""
         faults = [parse_fault(word) for word in words]
         with self._lock:
             self._script.extend(faults)

@@ -60,10 +60,7 @@ class IdempotencyStore:
         return _replay(entry, digest)
 
     def finish(self, key_name: str, idempotency_key: str, response: HttpResponse | None) -> None:
-        """Remember the answer, or free the key where a repetition is to be processed again.
-
-        None stands for a failure of the sandbox itself.
-        """
+        """Remember the answer, or free the key for another try. None stands for a failure of the sandbox itself."""
         with self._lock:
             entry = self._entries.pop((key_name, idempotency_key), None)
             # A 429 does not come here: a request over the rate limit has not used its key yet.

@@ -135,6 +135,5 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def switches_from(options: Mapping[str, Any]) -> Switches:
-    """The switches among parsed options."""
     chosen = {switch.name: options[switch.name] for switch in fields(Switches)}
     return Switches(**chosen | {"verified_domains": tuple(chosen["verified_domains"])})

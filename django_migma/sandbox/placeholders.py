@@ -26,10 +26,7 @@ _PLACEHOLDER = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedEmail:
-    """Subject and HTML of one mail with its variables filled in.
-
-    They are rendered on first use: a benchmark sends a thousand mails a second and looks at none.
-    """
+    """One mail, rendered on first use: a benchmark sends a thousand mails a second and looks at none."""
 
     subject_template: str
     html_template: str

@@ -134,7 +134,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def query_int(request: HttpRequest, name: str, *, default: int, low: int, high: int | None = None) -> int:
-    """A whole number of the query, within its limits."""
     given = request.GET.get(name)
     if given is None:
         return default
@@ -146,7 +145,6 @@ def query_int(request: HttpRequest, name: str, *, default: int, low: int, high: 
 
 
 def query_choice(request: HttpRequest, name: str, words: Sequence[str]) -> str | None:
-    """One of ``words`` from the query; None when it is not there."""
     given = request.GET.get(name)
     if given is not None and given not in words:
         raise ApiError(400, f"{name} must be one of {', '.join(words)}")

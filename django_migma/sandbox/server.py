@@ -122,10 +122,7 @@ def _base_url(host: str, port: int) -> str:
 
 
 class Request(HttpRequest):
-    """Django's request, filled from the socket.
-
-    As in Django's own subclasses, ``HttpRequest.__init__`` is not called: it reads settings. So does ``WSGIRequest``.
-    """
+    """Filled from the socket. ``HttpRequest.__init__`` is not called: it reads settings. So does ``WSGIRequest``."""
 
     urlconf = "django_migma.sandbox.urls"
     body = b""  # not Django's property: the upload limit of a site is not the sandbox's
@@ -312,8 +309,7 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._store.count("connections")
-        arguments = (request, client_address)
-        thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._lock:
             self._open[request] = thread
         thread.start()
@@ -324,8 +320,7 @@ class _Server(ThreadingHTTPServer):
             self._open.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Clients may leave early.
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError):  # clients may leave early
             super().handle_error(request, client_address)
 
     def close_connections(self) -> None:

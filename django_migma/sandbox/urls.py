@@ -17,22 +17,18 @@ if TYPE_CHECKING:
 
 
 class Methods:
-    """One view per HTTP method of a path."""
-
     def __init__(self, **views: View) -> None:
         self.views = views
 
     def __call__(self, request: Request, **ids: Any) -> HttpResponse:
-        view = self.views.get(request.method)
-        if view is None:
-            allowed = ", ".join(self.views)
-            text = f"{request.method} is not allowed here (allowed: {allowed})"
-            raise ApiError(405, text, headers={"Allow": allowed})
-        return view(request, **ids)
+        if view := self.views.get(request.method):
+            return view(request, **ids)
+        allowed = ", ".join(self.views)
+        raise ApiError(405, f"{request.method} is not allowed here (allowed: {allowed})", headers={"Allow": allowed})
 
 
 class LocalMethods(Methods):
-    """The same, without an API key and for this machine only."""
+    """Without an API key, and for this machine only."""
 
     def __call__(self, request: Request, **ids: Any) -> HttpResponse:
         control.refuse_strangers(request)

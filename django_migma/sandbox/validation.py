@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 Body = Mapping[str, Any]
 Rule = tuple[Callable[[Any], object], str]  # what a value must satisfy, and the error text behind the field's name
 
-# `format: email` of JSON Schema is ASCII (`idn-email` would be the other); whether Migma takes
-# non-ASCII addresses is unknown.
+# JSON Schema's `format: email` is ASCII, unlike `idn-email`; whether Migma takes non-ASCII addresses is unknown.
 _ADDRESS = re.compile(
     r"""(?=.{3,254}\Z)(?=[^@"]{1,64}@|")
     (?:[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*|"(?:[ !\#-\[\]-~]|\\[ -~])*")
@@ -112,15 +111,13 @@ def _domain(sender: Any, switches: Switches) -> list[str]:
     domain = sender.rpartition("@")[2].lower() if _is_address(sender) else ""
     if not domain or domain in verified or "*" in verified:
         return []
-    known = ", ".join(verified)
     way_out = f"the sandbox takes it with --verified-domain {domain}"
-    return [f"from: the domain {domain} is not verified (verified: {known}; {way_out})"]
+    return [f"from: the domain {domain} is not verified (verified: {', '.join(verified)}; {way_out})"]
 
 
 def _stored_email(body: Body) -> list[str]:
     if "emailId" not in body and "conversationId" not in body:
-        # A rule of the prose: the schema itself does not demand one of the two.
-        return ["emailId or conversationId is required"]
+        return ["emailId or conversationId is required"]  # a rule of the prose: the schema demands neither
     return _field(body, "emailId", _HEX_ID) + _field(body, "conversationId", _HEX_ID)
 
 

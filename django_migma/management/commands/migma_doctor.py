@@ -19,8 +19,6 @@ _MARKS = {"ok": "✓", "warning": "!", "not_checked": "!", "error": "✗"}
 
 
 class Command(BaseCommand):
-    """Parses the arguments and prints; the checks themselves are in `django_migma.doctor`."""
-
     help = "Checks whether mail through Migma is set up, and says what to do if it is not."
     requires_system_checks: list[str] = []  # noqa: RUF012 - a site whose settings are broken needs it most
 

@@ -15,20 +15,16 @@ from django_migma.sandbox.options import add_arguments
 
 
 class Command(BaseCommand):
-    """Parses and runs; the sandbox itself is in `django_migma.sandbox`."""
-
     help = "Starts a local Migma: it takes mail through Migma's API, shows it, and sends nothing."
     requires_system_checks: list[str] = []  # noqa: RUF012 - a site whose settings are half done needs it most
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The options of ``python -m django_migma.sandbox``."""
         add_arguments(parser)
 
     def handle(self, **options: Any) -> None:
         """Serve until Ctrl-C. The domains of the project's own senders count as verified."""
         options["verified_domains"] = [*options["verified_domains"], *sorted(own_domains())]
-        status = run(options, stdout=self.stdout, stderr=self.stderr)
-        if status:
+        if status := run(options, stdout=self.stdout, stderr=self.stderr):
             sys.exit(status)
 
 

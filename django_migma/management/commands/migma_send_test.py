@@ -40,8 +40,6 @@ _MARKS = {"sent": "✓", "failed": "✗", "unknown": "?", "not_sent": "✗"}
 
 
 class Command(BaseCommand):
-    """Parses the arguments, sends through `django_migma.testsends`, and prints the outcomes."""
-
     help = "Sends stored emails to addresses of your own, one call per email and address."
     requires_system_checks: list[str] = []  # noqa: RUF012 - a send checks the settings that it needs
 
@@ -63,10 +61,7 @@ class Command(BaseCommand):
         live.add_argument("--subject", default="", help="the subject (default: that of the stored email)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Send; exit with 1 unless all were accepted, with 130 after Ctrl-C.
-
-        Raises CommandError before anything is sent.
-        """
+        """Exits with 1 unless all were accepted, 130 after Ctrl-C. Raises CommandError before anything is sent."""
         variables = _variables(options)
         try:
             chosen = mailer(options["using"])

@@ -20,8 +20,6 @@ _VERBS = {"created": "Create", "updated": "Update", "gone": "Mark as gone"}
 
 
 class Command(BaseCommand):
-    """Parses the arguments and reports; the sync itself is in `django_migma.sync`."""
-
     help = "Fetches the stored emails of a Migma project. Keys, senders and variables given here stay as they are."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -87,8 +85,6 @@ def _problems(result: SyncResult) -> Iterator[str]:
 
 
 class _Progress:
-    """Counts conversations, and shows the count on a terminal."""
-
     def __init__(self, stream: OutputWrapper, *, dry_run: bool) -> None:
         self._stream = stream
         self._dry_run = dry_run
@@ -103,7 +99,6 @@ class _Progress:
 
     @property
     def summary(self) -> str:
-        """A sentence that says how much was done before an error."""
         if self._dry_run or not self._done:
             return "Nothing was changed."
         return f"{self._done} of {self._total} conversations are done; run this again to continue."
