@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from .api.errors import InvalidAddress
 
-_MAX_LENGTH = 1000
-"""Characters, display name included. Python's parser takes quadratic time: 9 seconds for 100 kB."""
+_MAX_LENGTH = 1000  # characters, name included: Python's parser takes quadratic time, 9 seconds for 100 kB
 
 # Strings, which re compiles at first use and keeps: start-up does not need them.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -99,7 +98,6 @@ def lower_domain(address: str) -> str:
 
 
 def _header(text: str) -> Any:
-    """Return Python's parsed address header, or None where the parser fails."""
     if text.encode(errors="ignore").decode() != text:
         return None  # a lone surrogate, which UTF-8 cannot carry
     from email.policy import default as policy  # noqa: PLC0415 - lazy: a plain address needs no parser
@@ -115,7 +113,6 @@ def _has_control(text: str) -> bool:
 
 
 def _ascii_domain(domain: str) -> str:
-    """Return the domain as DNS knows it, or an empty string."""
     if domain.isascii():
         return domain if re.fullmatch(_DOMAIN, domain) else ""
     import idna  # noqa: PLC0415 - lazy: its tables take 10 ms, and few sites need them

@@ -12,7 +12,6 @@ class MigmaConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks and connect the receivers."""
         from . import checks, receivers  # noqa: F401, PLC0415 - checks registers itself; apps must be loaded first
 
         receivers.connect()

@@ -34,8 +34,7 @@ def per_mailer(*, deploy: bool = False) -> Callable[[Rule], Rule]:
 
     def decorate(rule: Rule) -> Rule:
         def check(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-            found = {message.msg: message for mailer in mailers() for message in rule(mailer)}
-            return list(found.values())
+            return list({message.msg: message for mailer in mailers() for message in rule(mailer)}.values())
 
         check.__name__, check.__doc__ = rule.__name__, rule.__doc__
         register(check, TAG, deploy=deploy)

@@ -30,7 +30,6 @@ class Setting(NamedTuple):
 
 
 def _rule(fits: Callable[[Any], bool], expected: str) -> Callable[[Any], str]:
-    """A rule that names what it expected, and the value."""
     return lambda value: "" if fits(value) else f"must be {expected}, not {value!r}"
 
 

@@ -47,8 +47,7 @@ class StoredEmailData(NamedTuple):
     optional_variables: frozenset[str] = frozenset()
 
 
-NO_STORED_EMAIL = StoredEmailData(name="")
-"""For mail that names no stored email, or one that is not known here."""
+NO_STORED_EMAIL = StoredEmailData(name="")  # for mail that names no stored email, or one not known here
 
 Resolver = Callable[[Any], StoredEmailData]
 """Returns the stored email for a ``template_id`` that is not a raw id; raises `StoredEmailNotFound` or TypeError."""
@@ -64,18 +63,13 @@ def resolve_without_app(template_id: Any) -> StoredEmailData:
 
 
 PLAIN_TEXT_TEMPLATE = "django_migma/plain_text.html"
-LAYOUT_VARIABLES = ("subject", "body_html", "body_text")
-"""The placeholders of a layout: ``{{subject}}`` and so on."""
-MAX_BODY = 5_000_000
-"""Characters of a body or of a text/html alternative. Our limit: what Migma takes is not documented."""
+LAYOUT_VARIABLES = ("subject", "body_html", "body_text")  # the placeholders of a layout: {{subject}} and so on
+MAX_BODY = 5_000_000  # characters of a body or of a text/html alternative; our limit, Migma documents none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """The fields of a request that select or hold the content, with the subject that belongs to it.
-
-    ``stored`` is the stored email where the message names one that is known here.
-    """
+    """The fields of a request that select or hold the content, its subject, and the stored email if known here."""
 
     stored: StoredEmailData = NO_STORED_EMAIL
     subject: str

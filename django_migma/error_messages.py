@@ -33,8 +33,7 @@ def explain(error: BaseException, *, permission: str = "email:send") -> str:
         return f"{_reason(error)}. {_advice(error, permission)}".rstrip()
     if isinstance(error, ImproperlyConfigured | ValueError | TypeError):
         return str(error)
-    text = gettext("The site's own code raised %(error)s, and nothing was sent.")
-    return text % {"error": type(error).__name__}
+    return gettext("The site's own code raised %(error)s, and nothing was sent.") % {"error": type(error).__name__}
 
 
 def _reason(error: MigmaError) -> str:
@@ -52,5 +51,4 @@ def _advice(error: MigmaError, permission: str) -> str:
         seconds = error.retry_after
         wait = gettext("%(seconds)d s") % {"seconds": max(1, round(seconds))} if seconds else gettext("a minute")
         return gettext("Wait %(wait)s, then try again.") % {"wait": wait}
-    classes = type(error).__mro__
-    return str(next((_ADVICE[found] for found in classes if found in _ADVICE), error.hint))
+    return str(next((_ADVICE[found] for found in type(error).__mro__ if found in _ADVICE), error.hint))

@@ -13,12 +13,10 @@ from itertools import product
 
 from django.utils.safestring import SafeString
 
-_MAX_TEXT = 200_000
-"""Characters that a text made from HTML, or shown on a page, may have."""
+_MAX_TEXT = 200_000  # characters that a text made from HTML, or shown on a page, may have
 
 _URL = r"(?i)https?://[^\s<>\"]+"
-_BRACES = ("{", "%7b", "%7B")
-"""An opening brace, also as links spell it: Migma replaces placeholders in both spellings."""
+_BRACES = ("{", "%7b", "%7B")  # as links spell it, too: Migma replaces placeholders in both spellings
 
 # As in browsers: what is never closed goes on to the end, and a quote counts behind an equals sign only.
 _ATTRIBUTES = r"""(?>[^>=]++|=\s*+"[^"]*+"?|=\s*+'[^']*+'?|=)*+"""
@@ -111,7 +109,6 @@ def _one_line(html: str) -> str:
 
 
 def _web_address(attributes: str) -> str:
-    """The address of a link that leads to a web page, or an empty string."""
     found = re.search(_WEB_ADDRESS, attributes)
     return unescape(found[1] or found[2] or found[3]) if found else ""
 

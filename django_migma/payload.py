@@ -28,12 +28,9 @@ if TYPE_CHECKING:
 
     from .conf import Config
 
-_RESERVED_FIELDS = {
-    *("recipientType", "recipientEmail", "recipientId", "bcc", "from", "fromName", "subject", "variables"),
-}
+_RESERVED = {"recipientType", "recipientEmail", "recipientId", "bcc", "from", "fromName", "subject", "variables"}
 """Fields of the request that the message sets by other means than ``esp_extra``."""
-_NAMED_IN_SUBJECT = 10
-"""True recipients that the subject of a redirected mail names."""
+_NAMED_IN_SUBJECT = 10  # true recipients that the subject of a redirected mail names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +79,10 @@ def build_payloads(
         _refuse_line_breaks(in_subject, variables)
         request = build_request(recipient_email=address.wire, variables=variables or None)
         missing = needed - variables.keys()
-        payloads.append(
-            RecipientPayload(
-                address=address.addr_spec, request=request, missing_variables=missing, stored_email=stored.name
-            )
+        payload = RecipientPayload(
+            address=address.addr_spec, request=request, missing_variables=missing, stored_email=stored.name
         )
+        payloads.append(payload)
     if config.missing_variables == "raise":
         _refuse_missing_variables(payloads, stored.name)
     return payloads
@@ -109,7 +105,6 @@ def _recipients(message: EmailMessage) -> list[Address]:
 def _shared_fields(
     message: EmailMessage, config: Config, chosen: content.Content, recipients: list[Address]
 ) -> dict[str, Any]:
-    """The fields of the request that are the same for every recipient."""
     from_email, from_name = resolve_sender(message, config, chosen.stored)
     return {
         "from_email": from_email,
@@ -141,7 +136,6 @@ def resolve_sender(message: EmailMessage, config: Config, stored: StoredEmailDat
 
 
 def _explicit_sender(message: EmailMessage, config: Config) -> Address | None:
-    """The sender that the message itself names, by header or argument."""
     defaults = (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)
     given = message.from_email or settings.DEFAULT_FROM_EMAIL
     if header := headers_by_name(message).get("from"):
@@ -183,7 +177,6 @@ def _has_line_break(value: object) -> bool:
 
 
 def _refuse_line_breaks(names: list[str], variables: Mapping[str, Any]) -> None:
-    """Raise ValueError where a variable would bring a line break into the subject that names it."""
     for name in names:
         if _has_line_break(variables.get(name)):
             raise ValueError(
@@ -204,7 +197,7 @@ def _redirected_subject(subject: str, recipients: list[Address]) -> str:
 
 def _extra_fields(message: EmailMessage) -> dict[str, Any]:
     extra = _to_variables(get_attribute(message, "esp_extra"), "esp_extra")
-    if taken := sorted(_RESERVED_FIELDS & extra.keys()):
+    if taken := sorted(_RESERVED & extra.keys()):
         raise ValueError(f"esp_extra may not set {', '.join(taken)}: use the message's own attributes for that.")
     return extra
 
@@ -225,7 +218,6 @@ def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:
 
 
 def _to_variables(value: Any, path: str) -> dict[str, Any]:
-    """A dict in plain JSON; None stands for an empty one."""
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{path} must be a dict, not {type(value).__name__}.")
     variables: dict[str, Any] = to_json_value(value or {}, path)

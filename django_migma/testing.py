@@ -69,10 +69,7 @@ def outbox() -> Iterator[list[Any]]:
 
 
 def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any]:
-    """The setting that puts our backend in place: ``MAILERS``, or ``EMAIL_BACKEND`` where a site has no ``MAILERS``.
-
-    ``backend`` is the path to use instead of ours; ``without`` names settings whose options are left out.
-    """
+    """The setting that puts our backend, or ``backend``, in place, without the options of settings ``without``."""
     if django.VERSION < (6, 1) or not hasattr(settings, "MAILERS"):
         return {"EMAIL_BACKEND": backend or BACKEND}
     dropped = {name.lower() for name in without}
@@ -95,8 +92,6 @@ def _configured_mailers() -> dict[str, Any]:
 
 
 class _AcceptingClient:
-    """A client that accepts every request without a network."""
-
     has_succeeded = True
 
     def send(self, request: SendRequest, *, idempotency_key: str, **_: Any) -> SendResult:
@@ -111,12 +106,10 @@ class EmailBackend(direct.EmailBackend):
     """
 
     def open_client(self) -> tuple[Config, Any]:
-        """The settings, with any key, and a client that accepts everything."""
         options = {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}
         return load_config(options, self.alias), _AcceptingClient()
 
     def message_finished(self, outgoing: OutgoingMessage) -> None:
-        """Put a message into the outbox unless it was refused."""
         if not hasattr(mail, "outbox"):
             mail.outbox = []
         if outgoing.calls:

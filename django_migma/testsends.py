@@ -47,16 +47,11 @@ from .models import StoredEmail
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
-MAX_TESTS = 50
-"""Test sends per confirmation."""
-SECONDS = 15.0
-"""For all test sends of one confirmation."""
-UNREADABLE = (DatabaseError, ImproperlyConfigured)
-"""Raised by the table of stored emails where migrations have not run or there is no database."""
-_MIN_SECONDS = 1.0
-"""A call with less time than this would more likely end in doubt than in an answer."""
-_PART = r'(?:"[^"\r\n]*"|[^,;\r\n])+'
-"""Text between commas, semicolons and line breaks; a quoted display name may contain them."""
+MAX_TESTS = 50  # test sends per confirmation
+SECONDS = 15.0  # for all test sends of one confirmation
+UNREADABLE = (DatabaseError, ImproperlyConfigured)  # from the stored emails' table, without migrations or database
+_MIN_SECONDS = 1.0  # a call with less time would more likely end in doubt than in an answer
+_PART = r'(?:"[^"\r\n]*"|[^,;\r\n])+'  # between commas, semicolons and line breaks; a quoted name may contain them
 _MAX_QUOTED = 80
 _COUNTS = {
     "sent": _("%(count)d sent"),
@@ -121,7 +116,6 @@ def send_each(sends: Iterable[TestSend], send_one: Callable[[TestSend], TestOutc
 
 
 def _affects_every_call(error: BaseException | None) -> bool:
-    """Whether the key is refused or Migma cannot be reached."""
     is_unreached = isinstance(error, NoResponse) and not error.may_have_been_accepted
     return is_unreached or isinstance(error, AuthenticationError | Forbidden)
 

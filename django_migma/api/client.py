@@ -10,27 +10,14 @@ from urllib.parse import quote
 from .credentials import API_URL, Secret, api_key_error, api_url_error
 from .errors import InvalidResponse
 from .rate_limits import parse_rate
-from .resources import (
-    BatchStatus,
-    Domain,
-    Email,
-    EmailSummary,
-    GenerationStatus,
-    Page,
-    Project,
-    as_bool,
-    as_dict,
-    as_dicts,
-    as_int,
-)
+from .resources import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project, as_dict, as_dicts
 from .retries import Clock, Retry
 from .types import SendRequest, SendResult, TestSendRequest, TestSendResult, encode
 
 if TYPE_CHECKING:
     from .transport import Transport
 
-MAX_IDEMPOTENCY_KEY = 100
-"""Characters, from the README of Migma's SDK. What happens above is not said, so it is refused here."""
+MAX_IDEMPOTENCY_KEY = 100  # characters, from the README of Migma's SDK; more is refused, since it is undocumented
 
 
 class MigmaClient:
@@ -88,8 +75,7 @@ class MigmaClient:
         ``wait_for_rate``, a rate limit raises `RateLimited` at once.
         """
         key = idempotency_key or uuid.uuid4().hex
-        is_printable = key.isascii() and key.isprintable() and key == key.strip()
-        if len(key) > MAX_IDEMPOTENCY_KEY or not is_printable:
+        if len(key) > MAX_IDEMPOTENCY_KEY or not (key.isascii() and key.isprintable() and key == key.strip()):
             raise ValueError("An idempotency key has at most 100 printable ASCII characters.")
         response = self._transport.request(
             "POST",
@@ -122,7 +108,7 @@ class MigmaClient:
     def list_projects(self, *, limit: int = 20, offset: int = 0) -> Page[Project]:
         """The brands of the workspace."""
         data = as_dict(self._get("/projects", {"limit": limit, "offset": offset}))
-        return _page(data, tuple(Project.from_json(item) for item in as_dicts(data.get("projects"))))
+        return Page.from_json(data, tuple(Project.from_json(item) for item in as_dicts(data.get("projects"))))
 
     def list_emails(
         self, project_id: str, *, limit: int = 20, page: int = 1, status: str = "", search: str = ""
@@ -131,15 +117,10 @@ class MigmaClient:
 
         ``status``: pending, processing, completed or failed. The items carry no email id, see `generation_status`.
         """
-        query = {
-            "projectId": _identifier(project_id),
-            "limit": limit,
-            "page": page,
-            "status": status,
-            "search": search,
-        }
-        data = as_dict(self._get("/projects/emails", {name: value for name, value in query.items() if value != ""}))
-        return _page(data, tuple(EmailSummary.from_json(item) for item in as_dicts(data.get("emails"))))
+        query = {"projectId": _identifier(project_id), "limit": limit, "page": page}
+        query |= {name: value for name, value in (("status", status), ("search", search)) if value != ""}
+        data = as_dict(self._get("/projects/emails", query))
+        return Page.from_json(data, tuple(EmailSummary.from_json(item) for item in as_dicts(data.get("emails"))))
 
     def generation_status(self, conversation_id: str) -> GenerationStatus:
         """The emails of a conversation, with their ids and HTML once finished. Permission ``email:read``."""
@@ -174,14 +155,3 @@ def _identifier(value: str) -> str:
 
 def _segment(value: str) -> str:
     return quote(_identifier(value), safe="")
-
-
-def _page(data: dict[str, Any], items: tuple[Any, ...]) -> Page[Any]:
-    paging = as_dict(data.get("pagination"))
-    total = as_int(paging.get("total"))
-    return Page(
-        items=items,
-        total=as_int(data.get("total")) if total is None else total,
-        has_more=bool(as_bool(paging.get("hasMore"))),
-        raw=data,
-    )

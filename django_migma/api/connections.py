@@ -32,8 +32,7 @@ NETWORK_ERRORS = (
     LookupError,
 )
 """What sending a request and reading a response may raise."""
-_POOL_SIZE = 128
-"""Idle connections kept. More may be open at a time; urllib3 then closes the surplus when it comes back."""
+_POOL_SIZE = 128  # idle connections kept; more may be open, and urllib3 closes the surplus when it comes back
 _BEFORE_SENDING = (
     urllib3_errors.NewConnectionError,
     urllib3_errors.ConnectTimeoutError,
@@ -49,14 +48,11 @@ _TLS_PROBLEMS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "TLS CA ce
 
 
 class _TLSConnection(HTTPSConnection):
-    """Is not reused when a surplus of the last response lies in it, decrypted, where the socket does not show it.
-
-    The next request would read that surplus as its own response.
-    """
+    """Is not reused while a surplus of the last response is in it: the next request would read that as its own."""
 
     @property
     def is_connected(self) -> bool:
-        pending = getattr(self.sock, "pending", None)
+        pending = getattr(self.sock, "pending", None)  # what is decrypted: the socket itself does not show it
         return super().is_connected and not (pending and pending())
 
 
@@ -141,8 +137,7 @@ class Pool:
     def send(self, request: requests.PreparedRequest, timeout: tuple[float, float]) -> RawResponse:
         """Send one request and return as soon as the headers are here; the body is not read."""
         response: Any = self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies)
-        raw_response: RawResponse = response
-        return raw_response
+        return response  # type: ignore[no-any-return]  # from _Adapter.build_response
 
     def limiter(self, api_key: str) -> RateLimiter:
         """The limits of one API key on this host."""

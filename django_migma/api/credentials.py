@@ -8,8 +8,7 @@ from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-API_URL = "https://api.migma.ai/v1"
-"""Base address of the API. Before 16 February 2026 Migma's own SDK used ``/api/v1``."""
+API_URL = "https://api.migma.ai/v1"  # before 16 February 2026 Migma's own SDK used /api/v1
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = rf"(?i:{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]+)"  # compiled at first use: it takes a millisecond

@@ -78,7 +78,6 @@ class MigmaError(Exception):
         self.attempts = attempts
 
     def __str__(self) -> str:
-        """Reason, attempts, hint, and the idempotency key where sending again needs it."""
         tries = f" (after {self.attempts} attempts)" if self.attempts > 1 else ""
         sentences = [f"{self.reason}{tries}." if self.reason else "", self.hint]
         if self.idempotency_key and self._shows_key():

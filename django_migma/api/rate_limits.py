@@ -8,12 +8,10 @@ import threading
 from collections import deque
 from typing import NamedTuple
 
-MAX_PAUSE = 3600.0
-"""Seconds: a longer ``Retry-After`` is cut to this, so that one absurd answer does not stop the process for good."""
+MAX_PAUSE = 3600.0  # seconds; a longer Retry-After is cut, so that one absurd answer cannot stop the process
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MARGIN = 1.01
-_JITTER = 0.05
-"""Seconds beside 1 %: requests overtake each other on their way, and what left 60 s apart may arrive in less."""
+_JITTER = 0.05  # seconds beside 1 %: requests overtake each other, and what left 60 s apart may arrive in less
 
 
 class Rate(NamedTuple):
@@ -40,8 +38,7 @@ class RateLimiter:
     """
 
     def __init__(self) -> None:
-        self.has_succeeded = False
-        """Whether Migma has accepted this key's mail in this process."""
+        self.has_succeeded = False  # Migma has accepted this key's mail in this process
         self._not_before = -math.inf
         self._recent: dict[Rate, deque[float]] = {}
         self._lock = threading.Lock()

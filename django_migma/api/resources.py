@@ -12,8 +12,7 @@ from functools import cache
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
-_NOT_STORABLE = re.compile("[\ud800-\udfff\0]")
-"""What UTF-8 cannot write, and what PostgreSQL does not store."""
+_NOT_STORABLE = re.compile("[\ud800-\udfff\0]")  # what UTF-8 cannot write, and what PostgreSQL does not store
 
 
 def as_str(value: object) -> str:
@@ -24,17 +23,14 @@ def as_str(value: object) -> str:
 
 
 def as_int(value: object) -> int | None:
-    """A whole number, or None."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def as_bool(value: object) -> bool | None:
-    """A boolean, or None."""
     return value if isinstance(value, bool) else None
 
 
 def as_dict(value: object) -> dict[str, Any]:
-    """A JSON object, or an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -187,3 +183,12 @@ class Page(Generic[T]):
     total: int | None = None
     has_more: bool = False
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], items: tuple[T, ...]) -> Self:
+        """Read what the JSON object around a list says about its pages."""
+        paging = as_dict(data.get("pagination"))
+        total = as_int(paging.get("total"))
+        if total is None:
+            total = as_int(data.get("total"))
+        return cls(items=items, total=total, has_more=paging.get("hasMore") is True, raw=data)

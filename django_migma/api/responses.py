@@ -15,10 +15,8 @@ from . import errors
 from .resources import as_dict, as_str
 from .retries import RETRIED_STATUSES, acceptance, parse_retry_after
 
-MAX_BODY = 10 * 1024 * 1024
-"""Bytes of a response that are read, at most."""
-_MIN_SECRET = 8
-"""Characters: a shorter key is a stand-in of a test, and may well be part of an id."""
+MAX_BODY = 10 * 1024 * 1024  # bytes of a response that are read, at most
+_MIN_SECRET = 8  # characters: a shorter key is a stand-in of a test, and may well be part of an id
 _MASK = "********"
 _MAX_DETAIL = 300
 _MAX_READ = 1_000
@@ -92,7 +90,6 @@ def redact(text: str) -> str:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object; empty if it is none."""
     try:
         return as_dict(json.loads(body))
     except (ValueError, RecursionError):

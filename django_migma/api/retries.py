@@ -13,26 +13,20 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-BACKOFF_FACTOR = 0.5
-"""Seconds: the longest wait after the first attempt. It doubles with each further one."""
-BACKOFF_MAX = 8.0
-"""Seconds: no wait of our own choosing is longer."""
-MIN_RETRY_AFTER = 1.0
-"""Seconds: a shorter ``Retry-After``, such as 0 or a date that has passed, does not replace the back-off."""
+BACKOFF_FACTOR = 0.5  # seconds: the longest wait after the first attempt; it doubles with each further one
+BACKOFF_MAX = 8.0  # seconds: no wait of our own choosing is longer
+MIN_RETRY_AFTER = 1.0  # seconds: a shorter one, such as 0 or a date that has passed, does not replace the back-off
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
-_NOT_PROCESSED = frozenset({429, 503})
-"""The server turned the request away before it looked at it."""
+_NOT_PROCESSED = frozenset({429, 503})  # the server turned the request away before it looked at it
 
 
 class Clock:
-    """The machine's clocks. Everything is in seconds."""
+    """The machine's clocks, in seconds: ``monotonic`` for durations, ``time`` since 1970, for HTTP dates."""
 
     def monotonic(self) -> float:
-        """Time that never goes back, for durations."""
         return time.monotonic()
 
     def time(self) -> float:
-        """Seconds since 1970, for HTTP dates."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:

@@ -24,8 +24,7 @@ from .retries import Clock, Retry, backoff
 
 USER_AGENT = f"django-migma/{__version__} requests/{requests.__version__}"
 _CHUNK = 64 * 1024
-_MIN_ATTEMPT = 1.0
-"""Seconds that a wait leaves for the attempt after it: one without time for a response turns a failure into doubt."""
+_MIN_ATTEMPT = 1.0  # seconds that a wait leaves for the next attempt: one cut short turns a failure into doubt
 
 
 class Transport:
@@ -113,7 +112,6 @@ class Transport:
         return request
 
     def _wait_for_turn(self, deadline: float, *, wait_for_rate: bool) -> Failure | None:
-        """Wait until this key may send; a failure where that takes too long."""
         limiter = self.limiter
         while wait := limiter.acquire(self._clock.monotonic(), self._rate):
             if not (wait_for_rate and self._wait(wait, deadline)):
@@ -166,12 +164,9 @@ class Transport:
 
 
 def _body(response: RawResponse, timeout: float) -> bytes:
-    """The body, or its start where it is too large. The time for it is the socket's, so not the clock's of a test.
-
-    The socket's own timeout bounds each read alone, and a body that drips defeats it.
-    """
+    """The body, or its start where it is too large. ``timeout`` is in true seconds, also under a test's clock."""
     body = bytearray()
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout  # the socket's own timeout bounds each read alone; a body that drips defeats it
     is_encoded = "Content-Encoding" in response.headers  # we ask for none; some proxies use gzip all the same
     while len(body) <= MAX_BODY and (chunk := response.raw.read1(_CHUNK, decode_content=is_encoded)):
         body += chunk
@@ -183,13 +178,9 @@ def _body(response: RawResponse, timeout: float) -> bytes:
 def _rate_limited(seconds: float, *, by_migma: bool) -> Failure:
     """The failure of a request that was not made, since a rate limit asks for a longer wait than there is time."""
     whole = math.ceil(seconds)
-    what = (
-        f"Migma asked this API key to wait {whole} s more"
-        if by_migma
-        else f"RATE_LIMIT leaves no request free for {whole} s more"
-    )
+    what = "Migma asked this API key to wait" if by_migma else "RATE_LIMIT leaves no request free for"
     error = RateLimited(
-        f"{what}: beyond RETRY_DEADLINE and, in a call with several messages, RATE_LIMIT_WAIT",
+        f"{what} {whole} s more: beyond RETRY_DEADLINE and, in a call with several messages, RATE_LIMIT_WAIT",
         status_code=429 if by_migma else 0,
         retry_after=seconds,
     )
@@ -197,7 +188,6 @@ def _rate_limited(seconds: float, *, by_migma: bool) -> Failure:
 
 
 def _completed(error: MigmaError, attempts: int, idempotency_key: str, doubt: bool) -> MigmaError:
-    """The error of the last attempt, with what is known of all of them."""
     error.attempts = attempts
     error.idempotency_key = idempotency_key
     error.may_have_been_accepted = doubt

@@ -17,8 +17,7 @@ from .resources import Resource, as_int, json_field
 
 RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
 PROVIDER_TYPES = ("ses", "resend", "sendgrid", "mailgun", "migma")
-ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})
-"""What Migma calls a mail that it has accepted. A success without a word counts as ``queued``."""
+ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})  # accepted by Migma; no word at all counts as queued
 
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
@@ -57,7 +56,6 @@ class SendRequest:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise TypeError or ValueError if a rule of the API is broken that can be checked here."""
         for name in _STRING_FIELDS:
             _kind(name, getattr(self, name), str)
         _kind("transactional", self.transactional, bool)
@@ -118,7 +116,6 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 def encode(body: Mapping[str, Any]) -> bytes:
     """A body as JSON in UTF-8. Raises `SerializationError` for what JSON or UTF-8 cannot express."""
-    problem = ""
     try:
         return _ENCODER.encode(body).encode()
     except UnicodeEncodeError:
@@ -172,7 +169,6 @@ class TestSendRequest:
     conversation_id: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError unless exactly one well-formed id is given."""
         if bool(self.email_id) == bool(self.conversation_id):
             raise ValueError("TestSendRequest needs either email_id or conversation_id.")
         if not is_object_id(self.email_id or self.conversation_id):

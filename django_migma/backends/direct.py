@@ -35,8 +35,7 @@ class EmailBackend(MigmaBackend):
         from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy
 
         is_list = isinstance(email_messages, Sized)
-        # A copy of a list, since receivers may change it.
-        messages = iter(tuple(email_messages) if is_list else email_messages)
+        messages = iter(tuple(email_messages) if is_list else email_messages)  # a copy: receivers may change a list
         is_single = isinstance(email_messages, Sized) and len(email_messages) == 1
         dispatcher = None
         try:

@@ -42,14 +42,10 @@ if TYPE_CHECKING:
 
     from .base import MigmaBackend
 
-GRACE = 2.0
-"""Seconds that an interrupt gives to the calls in flight."""
-MAX_FAILURES = 1000
-"""Failures that are kept for `SendFailed`."""
-_POLL = 0.01
-"""Seconds between looks at the calls in flight, after an exception."""
-_MESSAGES_PER_CALL = 32
-"""Messages that wait to be finished in order, for each call in flight."""
+GRACE = 2.0  # seconds that an interrupt gives to the calls in flight
+MAX_FAILURES = 1000  # failures that are kept for SendFailed
+_POLL = 0.01  # seconds between looks at the calls in flight, after an exception
+_MESSAGES_PER_CALL = 32  # messages that wait to be finished in order, for each call in flight
 
 
 class Dispatcher:
@@ -131,13 +127,10 @@ class Dispatcher:
             sent_count=self.sent_count,
             failed_count=self._failed_count,
             failures=failures,
-            may_have_been_accepted=any(
-                getattr(error, "may_have_been_accepted", False) for _, error in self._failures
-            ),
+            may_have_been_accepted=any(getattr(error, "may_have_been_accepted", False) for _, error in failures),
         ) from first
 
     def _add(self, message: EmailMessage) -> None:
-        """Prepare a message and start its calls."""
         try:
             signals.pre_send.send(self._sender, message=message, alias=self._backend.alias)
         except signals.CancelSend:
@@ -234,7 +227,6 @@ class Dispatcher:
             raise
 
     def _collect(self, call: Call) -> None:
-        """Take in a call that is over, or put it back into the queue."""
         if isinstance(call.error, RateLimited) and not self._stopped and self._put_back(call, call.error):
             return
         call.outgoing.open -= 1
@@ -266,7 +258,6 @@ class Dispatcher:
         return True
 
     def _is_useless_to_go_on(self, call: Call) -> bool:
-        """Whether every further call would meet the same error."""
         is_forbidden = isinstance(call.error, Forbidden) and not self._has_accepted
         return isinstance(call.error, AuthenticationError) or is_forbidden or self._is_outage(call)
 
@@ -291,29 +282,24 @@ class Dispatcher:
         self._queue.clear()
 
     def _cancel_pending(self) -> None:
-        """Take back the calls that no thread has begun."""
         for call in self._workers.cancel_pending():
             call.cancel()
             call.outgoing.open -= 1
 
     def _finish_messages(self) -> None:
-        """Finish, in order, the messages whose calls are all over."""
         while self._messages and not self._messages[0].open:
             self._finish(self._messages.popleft())
 
     def _finish(self, outgoing: OutgoingMessage) -> None:
-        """Count the failures of a message and send ``post_send``."""
-        recipients = outgoing.status.recipients.values()
-        outgoing.status.is_complete = not outgoing.refusal and all(recipient.accepted for recipient in recipients)
+        message, status, alias = outgoing.message, outgoing.status, self._backend.alias
+        recipients = status.recipients.values()
+        status.is_complete = not outgoing.refusal and all(recipient.accepted for recipient in recipients)
         self._backend.message_finished(outgoing)
         self.sent_count += any(recipient.accepted for recipient in recipients)
         for error in (outgoing.refusal, *(call.error for call in outgoing.calls)):
             if error is not None:
-                self._add_failure(outgoing.message, error)
-        alias = self._backend.alias
-        signals.send_robust(
-            signals.post_send, self._sender, message=outgoing.message, status=outgoing.status, alias=alias
-        )
+                self._add_failure(message, error)
+        signals.send_robust(signals.post_send, self._sender, message=message, status=status, alias=alias)
 
     def _add_failure(self, message: EmailMessage, error: BaseException) -> None:
         self._failed_count += 1

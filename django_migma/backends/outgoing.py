@@ -50,7 +50,6 @@ class Call:
 
     @property
     def status(self) -> RecipientStatus:
-        """The recipient's status."""
         return self.outgoing.status.recipients[self.payload.address]
 
     def _set_status(self, status: RecipientStatus) -> None:
@@ -101,9 +100,8 @@ class Call:
         if isinstance(error, MigmaError):
             self.attempts += error.attempts
             word = "unknown" if error.may_have_been_accepted else "failed" if self.attempts else "not_attempted"
-            self._set_status(
-                RecipientStatus(status=word, idempotency_key=self.key, attempts=self.attempts, error=error)
-            )
+            status = RecipientStatus(status=word, idempotency_key=self.key, attempts=self.attempts, error=error)
+            self._set_status(status)
         elif not self.status.accepted:
             self._set_status(replace(self.status, error=error))
         self._end()

@@ -23,8 +23,7 @@ class Workers(Generic[T]):
         self._threads = 0
         self._pending: queue.SimpleQueue[Any] = queue.SimpleQueue()  # tasks, and None to end a thread
         self._done: queue.SimpleQueue[T] = queue.SimpleQueue()
-        self.busy = 0
-        """Tasks that were submitted and not returned yet."""
+        self.busy = 0  # tasks that were submitted and not returned yet
 
     def submit(self, task: T) -> bool:
         """Give a task to a thread. False where there can be none: the caller should run it then."""
