@@ -16,8 +16,8 @@ from django.utils.encoding import force_str
 
 from .api.errors import StoredEmailNotFound, UnsupportedFeature
 from .api.types import is_object_id
-from .features import is_html, refuse_feature
 from .message import get_attribute
+from .unsupported_features import is_html, refuse_feature
 from .variables import to_json_value
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class StoredEmailData(NamedTuple):
     """What a send needs of a stored email: its ids, and what this site knows beyond them.
 
-    ``name`` is its key or title, for error texts. ``body_variables`` are the names in its preheader and HTML,
+    ``name`` is its key or id, for error texts. ``body_variables`` are the names in its preheader and HTML,
     ``optional_variables`` those that Migma fills from the contact. A tuple, since the models need the class at every
     start, and a dataclass takes a millisecond to make.
     """

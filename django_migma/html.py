@@ -1,7 +1,7 @@
 """Plain text to HTML and back, the body of a document, and text that must not become a placeholder or a tag.
 
-Bodies come from strangers, so everything here takes linear time and little memory: regular expressions with
-possessive quantifiers, which never backtrack, and no parser, since Python's takes quadratic time on unclosed tags.
+Bodies may contain what users typed, so everything here takes linear time and little memory: regular expressions that
+do not backtrack, and no parser, since Python's takes quadratic time on unclosed tags.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An ``EmailMessage`` as the requests that carry it: one `SendRequest` per distinct recipient.
 
 Recipients, sender, reply-to address, variables and idempotency key are read here, the content in `content`, what
-Migma cannot carry in `features`. No function here touches the network.
+Migma cannot carry in `unsupported_features`. No function here touches the network.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .addresses import Address, display_name_error, parse, split
 from .api.errors import MissingVariables
 from .api.types import SendRequest
 from .content import NO_STORED_EMAIL, Resolver, StoredEmailData, resolve_without_app
-from .features import headers_by_name, refuse_feature, refuse_unsupported
 from .message import get_attribute
+from .unsupported_features import headers_by_name, refuse_feature, refuse_unsupported
 from .variables import placeholder_names, to_json_value
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class RecipientPayload:
     """The request for one recipient. ``address`` is the recipient as the message names it.
 
     ``missing_variables``: names that the stored email is known to use and that the request does not fill.
-    ``stored_email``: its key or title, empty where none is known here.
+    ``stored_email``: its key or id, empty where none is known here.
     """
 
     address: str

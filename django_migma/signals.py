@@ -6,8 +6,8 @@
 
 ``post_send(sender, message, status, alias)``
     After every message for which ``pre_send`` was sent and not cancelled, with success or without; not for messages
-    that a stopped call did not reach. ``status`` is its ``migma_status``. Sent robustly: Django logs a receiver's
-    exception, so that it cannot hide that mail has been sent.
+    that a stopped call did not reach, or that have no recipients. ``status`` is its ``migma_status``. Sent robustly:
+    Django logs a receiver's exception, so that it cannot hide that mail has been sent.
 
 ``batch_finished(sender, messages_sent, alias)``
     At the end of a ``send_messages`` call. ``messages_sent`` is its return value. Sent robustly.

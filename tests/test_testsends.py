@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.core.mail import EmailMessage
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import ConnectTimeoutError
 
@@ -21,7 +22,16 @@ from django_migma.mailers import mailer
 from django_migma.models import StoredEmail
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
-from django_migma.testsends import MAX_TESTS, SECONDS, TestOutcome, TestSend, parse_addresses, record_test, send_tests
+from django_migma.testsends import (
+    MAX_TESTS,
+    SECONDS,
+    TestOutcome,
+    TestSend,
+    parse_addresses,
+    record_test,
+    send_live,
+    send_tests,
+)
 from tests.api.clocks import FakeClock
 
 TEST_SEND = "http://127.0.0.1:9/v1/emails/test/send"
@@ -186,6 +196,15 @@ class TestFailures:
         assert outcomes(WELCOME)[0].text == (
             "Migma answered 400: <address> bounced. Correct what Migma names, and try again."
         )
+
+
+def test_in_quiet_mode_a_recipient_after_a_refused_key_is_said_to_be_stopped(wire, migma):
+    """Not that a receiver cancelled the mail."""
+    migma(FAIL_SILENTLY=True)
+    wire.answers(refusal(401, "revoked"))
+    first, second = send_live(mailer(), EmailMessage("s", "b", None, ["a@example.org", "b@example.org"]))
+    assert first.status == "failed"
+    assert (second.status, second.text) == ("not_sent", "Not sent: an error with an earlier recipient stopped it.")
 
 
 class TestTime:

@@ -26,7 +26,8 @@ class MigmaClient:
     ``timeout``: seconds per attempt, one number or a pair (to connect, for the whole answer). ``max_retries``:
     further attempts. ``retry_deadline``: seconds for all attempts of one request. ``rate_limit``: a pace of our own
     such as ``"100/m"``, kept by all clients of the process with the same key, address and rate. Raises ValueError for
-    a key, an address or a rate that cannot work. Every method raises a `MigmaError`.
+    a key, an address or a rate that cannot work. Methods raise `MigmaError` if
+    the request fails, and ValueError for an unusable id or idempotency key.
     """
 
     def __init__(

@@ -214,7 +214,7 @@ def _is_before_sending(cause: BaseException) -> bool:
 
 
 def _setup_problem(cause: BaseException) -> str:
-    """The text of a fault in set-up, before any byte is sent, that a person has to mend; empty if it is none."""
+    """The text of a fault in set-up, before any byte is sent, that needs another configuration; empty if none."""
     if isinstance(cause, _PROXY_ERRORS):
         return f"{type(cause).__name__}: see the proxies of the environment"
     if not isinstance(cause, ssl.SSLError) and type(cause) is not OSError:

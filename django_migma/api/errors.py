@@ -91,7 +91,7 @@ class MigmaError(Exception):
 class APIError(MigmaError):
     """Migma answered and refused: an HTTP status of 400 or more, or ``success: false`` under any status.
 
-    ``status_code`` is the HTTP status. ``code`` is Migma's machine word (``IDEMPOTENCY_CONFLICT``) or empty,
+    ``status_code`` is the HTTP status. ``code`` is Migma's error code (``IDEMPOTENCY_CONFLICT``) or empty,
     ``detail`` Migma's own text (it may name a recipient, so ``str()`` masks addresses in it), ``data`` the structured
     context that Migma sent along.
     """
@@ -157,7 +157,10 @@ class Conflict(APIError):
 
 
 class RateLimited(APIError):
-    """429: too many requests. ``retry_after`` is what Migma asked us to wait, in seconds, or None."""
+    """429, or ``RATE_LIMIT`` leaves no time (``status_code`` 0, no request was made).
+
+    ``retry_after``: seconds to wait, or None if Migma did not say.
+    """
 
     hint = "Wait, then send again: the limited requests have sent nothing."
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 MAX_PAUSE = 3600.0  # seconds; a longer Retry-After is cut, so that one absurd answer cannot stop the process
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MARGIN = 1.01
-_JITTER = 0.05  # seconds beside 1 %: requests overtake each other, and what left 60 s apart may arrive in less
+_JITTER = 0.05  # seconds beside 1 %: requests sent 60 s apart may arrive closer together
 
 
 class Rate(NamedTuple):

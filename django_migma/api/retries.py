@@ -80,12 +80,12 @@ def _seconds_until(date: str, now: float) -> float | None:
 
 
 def acceptance(status_code: int, code: str) -> bool | None:
-    """What an error status, with Migma's machine word, says about whether the mail was accepted.
+    """What an error status, with Migma's error code, says about whether the mail was accepted.
 
     False: a broken rule (400, 404, 422, and ``success: false``); the body was the same in every attempt, so none was
-    accepted. None: a closed door (401, 403, 429, 503 and the like) turns this attempt away but proves nothing about
-    an earlier one; so does a 409 with a word, such as IDEMPOTENCY_CONFLICT. True: any other 5xx; Migma may have
-    accepted before it failed. Also a 409 without a word: what Migma answers while another request with the key is
+    accepted. None: a refusal before processing (401, 403, 429, 503 and the like) proves nothing about an
+    earlier attempt; nor does a 409 with a code, such as IDEMPOTENCY_CONFLICT. True: any other 5xx; Migma may have
+    accepted before it failed. Also a 409 without a code: what Migma answers while another request with the key is
     still running is not documented, and that request may succeed.
     """
     if status_code < 400 or status_code in {400, 404, 422}:

@@ -117,7 +117,7 @@ class Transport:
             if not (wait_for_rate and self._wait(wait, deadline)):
                 return _rate_limited(wait, by_migma=limiter.paused_for(self._clock.monotonic()) > 0)
         if self._clock.monotonic() >= deadline:
-            return Failure(Timeout("RETRY_DEADLINE ran out before Migma could be asked"), may_be_accepted=None)
+            return Failure(Timeout("RETRY_DEADLINE ran out before the request was made"), may_be_accepted=None)
         return None
 
     def _wait(self, seconds: float, deadline: float) -> bool:

@@ -65,7 +65,7 @@ class Dispatcher:
 
         self._messages: deque[OutgoingMessage] = deque()
         self._queue: deque[Call] = deque()
-        self._workers = Workers(self._run_quietly, config.max_concurrency)
+        self._workers = Workers(self._run_in_thread, config.max_concurrency)
         self._first_call_made = client.has_succeeded
         self._has_accepted = False
         self._stopped = False
@@ -78,8 +78,9 @@ class Dispatcher:
         self._reached_at, self._unreached_since = -math.inf, math.inf
 
         self._failed_count = 0
+        self._in_doubt = False
         self._failures: list[tuple[EmailMessage, BaseException]] = []
-        self._mistake: BaseException | None = None
+        self._first_other_error: BaseException | None = None
 
     def send(self, messages: Iterable[EmailMessage]) -> None:
         """Send the messages; stop reading them where every further call would meet the same error.
@@ -111,8 +112,8 @@ class Dispatcher:
         ``fail_silently`` swallows `MigmaError` only: a line break in a subject or a wrong type is the site's mistake,
         and Django's SMTP backend raises it then too.
         """
-        if self._config.fail_silently and self._mistake:
-            raise self._mistake
+        if self._config.fail_silently and self._first_other_error:
+            raise self._first_other_error
         if self._config.fail_silently or not self._failed_count:
             return self.sent_count
         failures = self._failures
@@ -127,7 +128,7 @@ class Dispatcher:
             sent_count=self.sent_count,
             failed_count=self._failed_count,
             failures=failures,
-            may_have_been_accepted=any(getattr(error, "may_have_been_accepted", False) for _, error in failures),
+            may_have_been_accepted=self._in_doubt,
         ) from first
 
     def _add(self, message: EmailMessage) -> None:
@@ -205,7 +206,7 @@ class Dispatcher:
                 self._finish_messages()
         self._first_call_made = True
 
-    def _run_quietly(self, call: Call) -> None:
+    def _run_in_thread(self, call: Call) -> None:
         """Make a call in a worker thread. What it raises stands in ``call.error``, for the caller's thread."""
         with contextlib.suppress(BaseException):
             self._run(call)
@@ -227,18 +228,21 @@ class Dispatcher:
             raise
 
     def _collect(self, call: Call) -> None:
-        if isinstance(call.error, RateLimited) and not self._stopped and self._put_back(call, call.error):
+        if isinstance(call.error, RateLimited) and not self._stopped and self._requeue(call, call.error):
             return
         call.outgoing.open -= 1
         if call.status.accepted:
             self._has_accepted = True
             if self._call_limit < self._config.max_concurrency:
                 self._call_limit += 1
-        if self._is_useless_to_go_on(call):
+        if self._affects_every_call(call):
             self._stop()
 
-    def _put_back(self, call: Call, error: RateLimited) -> bool:
-        """Let a limited call wait in the queue, within ``RATE_LIMIT_WAIT`` in all."""
+    def _requeue(self, call: Call, error: RateLimited) -> bool:
+        """Queue a rate-limited call again; False if it has already waited by itself.
+
+        The caller's thread waits, ``RATE_LIMIT_WAIT`` seconds in all; after that, each call by itself.
+        """
         if call.wait_for_rate:
             return False
         call.rate_limited += 1
@@ -257,12 +261,12 @@ class Dispatcher:
         self._queue.appendleft(call)
         return True
 
-    def _is_useless_to_go_on(self, call: Call) -> bool:
+    def _affects_every_call(self, call: Call) -> bool:
         is_forbidden = isinstance(call.error, Forbidden) and not self._has_accepted
         return isinstance(call.error, AuthenticationError) or is_forbidden or self._is_outage(call)
 
     def _is_outage(self, call: Call) -> bool:
-        """Whether no call has reached Migma since one that began a whole deadline ago."""
+        """Whether nothing has reached Migma for ``RETRY_DEADLINE`` seconds, over all calls."""
         now, error, deadline = self._clock.monotonic(), call.error, self._config.retry_deadline
         if isinstance(error, MigmaError) and not error.attempts:
             return False  # no request was made
@@ -303,16 +307,17 @@ class Dispatcher:
 
     def _add_failure(self, message: EmailMessage, error: BaseException) -> None:
         self._failed_count += 1
+        self._in_doubt |= getattr(error, "may_have_been_accepted", False)
         if len(self._failures) < MAX_FAILURES:
             self._failures.append((message, error))
         if not isinstance(error, MigmaError):
-            self._mistake = self._mistake or error
+            self._first_other_error = self._first_other_error or error
 
     def _wind_up(self, seconds: float) -> None:
         """Give the calls in flight some seconds to end, then finish every message as it is.
 
-        By the calls' own word: after an exception out of nowhere, such as a task's time limit, the counters of this
-        object may be wrong. The statuses are true at any moment.
+        Looks at `Call.in_flight`: this object's counters may be wrong after an exception from outside, such as a
+        task's time limit. The statuses are true at any moment.
         """
         deadline = time.monotonic() + seconds
         calls = [call for outgoing in self._messages for call in outgoing.calls]

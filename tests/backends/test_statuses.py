@@ -5,6 +5,7 @@ import copy
 import pickle
 import threading
 import time
+from itertools import chain
 
 import pytest
 import requests
@@ -166,6 +167,14 @@ class TestSeveralRecipients:
         with pytest.raises(SendFailed) as caught:
             connection().send_messages(mail(tags=["refused"]) for _ in range(1003))
         assert (caught.value.failed_count, len(caught.value.failures)) == (1003, 1000)
+
+    def test_doubt_of_any_failure_is_kept(self, wire, connection):
+        """Also of one after the first thousand."""
+        wire.answers((500, {"success": False, "error": "oops"}))
+        refused = (mail(tags=["refused"]) for _ in range(1000))
+        with pytest.raises(SendFailed) as caught:
+            connection().send_messages(chain(refused, [mail()]))
+        assert caught.value.may_have_been_accepted
 
     def test_send_failed_pickles_with_its_messages(self, wire):
         wire.answers(REFUSED)

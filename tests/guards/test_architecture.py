@@ -23,7 +23,7 @@ LADDER = (
     {"__init__"},
     {"api"},
     {"addresses", "conf", "error_messages", "exceptions", "signals", "variables"},
-    {"content", "features", "html", "message", "payload"},
+    {"content", "html", "message", "payload", "unsupported_features"},
     {"models", "migrations"},
     {"backends"},
     {"receivers", "mailers"},

@@ -17,7 +17,7 @@ import pytest
 from django.dispatch import Signal
 
 import django_migma
-from django_migma import exceptions, features, signals
+from django_migma import exceptions, signals, unsupported_features
 from django_migma.api import MigmaClient
 from django_migma.conf import SETTINGS
 from django_migma.message import MigmaMessage
@@ -87,7 +87,7 @@ def check_ids() -> set[str]:
 
 def raised_features() -> set[str]:
     """The features with a reason, and those that cannot be dropped."""
-    return {*features.UNSUPPORTED_FEATURES, "body", "body_size"}
+    return {*unsupported_features.UNSUPPORTED_FEATURES, "body", "body_size"}
 
 
 def control_requests() -> set[str]:
@@ -146,7 +146,10 @@ def test_defaults_in_the_readme_are_those_of_the_code():
 
 def test_attributes_table_leaves_out_what_is_refused():
     """The attributes that a message may carry are those that no feature refuses."""
-    assert first_column("Stored emails and their variables") == set(ATTRIBUTES) - features.UNSUPPORTED_FEATURES.keys()
+    assert (
+        first_column("Stored emails and their variables")
+        == set(ATTRIBUTES) - unsupported_features.UNSUPPORTED_FEATURES.keys()
+    )
 
 
 def test_every_signal_is_shown_with_its_arguments():

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
 _UNSUPPORTED_ATTRIBUTES = {
-    "tags": "Migma echoes no tags of single sends",
-    "metadata": "Migma echoes no metadata of single sends",
+    "tags": "Migma's send endpoint has no field for tags",
+    "metadata": "Migma's send endpoint has no field for metadata",
     "send_at": "Migma sends single mail at once; schedule with your task queue, or a campaign in Migma",
     "track_opens": "Migma tracks by domain, in its dashboard, not by message",
     "track_clicks": "Migma tracks by domain, in its dashboard, not by message",
     "envelope_sender": "Migma chooses the envelope sender of a verified domain",
     "merge_headers": "Migma's API takes no headers of your own",
-    "merge_metadata": "Migma echoes no metadata of single sends",
+    "merge_metadata": "Migma's send endpoint has no field for metadata",
 }
 UNSUPPORTED_FEATURES = {
     **_UNSUPPORTED_ATTRIBUTES,
