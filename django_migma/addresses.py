@@ -63,7 +63,10 @@ def split(value: object) -> list[str]:
 
 def display_name_error(value: object) -> str:
     """Return what makes a display name unusable, or an empty string. A line break in it would add headers."""
-    return _HAS_CONTROL if _has_control(str(value)) else ""
+    text = str(value)
+    if re.search("[\ud800-\udfff]", text):  # as of an environment variable in another encoding
+        return "contains half a character, which UTF-8 cannot carry"
+    return _HAS_CONTROL if _has_control(text) else ""
 
 
 @lru_cache(maxsize=128)

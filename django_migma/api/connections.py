@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import exceptions as urllib3_errors
-from urllib3.connection import HTTPSConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -28,8 +28,9 @@ NETWORK_ERRORS = (
     urllib3_errors.HTTPError,  # while the body is read
     HTTPException,
     OSError,
-    ValueError,  # the standard library stumbles over some headers with these two
+    ValueError,  # the standard library stumbles over some headers with these three
     LookupError,
+    TypeError,
 )
 """What sending a request and reading a response may raise."""
 _POOL_SIZE = 128  # idle connections kept; more may be open, and urllib3 closes the surplus when it comes back
@@ -60,7 +61,20 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
-_POOL_CLASSES = {"http": HTTPConnectionPool, "https": _TLSPool}
+class _PlainConnection(HTTPConnection):
+    """Connects before the head is written, which holds the key in variables of the standard library."""
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if self.is_closed:
+            self.connect()
+        super().request(*args, **options)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+_POOL_CLASSES = {"http": _PlainPool, "https": _TLSPool}
 
 
 class RawResponse:
@@ -115,7 +129,10 @@ def _ssl_context(verify: bool | str) -> ssl.SSLContext:
     if not path.exists():
         raise OSError(f"There is no TLS CA certificate bundle at {path}")
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.load_verify_locations(cafile=None if path.is_dir() else path, capath=path if path.is_dir() else None)
+    try:
+        context.load_verify_locations(cafile=None if path.is_dir() else path, capath=path if path.is_dir() else None)
+    except ssl.SSLError:
+        raise OSError(f"There is no TLS CA certificate bundle at {path}, but another file") from None
     return context
 
 

@@ -132,23 +132,23 @@ class Transport:
         """Send the request once and read the response. The one place where bytes leave and arrive."""
         left = max(0.001, deadline - self._clock.monotonic())
         connect, read = (min(seconds, left) for seconds in self._retry.timeout)
-        response = None
+        end = time.monotonic() + read  # true time, as the socket's timeout
         try:
             response = pool_for(self._api_url).send(request, (connect, read))
-            return self._read(response, read)
         except NETWORK_ERRORS as error:
             return network_error(error)
+        try:
+            return self._read(response, end)
         finally:
-            if response is not None:
-                response.close()
+            response.close()
 
-    def _read(self, response: RawResponse, timeout: float) -> Response | Failure:
+    def _read(self, response: RawResponse, end: float) -> Response | Failure:
         status, now = response.status_code, self._clock.time()
         if status < 200 or 300 <= status < 400:
             # Not worth reading; and after an interim response the connection cannot be trusted, so it is closed.
             return invalid_response(status, "a redirect or an interim response, and neither is followed")
         try:
-            body = _body(response, timeout)
+            body = _body(response, end)
         except NETWORK_ERRORS as error:
             if status < 400 and isinstance(error, DecodeError):
                 return invalid_response(status, "its Content-Encoding cannot be read")
@@ -163,15 +163,17 @@ class Transport:
         return outcome
 
 
-def _body(response: RawResponse, timeout: float) -> bytes:
-    """The body, or its start where it is too large. ``timeout`` is in true seconds, also under a test's clock."""
+def _body(response: RawResponse, end: float) -> bytes:
+    """The body, or its start if it is too large. ``end`` is in monotonic seconds.
+
+    The socket's own timeout bounds each read alone, and a body that drips defeats it.
+    """
     body = bytearray()
-    end = time.monotonic() + timeout  # the socket's own timeout bounds each read alone; a body that drips defeats it
     is_encoded = "Content-Encoding" in response.headers  # we ask for none; some proxies use gzip all the same
     while len(body) <= MAX_BODY and (chunk := response.raw.read1(_CHUNK, decode_content=is_encoded)):
+        if body and time.monotonic() > end:
+            raise ReadTimeoutError(None, None, "The response was not complete in time")  # type: ignore[arg-type]
         body += chunk
-        if time.monotonic() > end:
-            raise ReadTimeoutError(None, None, "The response was not whole in time")  # type: ignore[arg-type]
     return bytes(body)
 
 

@@ -167,13 +167,16 @@ class Dispatcher:
         is_under_way = any(other.status is status_of(message) for other in self._messages)
         status = start_status(message, [payload.address for payload in payloads], is_new=is_under_way)
         outgoing = OutgoingMessage(message=message, status=status)
-        earlier, status.recipients = status.recipients, {}
+        earlier = status.recipients
+        # In one assignment: half of it would forget who has been accepted.
+        status.recipients = {
+            payload.address: earlier.get(payload.address) or RecipientStatus(status="not_attempted")
+            for payload in payloads
+        }
         for payload in payloads:
             status.missing_variables |= payload.missing_variables
             status.stored_email = payload.stored_email
-            known = earlier.get(payload.address) or RecipientStatus(status="not_attempted")
-            status.recipients[payload.address] = known
-            if not known.accepted:
+            if not status.recipients[payload.address].accepted:
                 outgoing.calls.append(Call(outgoing, payload, wait_for_rate=self._is_single))
         outgoing.open = len(outgoing.calls)
         return outgoing
@@ -226,6 +229,8 @@ class Dispatcher:
         except BaseException as error:
             call.fail(error)
             raise
+        finally:
+            call.ended_at = self._clock.monotonic()
 
     def _collect(self, call: Call) -> None:
         if isinstance(call.error, RateLimited) and not self._stopped and self._requeue(call, call.error):
@@ -267,11 +272,11 @@ class Dispatcher:
 
     def _is_outage(self, call: Call) -> bool:
         """Whether nothing has reached Migma for ``RETRY_DEADLINE`` seconds, over all calls."""
-        now, error, deadline = self._clock.monotonic(), call.error, self._config.retry_deadline
+        now, error, deadline = call.ended_at, call.error, self._config.retry_deadline
         if isinstance(error, MigmaError) and not error.attempts:
             return False  # no request was made
         if not isinstance(error, NoResponse) or error.may_have_been_accepted:
-            self._reached_at, self._unreached_since = now, math.inf
+            self._reached_at, self._unreached_since = max(self._reached_at, now), math.inf
             return False
         self._unreached_since = min(self._unreached_since, max(call.started_at, self._reached_at))
         # A request gives up a little before its deadline, where the last wait would leave no time for an attempt.

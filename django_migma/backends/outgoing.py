@@ -31,8 +31,8 @@ class Call:
 
     ``wait_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise the caller's
     thread waits for all calls. ``is_resend``: an earlier request with this key may have been accepted. ``attempts``
-    counts requests, ``rate_limited`` how often the call was put back. ``started_at`` is monotonic time. ``error`` is
-    what the last try failed with.
+    counts requests, ``rate_limited`` how often the call was put back. ``started_at`` and ``ended_at`` are monotonic
+    seconds. ``error`` is what the last try failed with.
     """
 
     def __init__(self, outgoing: OutgoingMessage, payload: RecipientPayload, *, wait_for_rate: bool) -> None:
@@ -44,7 +44,7 @@ class Call:
         self.in_flight = False
         self.attempts = 0
         self.rate_limited = 0
-        self.started_at = 0.0
+        self.started_at = self.ended_at = 0.0
         self.error: BaseException | None = None
         self._earlier = self.status
 
@@ -57,7 +57,7 @@ class Call:
 
     def begin(self, now: float) -> None:
         """Make the key, and note that the mail may be accepted from now on."""
-        self.key = idempotency_key(self.outgoing.message, self.payload, self.outgoing.status.nonce)
+        self.key = self.key or idempotency_key(self.outgoing.message, self.payload, self.outgoing.status.nonce)
         self._earlier = self.status
         self.is_resend = self._earlier.in_doubt and self._earlier.idempotency_key == self.key
         self.error, self.started_at, self.in_flight = None, now, True

@@ -48,6 +48,7 @@ class Workers(Generic[T]):
         while (task := self._pending.get()) is not None:
             self._run(task)
             self._done.put(task)
+        self._pending.put(None)  # for the next thread: an interrupt may have left one that is not counted
 
     def next_done(self, timeout: float | None = None) -> T | None:
         """Wait for the next task that is done; None where that takes longer than ``timeout`` seconds."""
@@ -69,5 +70,4 @@ class Workers(Generic[T]):
 
     def close(self) -> None:
         """Let the threads end: at once where they wait, else after their task."""
-        for _ in range(self._threads):
-            self._pending.put(None)
+        self._pending.put(None)

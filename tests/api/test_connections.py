@@ -200,3 +200,14 @@ def test_a_handshake_that_fails_is_a_lost_connection(silent):
             client(url, timeout=(0.2, 5), max_retries=0).send(send_request())
         thread.join()
     assert (caught.value.may_have_been_accepted, caught.value.attempts) == (True, 1)
+
+
+def test_a_bundle_that_holds_no_certificate_is_found_before_anything_is_sent(monkeypatch, tmp_path, clock):
+    """Nothing was accepted, and no wait mends it."""
+    (tmp_path / "empty.pem").write_text("not a certificate")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "empty.pem"))
+    with pytest.raises(
+        NoResponse, match="no connection was made, There is no TLS CA certificate bundle at"
+    ) as caught:
+        client("https://127.0.0.1:9/v1", clock=clock).send(send_request())
+    assert (caught.value.may_have_been_accepted, caught.value.attempts, clock.slept) == (False, 1, [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 
 import pytest
 import requests
@@ -307,3 +309,27 @@ def test_cookies_are_not_sent_back(serve):
 def test_the_machines_own_clock_is_used_unless_another_is_given(serve):
     server = serve(whole(refusal(), "503 Busy", "Retry-After: 0.01"), whole(ACCEPTED))
     assert client(server.url, clock=None).send(send_request()).attempts == 2
+
+
+def test_a_head_that_the_standard_library_stumbles_over_leaves_doubt(serve):
+    """It raises TypeError, which must not pass a quiet mode."""
+    odd = "Content-Type: multipart/mixed; boundary*;*=a; boundary*2*=b"
+    server = serve(raw(f"HTTP/1.1 200 OK\r\n{odd}\r\nContent-Length: {len(ANSWER)}\r\n\r\n".encode() + ANSWER))
+    with pytest.raises(NoResponse, match=r"The connection to Migma failed \(TypeError\)") as caught:
+        client(server.url, max_retries=0).send(send_request())
+    assert caught.value.may_have_been_accepted is True
+
+
+def test_a_late_body_that_drips_gets_no_time_beyond_the_timeout(serve):
+    """The time for the head counts too."""
+    late = 0.4
+
+    def slow(exchange):
+        threading.Event().wait(late)
+        exchange.write(head(length=10**6))
+        until(lambda: exchange.write(b" ") or exchange.gone)
+
+    began = time.monotonic()
+    with pytest.raises(Timeout):
+        client(serve(slow).url, timeout=0.5, max_retries=0).send(send_request())
+    assert time.monotonic() - began < 0.5 + late

@@ -144,3 +144,17 @@ def test_an_answer_does_not_hold_the_key(serve):
     result = client(server.url).send(send_request())
     assert server.received[0].headers["Authorization"] == f"Bearer {KEY}"
     assert KEY not in repr(result) + repr(vars(result))
+
+
+def test_an_interrupt_while_connecting_shows_no_key(monkeypatch):
+    """Over plain http, too: the connection is made before the head is written."""
+
+    def stop(connection, *_):
+        connection.close()
+        raise SystemExit
+
+    monkeypatch.setattr(socket.socket, "connect", stop)
+    with pytest.raises(SystemExit) as caught:
+        client("http://127.0.0.1:9/v1").send(send_request())
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert KEY not in repr([frame.locals for frame in trace.stack])

@@ -341,3 +341,45 @@ def test_one_mail_to_many_recipients_keeps_few_bodies_in_memory(mailer, migma):
     finally:
         tracemalloc.stop()
     assert peak < 30 * 1024 * 1024
+
+
+def test_an_interrupt_while_a_thread_starts_leaves_no_thread(proven, connection, monkeypatch):
+    """It has started, but was not counted yet."""
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        if thread.name == "django-migma":
+            raise KeyboardInterrupt
+
+    proven(lambda request: OK)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        connection().send_messages([mail(number) for number in range(6)])
+    assert wait_for_threads() == []
+
+
+def test_a_call_keeps_its_key_when_it_goes_back_into_line(proven, connection, migma):
+    """Also where the generator gives the message object another key meanwhile."""
+    migma(MAX_CONCURRENCY=2)
+    answers, keys = iter([(500, {}, "{}"), (429, {"Retry-After": "0"}, "{}")]), []
+    last_is_made = threading.Event()
+
+    def answer(request):
+        if b"r1@" not in request.body:
+            return OK
+        last_is_made.wait(5)
+        keys.append(request.headers["Idempotency-Key"])
+        return next(answers, OK)
+
+    def generate():
+        message = mail()
+        for number in range(3):
+            message.to, message.idempotency_key = [f"r{number}@example.org"], f"key-{number}"
+            yield message
+        last_is_made.set()
+
+    proven(answer)
+    connection().send_messages(generate())
+    assert len(keys) == 3
+    assert len(set(keys)) == 1

@@ -14,6 +14,7 @@ import pytest
 import django_migma
 from django_migma import signals
 from django_migma.backends import dispatcher
+from django_migma.exceptions import SendFailed
 from django_migma.message import MigmaMessage
 from tests.conftest import SENDING
 
@@ -315,3 +316,38 @@ def test_no_line_is_a_wrong_moment(answering, connection, migma, monkeypatch, ki
     assert rounds_interrupted > 10
     found["doubled"] += sum(len(keys) > 1 for keys in ledger.keys.values())
     assert +found == Counter()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with Python 3.12")
+def test_no_line_of_sending_again_is_a_wrong_moment(answering, connection, migma, monkeypatch):
+    """A mail that was accepted for one recipient, and perhaps for another, is sent again and struck."""
+    migma(MAX_CONCURRENCY=2, MAX_RETRIES=0, RETRY_DEADLINE=0.2, TIMEOUT=0.2)
+    monkeypatch.setattr(dispatcher, "GRACE", 0.05)
+    ledger, is_mended = Ledger(), False
+
+    def answer(request):
+        recipient = json.loads(request.body)["recipientEmail"]
+        if recipient.startswith("b") and not is_mended:
+            ledger.accept(request)
+            return 500, {}, '{"success": false, "error": "oops"}'
+        if recipient.startswith("c") and not is_mended:
+            return 400, {}, '{"success": false, "error": "no"}'
+        ledger.accept(request)
+        return OK
+
+    answering(answer)
+    first, last = 1, 10_000
+    while first <= last:
+        is_mended = False
+        message = mail(0, to=[f"{name}{first}@example.org" for name in "abc"])
+        with pytest.raises(SendFailed):
+            message.send()
+        is_mended = True
+        strikes = Strikes(first, gap=10_000, kinds=(KeyboardInterrupt, KeyboardInterrupt))
+        with strikes, contextlib.suppress(KeyboardInterrupt):
+            message.send()
+            last = strikes.lines
+        if message in unaccepted([message]):
+            message.send()
+        first += 3
+    assert sum(len(keys) > 1 for keys in ledger.keys.values()) == 0

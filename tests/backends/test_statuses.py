@@ -266,6 +266,37 @@ class TestStopping:
         with pytest.raises(SendFailed, match="3 failures"):
             backend.send_messages(slowly())
 
+    def test_a_refusal_that_is_collected_late_is_no_outage(self, wire, migma, connection):
+        """What counts is when a call ended, not when the generator gave time to look at it."""
+        migma(MAX_CONCURRENCY=2)
+        wire.accepts()
+        mail().send()
+        wire.mock.reset()
+        refused = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))
+        is_refused = threading.Event()
+
+        def answer(request):
+            if b"refused@" in request.body:
+                is_refused.set()
+                raise refused
+            return 200, {}, '{"success": true}'
+
+        wire.mock.add_callback("POST", SENDING, answer)
+        backend = connection()
+        backend.clock = FakeClock()
+
+        def slowly():
+            yield mail("refused@example.org")
+            is_refused.wait(5)
+            time.sleep(0.1)
+            backend.clock.now += 100
+            for _ in range(20):
+                yield mail()
+
+        with pytest.raises(NoResponse, match="no connection was made"):
+            backend.send_messages(slowly())
+        assert len(wire.bodies) == 21
+
     def test_answers_before_a_refused_connection_are_no_outage(self, wire, connection):
         """Four 503s take most of the deadline; the API has answered all the same, and goes on to."""
         refused = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))
