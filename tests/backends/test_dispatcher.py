@@ -43,14 +43,20 @@ def proven(wire):
     return answer_with
 
 
-def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "django-migma"]
-
-
+@pytest.fixture
 def wait_for_threads():
-    for thread in threads():
-        thread.join(5)
-    return threads()
+    """Wait for the threads that this test starts, and return those that have not ended."""
+    earlier = set(threading.enumerate())
+
+    def threads():
+        return [thread for thread in threading.enumerate() if thread.name == "django-migma" and thread not in earlier]
+
+    def wait():
+        for thread in threads():
+            thread.join(5)
+        return threads()
+
+    return wait
 
 
 def test_a_single_call_needs_no_thread(proven, connection):
@@ -119,7 +125,7 @@ def test_a_slow_first_answer_does_not_let_the_rest_pile_up(proven, connection, m
     assert connection().send_messages(generate()) == 300
 
 
-def test_threads_end_with_the_call(proven, connection):
+def test_threads_end_with_the_call(proven, connection, wait_for_threads):
     proven(lambda request: OK)
     connection().send_messages([mail(number) for number in range(50)])
     assert wait_for_threads() == []
@@ -343,7 +349,7 @@ def test_one_mail_to_many_recipients_keeps_few_bodies_in_memory(mailer, migma):
     assert peak < 30 * 1024 * 1024
 
 
-def test_an_interrupt_while_a_thread_starts_leaves_no_thread(proven, connection, monkeypatch):
+def test_an_interrupt_while_a_thread_starts_leaves_no_thread(proven, connection, monkeypatch, wait_for_threads):
     """It has started, but was not counted yet."""
     start = threading.Thread.start
 

@@ -77,6 +77,7 @@ def stuck(answering, monkeypatch):
     The value waits until so many calls have begun, the third among them.
     """
     monkeypatch.setattr(dispatcher, "GRACE", 0.1)
+    earlier = set(threading.enumerate())
     release, begun, changed = threading.Event(), set(), threading.Condition()
 
     def answer(request):
@@ -94,7 +95,7 @@ def stuck(answering, monkeypatch):
     answering(answer)
     yield wait_for
     release.set()
-    for thread in threading.enumerate():
+    for thread in {*threading.enumerate()} - earlier:
         if thread.name == "django-migma":
             thread.join(5)
             assert not thread.is_alive()
