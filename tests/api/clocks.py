@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -28,10 +27,6 @@ class FakeClock(Clock):
         self.slept.append(seconds)
         self.now += seconds
 
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.sleep(seconds)
-        return event.is_set()
-
 
 class FastClock(Clock):
     """The machine's clock, so many times as fast: for threads, whose waits overlap. Sockets keep to true time."""
@@ -48,9 +43,6 @@ class FastClock(Clock):
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds / self.speed)
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        return event.wait(seconds / self.speed)
 
 
 def until(condition: Callable[[], object]) -> None:
