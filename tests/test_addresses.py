@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_migma.addresses import Address, display_name_error, parse, split
+from django_migma.conf import setting_error
 from django_migma.exceptions import InvalidAddress
 
 HELP = ". Give one address, such as bob@example.com or Bob <bob@example.com>."
@@ -219,3 +220,10 @@ def test_a_display_name_has_no_control_character(name):
 @pytest.mark.parametrize("name", ["", "Shop", "Jürgen's 😀 Shop, Ltd.", lazystr("Shop")])
 def test_any_other_display_name_is_all_right(name):
     assert display_name_error(name) == ""
+
+
+def test_a_name_with_half_a_character_is_refused_before_it_is_sent(migma):
+    """As of an environment variable in another encoding; it would end a list in the middle."""
+    assert display_name_error("Caf\udce9") == "contains half a character, which UTF-8 cannot carry"
+    migma(FROM_NAME="Caf\udce9")
+    assert setting_error("FROM_NAME", {}) == "contains half a character, which UTF-8 cannot carry"

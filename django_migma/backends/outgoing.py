@@ -102,7 +102,7 @@ class Call:
             word = "unknown" if error.may_have_been_accepted else "failed" if self.attempts else "not_attempted"
             status = RecipientStatus(status=word, idempotency_key=self.key, attempts=self.attempts, error=error)
             self._set_status(status)
-        elif not self.status.accepted:
+        else:
             self._set_status(replace(self.status, error=error))
         self._end()
 
