@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test pictures soak bench lint matrix build clean
+.PHONY: help demo demo-once test pictures soak bench docs lint matrix build clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,10 @@ soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed
 bench: $(BENCH_MADE) ## Measure speed beside others; BENCH="--quick" for a rough idea, "--against PATH" with another checkout
 	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
+docs: $(VENV)/.docs ## Build the manual into docs/_build, without a warning
+	$(BIN)/python -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "The manual: docs/_build/index.html"
+
 lint: $(VENV)/.lint ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,7 +61,7 @@ build: $(VENV)/.build ## Build the distributions, check them, list the wheel
 	$(BIN)/python -m zipfile --list dist/*.whl
 
 clean: ## Remove what these verbs have made
-	rm -rf $(VENV) $(BENCH_VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) build dist docs/_build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 		example_project/.ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
