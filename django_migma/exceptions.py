@@ -22,7 +22,7 @@ else:
 class ConfigurationError(ImproperlyConfigured):
     """A setting is missing or unusable. Not a `MigmaError`, so that ``fail_silently`` does not hide it.
 
-    Also an ``ImproperlyConfigured`` and, from Django 6.1 on under an alias of ``MAILERS``, Django's ``InvalidMailer``.
+    An ``ImproperlyConfigured``. Under an alias of ``MAILERS``, from Django 6.1 on, also Django's ``InvalidMailer``.
     """
 
 

@@ -53,9 +53,9 @@ class MigmaError(Exception):
     """Base of all errors but `ConfigurationError`. ``fail_silently`` swallows these, and only these.
 
     ``reason`` says what happened, in one sentence without a full stop. ``hint`` says what to do about it, in whole
-    sentences, or is empty. ``str()`` joins them. ``may_have_been_accepted``: Migma may have accepted the mail, so that
-    sending it again is only safe with the same ``idempotency_key``, the one that the request carried. ``attempts``:
-    how many requests were made.
+    sentences, or is empty. ``str()`` joins them. ``may_have_been_accepted``: Migma may have accepted the mail, so
+    that sending it again is only safe with the same ``idempotency_key``, the one that the request carried.
+    ``attempts``: how many requests were made.
     """
 
     hint = ""
