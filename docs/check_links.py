@@ -1,7 +1,7 @@
 """Check the links within the built manual and those of the documents beside it, anchors included.
 
-``make docs`` runs it. Sphinx checks the references that it makes itself, not plain links. LinkChecker would do, but when
-root runs it, it becomes another user, who may not be able to read the checkout. Links to other sites are left out.
+``make docs`` runs it. Sphinx checks the references that it makes itself, not plain links. LinkChecker would do, but
+as root it becomes another user, who may not be able to read the checkout. Links to other sites are left out.
 """
 
 import sys

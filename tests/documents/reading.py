@@ -32,7 +32,9 @@ def rows(text: str) -> list[list[str]]:
     """The rows of the list tables in a text, without their heads; a cell is one line of words."""
     found = []
     for table in re.findall(r"^\.\. list-table::.*\n((?:   .*\n|\n)+)", text, re.MULTILINE):
-        cells = [re.split(r"^     -", row, flags=re.MULTILINE) for row in re.split(r"^   \* -", table, flags=re.MULTILINE)]
+        cells = [
+            re.split(r"^     -", row, flags=re.MULTILINE) for row in re.split(r"^   \* -", table, flags=re.MULTILINE)
+        ]
         found += [[" ".join(cell.split()) for cell in row] for row in cells[2:]]
     return found
 

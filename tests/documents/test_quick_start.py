@@ -18,7 +18,9 @@ from .reading import ROOT, blocks, section
 
 QUICK_START = section("README", "Quick start")
 BLOCKS = blocks(QUICK_START)
-COMMANDS = [line.removeprefix("$ ") for language, code in BLOCKS if language == "console" for line in code.splitlines()]
+COMMANDS = [
+    line.removeprefix("$ ") for language, code in BLOCKS if language == "console" for line in code.splitlines()
+]
 SETTINGS = [code for language, code in BLOCKS if language == "python"]
 
 
@@ -112,4 +114,3 @@ def test_the_quick_start_ends_with_a_mail_in_the_sandbox(shell, start, wheel, tm
     [mail] = requests.get(address.replace("8026", port), timeout=10).json()["messages"]
     assert mail["body"]["recipientEmail"] == "you@example.com"
     assert "it was successful" in requests.get(mail["html_url"], timeout=10).text
-
