@@ -44,6 +44,7 @@ bench: $(BENCH_MADE) ## Measure speed beside others; BENCH="--quick" for a rough
 
 docs: $(VENV)/.docs ## Build the manual into docs/_build, without a warning
 	$(BIN)/python -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet docs docs/_build
+	@$(BIN)/python docs/check_links.py
 	@echo "The manual: docs/_build/index.html"
 
 lint: $(VENV)/.lint ## Check style, format and types

@@ -115,7 +115,7 @@ _WITHOUT_KEY = [name for name in SETTINGS if name != "API_KEY"]
 
 
 class Config(NamedTuple):
-    """The settings of one ``send_messages`` call, validated. The README describes each."""
+    """The settings of one ``send_messages`` call, validated. The manual describes each."""
 
     api_key: Secret
     api_url: str

@@ -82,7 +82,7 @@ def mailing_root_logger():
 
 @pytest.fixture
 def admins_mailer(settings):
-    """The mailer that the README recommends for error mail."""
+    """The mailer that the manual recommends for error mail."""
     settings.ADMINS = admins()
     if django.VERSION >= (6, 1):
         quiet_mailer = {"BACKEND": BACKEND, "OPTIONS": {"fail_silently": True}}

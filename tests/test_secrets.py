@@ -136,7 +136,7 @@ def test_a_callable_that_fails_is_the_sites_own_error(wire, migma):
 
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
 def test_the_one_place_that_django_itself_exposes(settings, rf):
-    """A key written into OPTIONS beside an unknown option: Django's own frame shows it. Documented in the README."""
+    """A key written into OPTIONS beside an unknown option: Django's own frame shows it. Documented in the manual."""
     settings.DEBUG = True
     mailers = {"default": {"BACKEND": BACKEND, "OPTIONS": {"api_key": KEY, "from_mail": "x"}}}
     with override_settings(MAILERS=mailers):

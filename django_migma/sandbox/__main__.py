@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+import django
+
 from django_migma.sandbox import account
 from django_migma.sandbox.control import is_loopback
 from django_migma.sandbox.options import add_arguments, switches_from
@@ -30,16 +32,20 @@ API keys
 Stored emails of Fernhill Coffee (project {account.FERNHILL})
 {emails}
 
-Settings
-  # Django 6.1 and later; before it: EMAIL_BACKEND = "django_migma.backends.EmailBackend"
-  MAILERS = {{"default": {{"BACKEND": "django_migma.backends.EmailBackend"}}}}
-  MIGMA = {{
-      "API_URL": "{sandbox.api_url}",
-      "API_KEY": "{sandbox.keys.full}",
-      "FROM_EMAIL": "Fernhill Coffee <hello@fernhill.example>",
-      "LAYOUT_EMAIL_ID": "{account.LAYOUT}",
-  }}
+Settings, to paste at the end of settings.py
+{mailer}
+MIGMA = {{
+    "API_URL": "{sandbox.api_url}",
+    "API_KEY": "{sandbox.keys.full}",
+    "FROM_EMAIL": "Fernhill Coffee <hello@fernhill.example>",
+    "LAYOUT_EMAIL_ID": "{account.LAYOUT}",
+}}
 """
+_MAILER = (
+    'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}'
+    if django.VERSION >= (6, 1)
+    else 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
+)
 _CHANCE = (
     "Faults strike by chance, rate {switches.fault_rate:g}; for the same ones again: --fault-seed {faults.seed}\n"
 )
@@ -82,7 +88,7 @@ def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
 def _greeting(sandbox: Sandbox) -> str:
     emails = "\n".join(f"  {email_id}  {name}" for email_id, name in account.EMAIL_NAMES.items())
     chance = _CHANCE.format_map(vars(sandbox)) if sandbox.switches.fault_rate else ""
-    return _GREETING.format(sandbox=sandbox, account=account, emails=emails, chance=chance)
+    return _GREETING.format(sandbox=sandbox, account=account, emails=emails, chance=chance, mailer=_MAILER)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def start(*arguments):
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "django", "migma_sandbox", "--pythonpath", ".", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    lines = list(itertools.takewhile(lambda line: line != "  }\n", process.stdout))
+    lines = list(itertools.takewhile(lambda line: line != "}\n", process.stdout))
     return process, "".join(lines)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from django_migma.sandbox.faults import KINDS, parse_fault
 
-README = (Path(__file__).parents[2] / "README.rst").read_text()
 WORDS = [word for kind in KINDS for word in kind.words]
 
 
@@ -31,11 +29,3 @@ def test_an_unknown_word_is_refused_with_the_known_ones(word):
     with pytest.raises(ValueError, match=f"^unknown fault {re.escape(repr(word))}; known: ") as refused:
         parse_fault(word)
     assert str(refused.value).endswith(", ".join(WORDS))
-
-
-def test_the_readme_has_a_row_for_every_word():
-    rows = re.findall(r"^(``.+``) +(accepted|not accepted) ", README, re.MULTILINE)
-    documented = {word: fate for cell, fate in rows for word in re.findall(r"``([^`]+)``", cell)}
-    assert documented == {
-        word: "accepted" if kind.accepts_mail else "not accepted" for kind in KINDS for word in kind.words
-    }

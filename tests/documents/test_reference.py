@@ -1,0 +1,146 @@
+"""The manual's reference against the code: each name that users can write has one entry, and its entry is true."""
+
+import argparse
+import ast
+import re
+from collections import Counter
+from inspect import getmembers, isclass, signature
+from pathlib import Path
+
+import pytest
+from django.core.management import load_command_class
+from django.dispatch import Signal
+
+import django_migma
+from django_migma import exceptions, signals, unsupported_features
+from django_migma.conf import SETTINGS
+from django_migma.message import MigmaMessage
+from django_migma.sandbox.faults import KINDS
+from django_migma.sandbox.options import add_arguments
+from django_migma.sandbox.protocol import KEYS
+from django_migma.sandbox.urls import ENDPOINTS
+
+from .reading import PAGES, document, first_column, rows, section, words
+
+PACKAGE = Path(django_migma.__file__).parent
+MANUAL = {path.stem: path.read_text() for path in PAGES}
+ATTRIBUTES = {name for name, of in signature(MigmaMessage).parameters.items() if of.kind is of.KEYWORD_ONLY}
+COMMANDS = sorted(path.stem for path in (PACKAGE / "management" / "commands").glob("[a-z]*.py"))
+ERRORS = {name: error for name, error in getmembers(exceptions, isclass) if name in exceptions.__all__}
+SIGNALS = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
+CHECK_IDS = set(re.findall(r'"(migma\.[EW]\d{3})"', (PACKAGE / "checks.py").read_text()))
+STATUSES = {"queued", "sent", "processing", "failed", "unknown", "not_attempted"}
+FEATURES = {*unsupported_features.UNSUPPORTED_FEATURES, "body", "body_size"}
+INSPECTION = {name for name in ENDPOINTS if " /v1/" not in name}
+"""The sandbox's own endpoints, which are not part of Migma's API."""
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """The options of a command line, without -h."""
+    return {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
+
+
+def sandbox_options() -> set[str]:
+    """The options of the sandbox's command line."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return options_of(parser)
+
+
+def entries(directive: str, page: str) -> list[str]:
+    """The names that a page describes by a directive, such as confval."""
+    return re.findall(rf"^\.\. {directive}:: (?:django_migma\.\w+\.)?(\S+)$", MANUAL[page], re.MULTILINE)
+
+
+def plain(text: str) -> str:
+    """A text without markup and line breaks."""
+    return " ".join(text.replace("`", "").split())
+
+
+@pytest.mark.parametrize(
+    ("page", "title", "names"),
+    [
+        ("sending", "Statuses", STATUSES),
+        ("sending", "Signals", SIGNALS),
+        ("settings", "System checks", CHECK_IDS),
+        ("features", "What is refused", FEATURES),
+        ("sandbox", "Options", sandbox_options()),
+        ("sandbox", "Look at the mail", INSPECTION),
+        ("stored-emails", "Variables", ATTRIBUTES - unsupported_features.UNSUPPORTED_FEATURES.keys()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_table_names_all_there_is_and_nothing_else(page, title, names):
+    """The tables of the reference are complete, and hold nothing that the code does not have."""
+    assert first_column(section(page, title)) == names
+
+
+def test_every_setting_has_its_entry_and_its_default():
+    """The settings page shows each default as Python would write it."""
+    shown = re.findall(
+        r"^\.\. confval:: (\w+)\n(?:   :type: .+\n)?   :default: ``(.+)``$", MANUAL["settings"], re.MULTILINE
+    )
+    assert [name for name, _ in shown] == entries("confval", "settings")
+    assert {name: ast.literal_eval(default) for name, default in shown} == {
+        name: setting.default for name, setting in SETTINGS.items()
+    }
+
+
+def test_every_error_has_its_entry():
+    assert set(entries("autoexception", "errors")) == ERRORS.keys()
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_the_hint_of_an_error_is_found_on_its_page(name):
+    """Readers who search for the text of an error find it."""
+    assert plain(getattr(ERRORS[name], "hint", "")) in plain(MANUAL["errors"])
+
+
+def test_every_command_has_a_section():
+    titles = re.findall(r"^(\w+)\n-+$", MANUAL["commands"], re.MULTILINE)
+    assert [title for title in titles if title.startswith("migma_")] == COMMANDS
+
+
+@pytest.mark.parametrize("command", set(COMMANDS) - {"migma_sandbox"})
+def test_a_command_names_its_options(command):
+    """Those of Django's own commands are left out, those of migma_sandbox stand on the sandbox's page."""
+    parser = load_command_class("django_migma", command).create_parser("manage.py", command)
+    django_own = options_of(load_command_class("django.core", "check").create_parser("manage.py", "check"))
+    assert first_column(section("commands", command)) == options_of(parser) - (django_own - {"--tag"})
+
+
+def test_every_fault_stands_in_the_table_of_faults():
+    """With what becomes of the mail."""
+    cells = re.findall(r"^(``.+``) +(accepted|not accepted) ", section("sandbox", "Faults"), re.MULTILINE)
+    assert {word: fate for cell, fate in cells for word in words(cell)} == {
+        word: "accepted" if kind.accepts_mail else "not accepted" for kind in KINDS for word in kind.words
+    }
+
+
+def test_the_helpers_for_tests_have_their_entries():
+    assert {"migma_outbox", "migma_sandbox"} <= first_column(MANUAL["testing"])
+
+
+def test_nothing_has_two_entries():
+    """A name that users can write is described in one place of the manual."""
+    found = Counter(name for text in MANUAL.values() for row in rows(text) for name in words(row[0]))
+    found.update(name for page in MANUAL for name in entries("confval", page) + entries("autoexception", page))
+    names = {*SETTINGS, *ERRORS, *SIGNALS, *CHECK_IDS, *STATUSES, *FEATURES, *ATTRIBUTES, *INSPECTION}
+    assert {name: found[name] for name in names if found[name] != 1} == {}
+
+
+def test_the_sandboxs_switches_and_keys_are_named():
+    """What stands in no first column is named all the same."""
+    assert {getattr(KEYS, name) for name in vars(KEYS)} <= words(MANUAL["sandbox"])
+
+
+def test_every_signal_is_shown_with_its_arguments():
+    """The arguments are those that the signals' own module documents."""
+    documented = dict(re.findall(r"^``(\w+)\(sender, ([\w, ]+)\)``$", signals.__doc__, re.MULTILINE))
+    shown = {plain(row[0]): plain(row[1]) for row in rows(section("sending", "Signals"))}
+    assert shown == documented
+
+
+def test_the_readme_names_no_setting_that_does_not_exist():
+    names = {word for word in words(document("README")) if re.fullmatch(r"[A-Z]+_[A-Z_]+", word)}
+    assert names <= {*SETTINGS, "EMAIL_BACKEND", "INSTALLED_APPS"}
