@@ -20,7 +20,10 @@ else:
 
 
 class ConfigurationError(ImproperlyConfigured):
-    """A setting is missing or unusable. Not a `MigmaError`, so that ``fail_silently`` does not hide it."""
+    """A setting is missing or unusable. Not a `MigmaError`, so that ``fail_silently`` does not hide it.
+
+    An ``ImproperlyConfigured``. Under an alias of ``MAILERS``, from Django 6.1 on, also Django's ``InvalidMailer``.
+    """
 
 
 class MailerConfigurationError(ConfigurationError, _InvalidMailer):

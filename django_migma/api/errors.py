@@ -50,12 +50,12 @@ __all__ = [
 
 
 class MigmaError(Exception):
-    """Base of all errors that ``fail_silently`` swallows.
+    """Base of all errors but `ConfigurationError`. ``fail_silently`` swallows these, and only these.
 
-    ``reason`` says what happened, in one sentence without a full stop; ``hint`` what to do about it, in whole
-    sentences or empty; ``str()`` joins them. ``may_have_been_accepted``: Migma may have accepted the mail, so that
-    sending it again is only safe with the same ``idempotency_key``, the one that the request carried. ``attempts``:
-    how many requests were made.
+    ``reason`` says what happened, in one sentence without a full stop. ``hint`` says what to do about it, in whole
+    sentences, or is empty. ``str()`` joins them. ``may_have_been_accepted``: Migma may have accepted the mail, so
+    that sending it again is only safe with the same ``idempotency_key``, the one that the request carried.
+    ``attempts``: how many requests were made.
     """
 
     hint = ""
@@ -140,7 +140,10 @@ class NotFound(APIError):
 
 
 class Conflict(APIError):
-    """409: with ``IDEMPOTENCY_CONFLICT``, this idempotency key was used for another body within 24 hours."""
+    """409: with ``IDEMPOTENCY_CONFLICT``, this idempotency key was used for another body within 24 hours.
+
+    Without a code, another request with this key may still be running. The text shows the key.
+    """
 
     hint = (
         "The first request with this idempotency key had another body: use a new key for a changed message, or send "
@@ -191,7 +194,10 @@ class Timeout(NoResponse, TimeoutError):
 
 
 class InvalidResponse(MigmaError):
-    """A response that cannot be Migma's: unreadable, a redirect, or over 10 MiB. The mail may have been accepted."""
+    """A response that cannot be Migma's: unreadable, a redirect, or over 10 MiB. The mail may have been accepted.
+
+    ``status_code`` is the HTTP status, or 0 for a success in a form that is not known.
+    """
 
     hint = "Check that API_URL is Migma's API and that no proxy answers in its place."
 
@@ -204,7 +210,7 @@ class SendFailed(MigmaError):
     """More than one failure in one ``send_messages()`` call. ``__cause__`` is the first.
 
     ``sent_count``: messages with at least one accepted recipient. ``failed_count``: failures. ``failures``: the first
-    1,000 of them as pairs of message and error.
+    1,000 of them as pairs of message and error. ``may_have_been_accepted`` is True if it is for any failure.
     """
 
     def __init__(
@@ -223,7 +229,10 @@ class SendFailed(MigmaError):
 
 
 class UnsupportedFeature(MigmaError, ValueError):
-    """The message uses something that Migma's API has no field for. ``feature``: its name, for the settings."""
+    """The message uses something that Migma's API has no field for. Nothing of it was sent.
+
+    ``feature``: its name, as ``IGNORE_UNSUPPORTED_FEATURES`` takes it.
+    """
 
     def __init__(self, reason: str = "", *, feature: str = "", **about: Any) -> None:
         super().__init__(reason, **about)
@@ -239,11 +248,17 @@ class SerializationError(MigmaError, TypeError):
 
 
 class StoredEmailNotFound(MigmaError, LookupError):
-    """``template_id`` is not the key of a stored email of this site."""
+    """``template_id`` is neither an id of 24 hex digits nor the key of a stored email of this site.
+
+    Also raised where the stored email has no id of Migma's.
+    """
 
 
 class MissingVariables(MigmaError, ValueError):
-    """A message lacks variables that its stored email is known to use. ``names``: the missing ones."""
+    """A message lacks variables that its stored email is known to use. ``names``: the missing ones.
+
+    Raised only where ``MISSING_VARIABLES`` is ``"raise"``.
+    """
 
     def __init__(self, reason: str = "", *, names: tuple[str, ...] = (), **about: Any) -> None:
         super().__init__(reason, **about)
