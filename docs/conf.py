@@ -35,3 +35,12 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections\.abc|datetime|typing|django)\..*"),
     ("py:.*", r"(Any|Mapping|Sequence|Iterable|Iterator|Callable|bool|bytes|dict|float|int|list|str|tuple|None)"),
 ]
+
+
+def hide_signature(app, what, name, obj, options, signature, return_annotation):  # noqa: PLR0917 - Sphinx's own
+    """Leave out the signatures of exceptions: readers catch them, and the attributes stand in the text."""
+    return ("", None) if what == "exception" and signature else None
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", hide_signature)
