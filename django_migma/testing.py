@@ -38,11 +38,11 @@ OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
 def sandbox(**switches: Any) -> Iterator[Sandbox]:
     """Run a sandbox on a free loopback port, point the settings at it, and yield the `Sandbox`.
 
-    Django's test runner replaces every mailer by an in-memory one. Those of the settings module that use our backend
-    are put back, with their options but the sandbox's address and key; where none does, the default mailer becomes
-    ours. Every sender's domain counts as verified and every well-formed id as known, unless ``verified_domains`` and
-    ``any_id`` say otherwise; the other switches are those of `django_migma.sandbox.options.Switches`. Proxies of the
-    environment are not used.
+    Django's test runner replaces every mailer by an in-memory one. The mailers of the settings module that use our
+    backend are put back, with the sandbox's address and key and otherwise with their options; if there is none, the
+    default mailer becomes ours. Every sender's domain counts as verified and every well-formed id as known, unless
+    ``verified_domains`` and ``any_id`` say otherwise. The other switches are those of
+    ``django_migma.sandbox.options.Switches``. Proxies of the environment are not used.
     """
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, **switches})
     no_proxy = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
@@ -99,7 +99,7 @@ class _AcceptingClient:
 
 
 class EmailBackend(direct.EmailBackend):
-    """An in-memory backend that does everything as in production, except for the network.
+    """An in-memory backend that does all that the real one does, but for the network.
 
     Messages are refused, signals sent and statuses set as by the real backend. No API key is needed. The copies in
     ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order.

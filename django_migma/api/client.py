@@ -21,13 +21,15 @@ MAX_IDEMPOTENCY_KEY = 100  # characters, from the README of Migma's SDK; more is
 
 
 class MigmaClient:
-    """Calls Migma's v1 API. Cheap to make, safe to share between threads; connections are shared per process.
+    """Calls Migma's v1 API. Cheap to make and safe to share between threads; a process shares its connections.
 
-    ``timeout``: seconds per attempt, one number or a pair (to connect, for the whole answer). ``max_retries``:
-    further attempts. ``retry_deadline``: seconds for all attempts of one request. ``rate_limit``: a pace of our own
-    such as ``"100/m"``, kept by all clients of the process with the same key, address and rate. Raises ValueError for
-    a key, an address or a rate that cannot work. Methods raise `MigmaError` if
-    the request fails, and ValueError for an unusable id or idempotency key.
+    ``allow_http``: permits ``http`` to other hosts than this machine. ``timeout``: seconds per attempt, one number or
+    a pair (to connect, for the whole answer). ``max_retries``: further attempts of one request. ``retry_deadline``:
+    seconds for all attempts of one request, waits included. ``rate_limit``: a limit of your own such as ``"100/m"``,
+    kept by all clients of the process with the same key, address and rate.
+
+    Raises ValueError for a key, an address or a rate that cannot work. Methods raise `MigmaError` if the request
+    fails, and ValueError for an unusable id or idempotency key.
     """
 
     def __init__(
@@ -68,12 +70,12 @@ class MigmaClient:
     def send(
         self, request: SendRequest, *, idempotency_key: str = "", is_resend: bool = False, wait_for_rate: bool = True
     ) -> SendResult:
-        """Send one stored email to one address, or to a segment or tag. Permission ``email:send``.
+        """Send one stored email to one address, or to a segment or tag. Needs the permission ``email:send``.
 
-        ``idempotency_key`` makes repeats safe for 24 hours; one is made where none is given. Raises ValueError above
-        100 characters. ``is_resend``: an earlier send with this key may have been accepted; an error that proves
-        nothing about it then says so, and a 409 is retried, since that send may still be running. Without
-        ``wait_for_rate``, a rate limit raises `RateLimited` at once.
+        ``idempotency_key``: makes repeats safe for 24 hours; up to 100 printable ASCII characters, else ValueError.
+        One is made if you give none. ``is_resend``: an earlier send with this key may have been accepted; an error
+        that proves nothing about it then says so, and a 409 is retried, since that send may still be running.
+        ``wait_for_rate``: whether to wait for a rate limit; without, it raises `RateLimited` at once.
         """
         key = idempotency_key or uuid.uuid4().hex
         if len(key) > MAX_IDEMPOTENCY_KEY or not (key.isascii() and key.isprintable() and key == key.strip()):
@@ -98,25 +100,26 @@ class MigmaClient:
         return SendResult.from_json(response.data, attempts=attempts, replayed=response.replayed, idempotency_key=key)
 
     def send_test(self, request: TestSendRequest) -> TestSendResult:
-        """Send a stored email as a test. Permission ``email:send``. Never repeated: no key is documented for it."""
+        """Send a stored email as a test. Needs ``email:send``. Never repeated: no key is documented for it."""
         response = self._transport.request("POST", "/emails/test/send", body=encode(request.to_json()))
         return TestSendResult.from_json(response.data)
 
     def batch_status(self, batch_id: str) -> BatchStatus:
-        """The state of a send to a segment or tag. Permission ``email:read``."""
+        """The state of a send to a segment or tag. Needs ``email:read``."""
         return BatchStatus.from_json(self._get(f"/sending/batches/{_segment(batch_id)}"))
 
     def list_projects(self, *, limit: int = 20, offset: int = 0) -> Page[Project]:
-        """The brands of the workspace."""
+        """The projects (brands) of the workspace, ``limit`` a page, from ``offset`` on."""
         data = as_dict(self._get("/projects", {"limit": limit, "offset": offset}))
         return Page.from_json(data, tuple(Project.from_json(item) for item in as_dicts(data.get("projects"))))
 
     def list_emails(
         self, project_id: str, *, limit: int = 20, page: int = 1, status: str = "", search: str = ""
     ) -> Page[EmailSummary]:
-        """The conversations of a project, ``limit`` (up to 100) a page. Permission ``email:read``.
+        """The conversations of a project, ``limit`` (up to 100) a page. Needs ``email:read``.
 
-        ``status``: pending, processing, completed or failed. The items carry no email id, see `generation_status`.
+        ``status``: pending, processing, completed or failed. ``search``: in title or subject. The items carry no
+        email id, see `generation_status`.
         """
         query = {"projectId": _identifier(project_id), "limit": limit, "page": page}
         query |= {name: value for name, value in (("status", status), ("search", search)) if value != ""}
@@ -124,17 +127,17 @@ class MigmaClient:
         return Page.from_json(data, tuple(EmailSummary.from_json(item) for item in as_dicts(data.get("emails"))))
 
     def generation_status(self, conversation_id: str) -> GenerationStatus:
-        """The emails of a conversation, with their ids and HTML once finished. Permission ``email:read``."""
+        """The emails of a conversation, with their ids and HTML once finished. Needs ``email:read``."""
         return GenerationStatus.from_json(self._get(f"/projects/emails/{_segment(conversation_id)}/status"))
 
     def get_email(self, email_id: str) -> Email:
-        """One stored email with its HTML. Permission ``email:read``."""
+        """One stored email with its HTML. Needs ``email:read``."""
         return Email.from_json(self._get(f"/emails/{_segment(email_id)}"))
 
     def list_domains(self, *, managed: bool = False) -> tuple[Domain, ...]:
-        """The workspace's own sending domains, or those that Migma manages. Permission ``domain:read``.
+        """The workspace's own sending domains, or those that Migma manages. Needs ``domain:read``.
 
-        Whether the first list holds the second is not documented: ask for both.
+        Whether the first list contains the second is not documented: ask for both.
         """
         data = self._get("/domains/managed" if managed else "/domains")
         return tuple(Domain.from_json(item) for item in as_dicts(data))

@@ -70,7 +70,7 @@ def _wired(cls: Any) -> tuple[tuple[str, str, Any], ...]:
 class BatchStatus(Resource):
     """GET /v1/sending/batches/{batchId}.
 
-    ``status``: queued, processing, completed, failed, partial or throttled (then ``throttle`` tells why and until
+    ``status``: queued, processing, completed, failed, partial or throttled (then ``throttle`` says why and until
     when). Dates are ISO 8601 text.
     """
 
@@ -94,7 +94,7 @@ class BatchStatus(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Project(Resource):
-    """A brand. Migma spells its id ``_id``. ``status``: pending, processing, active or error."""
+    """A project, which is a brand. Migma spells its id ``_id``. ``status``: pending, processing, active or error."""
 
     id: str = json_field("_id")
     name: str = json_field("name")
@@ -107,7 +107,7 @@ class Project(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class EmailSummary(Resource):
-    """A line of GET /v1/projects/emails: a conversation. It carries no email id, see `GenerationStatus`."""
+    """An item of GET /v1/projects/emails: a conversation. It carries no email id, see `GenerationStatus`."""
 
     conversation_id: str = json_field("conversationId")
     title: str = json_field("title")
@@ -177,7 +177,11 @@ class Domain(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Page(Generic[T]):
-    """One page of a list. ``total`` is None where Migma does not say; ``has_more`` asks for the next page."""
+    """One page of a list.
+
+    ``items`` is a tuple. ``total`` counts all pages, or is None if Migma does not say. ``has_more``: there is a next
+    page. ``raw`` is the JSON object around the list.
+    """
 
     items: tuple[T, ...]
     total: int | None = None

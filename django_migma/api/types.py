@@ -29,12 +29,14 @@ def is_object_id(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class SendRequest:
-    """One POST /v1/sending.
+    """One POST /v1/sending. None means that the field is not sent.
 
-    ``recipient_type`` ``email`` needs ``recipient_email`` (one addr-spec); ``audience``, ``segment`` and ``tag`` need
-    ``recipient_id``. ``email_id`` or ``conversation_id`` selects the stored email. ``template`` with ``project_id``
-    is raw HTML: documented until spring 2026, absent since. ``bcc`` is in Migma's SDK only, ``topic_id`` in one
-    guide only. None means that the field is not sent. ``extra`` is merged last, for fields that Migma adds later.
+    ``recipient_type`` ``email`` needs ``recipient_email``, one address without a display name; ``audience``,
+    ``segment`` and ``tag`` need ``recipient_id``. ``email_id`` or ``conversation_id`` selects the stored email.
+    ``template`` with ``project_id`` is raw HTML: documented until spring 2026, absent since. ``bcc`` is in Migma's
+    SDK only, ``topic_id`` in one guide only. ``extra`` is merged last, for fields that Migma adds later.
+
+    Raises ValueError or TypeError for a broken rule, such as a missing recipient or an id without 24 hex digits.
     """
 
     recipient_type: str = "email"
@@ -97,7 +99,7 @@ class SendRequest:
         self.__dict__.pop("body", None)
 
     def to_json(self) -> dict[str, Any]:
-        """The body, in Migma's names and without fields that are None."""
+        """The body with Migma's names, without fields that are None."""
         body = {wire: getattr(self, name) for name, wire in _WIRE_NAMES.items()}
         return {name: value for name, value in body.items() if value is not None} | dict(self.extra)
 
@@ -160,7 +162,10 @@ class SendResult(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class TestSendRequest:
-    """One POST /v1/emails/test/send: the stored email as it is, to one address, from Migma's own sender."""
+    """One POST /v1/emails/test/send: the stored email as it is, to one address, from Migma's own sender.
+
+    Takes ``email_id`` or ``conversation_id``. Raises ValueError for both, neither, or an id without 24 hex digits.
+    """
 
     __test__ = False  # no test class, whatever pytest makes of the name
 
@@ -177,7 +182,7 @@ class TestSendRequest:
             raise ValueError("TestSendRequest needs to: the address that gets the test.")
 
     def to_json(self) -> dict[str, Any]:
-        """The body, in Migma's names."""
+        """The body with Migma's names."""
         chosen = {"emailId": self.email_id} if self.email_id else {"conversationId": self.conversation_id}
         return {"to": self.to} | chosen
 
