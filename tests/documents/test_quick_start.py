@@ -18,9 +18,7 @@ from .reading import ROOT, blocks, section
 
 QUICK_START = section("README", "Quick start")
 BLOCKS = blocks(QUICK_START)
-COMMANDS = [
-    line.removeprefix("$ ") for language, code in BLOCKS if language == "console" for line in code.splitlines()
-]
+COMMANDS = [line for language, code in BLOCKS if language == "bash" for line in code.splitlines()]
 SETTINGS = [code for language, code in BLOCKS if language == "python"]
 
 
