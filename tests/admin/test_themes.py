@@ -82,6 +82,20 @@ def test_all_addresses_are_those_of_the_site_they_are_on(admin_client, welcome, 
     assert messages_of(sent)[0][0] == "success"
 
 
+def test_the_test_page_needs_nothing_of_a_form_that_a_theme_shows_elsewhere(admin_client, welcome, mailer, settings):
+    """As in django-unfold: its template has the row of buttons outside of the content."""
+    theme = """{% extends "admin/base_site.html" %}{% load admin_modify %}
+        {% block footer %}{% block submit_buttons_bottom %}{% submit_row %}{% endblock %}{% endblock %}"""
+    [engine] = settings.TEMPLATES
+    themed = ("django.template.loaders.locmem.Loader", {"admin/change_form.html": theme})
+    loaders = [themed, "django.template.loaders.app_directories.Loader"]
+    options = {**engine.get("OPTIONS", {}), "loaders": loaders}
+    settings.TEMPLATES = [{**engine, "APP_DIRS": False, "OPTIONS": options}]
+    page = admin_client.get(here("send_test"), {"ids": welcome.pk})
+    assert page.status_code == 200
+    assert "Where it goes" in page.content.decode()
+
+
 def test_rules_per_email_hold_in_our_views(admin_client, welcome, receipt, mailer):
     StoredEmail.objects.filter(pk=welcome.pk).update(key="secret-welcome")
     assert admin_client.get(here("preview", welcome.pk)).status_code == 403
