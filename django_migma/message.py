@@ -161,7 +161,8 @@ class MigmaMessage(EmailMultiAlternatives):
     message's own body is not sent then. ``conversation_id``: a conversation that holds one email, instead.
     ``merge_global_data``: variables for all recipients; ``merge_data``: the same by address. ``esp_extra``: further
     fields of the request body. ``idempotency_key``: makes repeats safe across processes for 24 hours; one per logical
-    mail. The other attributes are refused on sending, unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
+    mail. An explicit ``Message-ID`` header does the same where there is none. The other attributes are refused on
+    sending, unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def build_payloads(
         return []
     addresses = [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to else recipients
     refuse_unsupported(message, config.ignore_unsupported_features)
-    _own_key(message)
+    _ = _own_key(message) or _message_id(message)  # a faulty one refuses the message
     chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
     needed = _needed_variables(stored, in_subject) if config.missing_variables != "ignore" else frozenset()
@@ -246,12 +246,17 @@ def _refuse_missing_variables(payloads: list[RecipientPayload], name: str) -> No
 def idempotency_key(message: EmailMessage, payload: RecipientPayload, nonce: str) -> str:
     """Return the key of one request: a SHA-256 in hex.
 
-    It is made of the message's own ``idempotency_key`` and the address, else of ``nonce`` (one per mail), the address
-    and the body: an unchanged message that is sent again after a failure has the same key, a changed one another.
+    It is made of the message's own ``idempotency_key`` and the address; else of its ``Message-ID`` header and the
+    address, since packages that build a mail anew repeat that; else of ``nonce`` (one per mail), the address and the
+    body: an unchanged message that is sent again after a failure has the same key, a changed one another.
     """
-    own = _own_key(message)
-    address = payload.request.recipient_email or ""
-    parts = [own.encode(), address.encode()] if own else [nonce.encode(), address.encode(), payload.request.body]
+    address = (payload.request.recipient_email or "").encode()
+    if own := _own_key(message):
+        parts = [own.encode(), address]
+    elif message_id := _message_id(message):
+        parts = [message_id.encode(), address, b"Message-ID"]  # no own key ends so: this place is an address there
+    else:
+        parts = [nonce.encode(), address, payload.request.body]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -261,3 +266,11 @@ def _own_key(message: EmailMessage) -> str:
     if not isinstance(own, str):
         raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
     return str(to_json_value(own, "idempotency_key"))
+
+
+def _message_id(message: EmailMessage) -> str:
+    """The message's ``Message-ID`` header, or an empty string. Raises ValueError and `SerializationError`."""
+    message_id = str(headers_by_name(message).get("message-id") or "")
+    if _has_line_break(message_id):
+        raise ValueError("The Message-ID header contains a line break, which could add headers. Remove line breaks.")
+    return str(to_json_value(message_id.strip(), "Message-ID header"))

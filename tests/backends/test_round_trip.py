@@ -6,6 +6,7 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives, send_mail
 from django.test import override_settings
 
+from django_migma.exceptions import Conflict
 from django_migma.message import MigmaMessage
 
 LAYOUT = "665f1c2ab7d3e4f5a6b70004"
@@ -112,3 +113,22 @@ def test_a_hundred_mails_share_one_connection(layout):
     for _ in range(100):
         send_mail("Hello", "text", None, ["ada@example.org"])
     assert layout.store.stats()["connections"] == 1
+
+
+def test_a_mail_that_is_built_three_times_arrives_once(migma_sandbox):
+    """A queue that builds the mail anew after a lost answer: the sandbox holds one, and repeats its answer."""
+    for _ in range(3):
+        message = MigmaMessage(
+            "Order 7", to=["a@example.org"], template_id=WELCOME, headers={"Message-ID": "<order-7@example.com>"}
+        )
+        assert message.send() == 1
+    assert accepted(migma_sandbox) == [("a@example.org", "Order 7")]
+    assert message.migma_status.recipients["a@example.org"].replayed
+
+
+def test_one_message_id_for_two_different_mails_is_a_conflict_that_says_so(migma_sandbox):
+    headers = {"Message-ID": "<order-7@example.com>"}
+    MigmaMessage("Order 7", to=["a@example.org"], template_id=WELCOME, headers=headers).send()
+    with pytest.raises(Conflict, match="An explicit Message-ID header is such a key"):
+        MigmaMessage("Order 7, shipped", to=["a@example.org"], template_id=WELCOME, headers=headers).send()
+    assert accepted(migma_sandbox) == [("a@example.org", "Order 7")]

@@ -566,6 +566,18 @@ class TestSendingAgain:
         mail(idempotency_key="order-7").send()
         assert len(set(wire.keys)) == 1
 
+    @pytest.mark.parametrize("about", [{"idempotency_key": "7"}, {"headers": {"Message-ID": "<7@example.com>"}}])
+    def test_with_a_key_of_its_own_a_second_send_is_no_new_mail(self, wire, about):
+        """Nor is one after a failure in part, where the accepted recipient is not called again."""
+        wire.answers(OK, REFUSED, OK)
+        message = mail("a@example.org", "b@example.org", **about)
+        with pytest.raises(InvalidRequest):
+            message.send()
+        message.send()
+        message.send()
+        assert [body["recipientEmail"][0] for body in wire.bodies] == ["a", "b", "b", "a", "b"]
+        assert len(set(wire.keys)) == 2
+
     def test_a_refused_message_can_be_mended(self, wire):
         wire.answers(OK)
         message = mail(tags=["a"])

@@ -500,6 +500,61 @@ class TestIdempotencyKey:
         with pytest.raises(SerializationError, match="idempotency_key cannot be sent: it holds a lone surrogate"):
             stored_mail(idempotency_key="\ud800").send()
 
+    @pytest.mark.parametrize("name", ["Message-ID", "Message-Id", "message-id"])
+    def test_a_mail_that_is_built_anew_with_its_message_id_repeats_the_key(self, accepting, name):
+        """What post_office and tasks do when they try again: another object, the same mail."""
+        for _ in range(3):
+            stored_mail(headers={name: "<order-7@example.com>"}).send()
+        assert len(set(accepting.keys)) == 1
+
+    def test_a_message_id_belongs_to_one_mailbox(self, accepting):
+        stored_mail(to=["a@example.org", "b@example.org"], headers={"Message-ID": "<order-7@example.com>"}).send()
+        assert len(set(accepting.keys)) == 2
+
+    def test_a_message_id_is_never_taken_for_a_key_of_the_caller(self, accepting):
+        """Whatever the caller's key contains."""
+        stored_mail(headers={"Message-ID": "order-7"}).send()
+        for own in (
+            "order-7",
+            "order-7\0ada@example.org",
+            "order-7\0ada@example.org\0Message-ID",
+            "Message-ID\0order-7",
+        ):
+            stored_mail(idempotency_key=own).send()
+        assert len(set(accepting.keys)) == 5
+
+    def test_the_callers_key_wins_over_a_message_id(self, accepting):
+        for number in range(2):
+            stored_mail(idempotency_key="order-7", headers={"Message-ID": f"<{number}@example.com>"}).send()
+        assert accepting.keys == [hashlib.sha256(b"order-7\0ada@example.org").hexdigest()] * 2
+
+    def test_a_long_message_id_is_hashed_like_any_other(self, accepting):
+        """Migma takes keys of 100 characters, packages make message ids of 900."""
+        for last in "aab":
+            stored_mail(headers={"Message-ID": f"<{'x' * 900}{last}@example.com>"}).send()
+        assert accepting.keys[0] == accepting.keys[1] != accepting.keys[2]
+        assert {len(key) for key in accepting.keys} == {64}
+
+    @pytest.mark.parametrize("empty", ["", " ", None])
+    def test_an_empty_message_id_is_none(self, accepting, empty):
+        """Not a key that all such mail would share."""
+        for _ in range(2):
+            stored_mail(headers={"Message-ID": empty}).send()
+        assert len(set(accepting.keys)) == 2
+
+    @pytest.mark.parametrize("break_", ["\n", "\r\n ", "\r"])
+    def test_a_message_id_with_a_line_break_is_refused_as_by_django(self, accepting, break_):
+        message = stored_mail(headers={"Message-ID": f"<a@example.com>{break_}Bcc: x@example.org"})
+        with pytest.raises(ValueError, match="The Message-ID header contains a line break") as caught:
+            message.send()
+        assert "example" not in str(caught.value)
+        assert accepting.bodies == []
+        assert message.migma_status.status == {"not_attempted"}
+
+    def test_a_message_id_that_is_no_text_is_refused(self, accepting):
+        with pytest.raises(SerializationError, match="Message-ID header cannot be sent: it holds a lone surrogate"):
+            stored_mail(headers={"Message-ID": "<\ud800@example.com>"}).send()
+
 
 def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connection):
     """Of three messages the second is refused; the first and the third go out, and the error is the one of it."""
