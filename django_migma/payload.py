@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from django.conf import settings
 
 from . import content
 from .addresses import Address, display_name_error, parse, split
-from .api.errors import MissingVariables
+from .api.errors import InvalidAddress, MissingVariables
 from .api.types import SendRequest
 from .content import NO_STORED_EMAIL, Resolver, StoredEmailData, resolve_without_app
 from .message import get_attribute
@@ -124,15 +125,27 @@ def _shared_fields(
 def resolve_sender(message: EmailMessage, config: Config, stored: StoredEmailData) -> tuple[str, str]:
     """Return the sender's address and the sender's name, which Migma requires.
 
-    The address is the message's own, else the stored email's, else ``FROM_EMAIL``, else Django's default. Raises
-    `InvalidAddress`, and ValueError for a line break in the stored email's ``from_name``.
+    The address is the message's own, else the stored email's, else ``FROM_EMAIL``, else Django's default. The name is
+    that of the address, else the stored email's, else the one that a setting gives the same address, else
+    ``FROM_NAME``, else the address. Raises `InvalidAddress`, and ValueError for a line break in the stored email's
+    ``from_name``.
     """
     explicit = _explicit_sender(message, config)
     address = explicit or _default_sender(message, config, stored)
     if error := display_name_error(stored.from_name):
         raise ValueError(f"The from_name of the stored email {stored.name!r} {error}. Remove it there.")
-    name = explicit.display_name if explicit else ""
-    return address.wire, name or stored.from_name or address.display_name or config.from_name or address.addr_spec
+    name = (explicit.display_name if explicit else "") or stored.from_name or address.display_name
+    return address.wire, name or _configured_name(address, config) or config.from_name or address.addr_spec
+
+
+def _configured_name(address: Address, config: Config) -> str:
+    """The display name that a setting gives this address: much code passes the bare address of the default sender."""
+    for value in (config.from_email, settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL):
+        with suppress(InvalidAddress):  # an unusable default matters only to mail that is sent from it
+            sender = parse(value or "", "sender")
+            if sender.display_name and sender.wire == address.wire:
+                return sender.display_name
+    return ""
 
 
 def _explicit_sender(message: EmailMessage, config: Config) -> Address | None:

@@ -167,6 +167,52 @@ class TestSender:
         html_mail(from_email="sales@example.com").send()
         assert accepting.body["fromName"] == "The Shop"
 
+    @pytest.mark.parametrize(
+        ("setting", "name"),
+        [("DEFAULT_FROM_EMAIL", "Example Shop"), ("SERVER_EMAIL", "The server"), ("FROM_EMAIL", "Migma Shop")],
+    )
+    @pytest.mark.parametrize("given", [{"from_email": "shop@Example.com"}, {"headers": {"From": "shop@example.com"}}])
+    def test_a_bare_address_takes_the_name_that_a_setting_gives_it(
+        self, accepting, migma, settings, setting, name, given
+    ):
+        """Shop and form packages pass the address alone; readers should see the site's name all the same."""
+        settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL = "webmaster@localhost", "root@localhost"
+        migma(FROM_NAME="The last resort")
+        if setting == "FROM_EMAIL":
+            migma(FROM_EMAIL=f"{name} <shop@example.com>")
+        else:
+            setattr(settings, setting, f"{name} <shop@example.com>")
+        html_mail(**given).send()
+        assert (accepting.body["from"], accepting.body["fromName"]) == ("shop@example.com", name)
+
+    @pytest.mark.parametrize("sender", [None, "shop@example.com"])
+    def test_a_bare_default_takes_the_name_of_another_setting(self, accepting, migma, settings, sender):
+        settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL = "shop@example.com", "The server <shop@EXAMPLE.com>"
+        html_mail(from_email=sender).send()
+        assert accepting.body["fromName"] == "The server"
+
+    def test_another_address_takes_no_name_from_the_settings(self, accepting):
+        """Not even one that differs in the case of its local part, which may be another mailbox."""
+        html_mail(from_email="Shop@example.com").send()
+        assert accepting.body["fromName"] == "Shop@example.com"
+
+    @pytest.mark.django_db
+    def test_a_stored_emails_name_wins_over_the_one_of_a_setting(self, accepting):
+        """It was written for that email; and its bare address is named like any other."""
+        StoredEmail.objects.create(
+            key="a", email_id=EMAIL_ID, from_email="shop@example.com", from_name="Welcome Team"
+        )
+        StoredEmail.objects.create(key="b", email_id=EMAIL_ID[:-1] + "2", from_email="shop@example.com")
+        stored_mail(template_id="a").send()
+        stored_mail(template_id="a", from_email="shop@example.com").send()
+        stored_mail(template_id="b").send()
+        assert [body["fromName"] for body in accepting.bodies] == ["Welcome Team", "Welcome Team", "Example Shop"]
+
+    def test_an_unusable_default_does_not_stop_mail_from_another_sender(self, accepting, settings):
+        settings.DEFAULT_FROM_EMAIL = settings.SERVER_EMAIL = "nobody"
+        html_mail(from_email="sales@example.com").send()
+        assert accepting.body["fromName"] == "sales@example.com"
+
     def test_the_address_is_the_last_resort_for_the_name(self, accepting):
         html_mail(from_email="sales@example.com").send()
         assert accepting.body["fromName"] == "sales@example.com"
