@@ -50,8 +50,9 @@ class RecipientStatus:
 class MessageStatus:
     """The result for a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`.
 
-    ``missing_variables`` are names that the stored email is known to use and that the call of some recipient lacked;
-    ``stored_email`` is its key or id, where it is known here. ``is_complete``: accepted for every recipient.
+    ``missing_variables`` are names that the stored email, or the message's own text in a layout, is known to use and
+    that some recipient's data lacked; ``stored_email`` is its key or id, where it is known here. ``is_complete``:
+    accepted for every recipient.
     """
 
     def __init__(self) -> None:

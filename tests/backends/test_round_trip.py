@@ -49,6 +49,23 @@ def test_everyone_gets_a_mail_of_their_own(layout):
     assert message.anymail_status is message.migma_status
 
 
+@pytest.mark.parametrize("escape", [False, True])
+def test_placeholders_of_ordinary_mail_are_filled_within_the_layout(settings, escape):
+    """Whether Migma escapes variables or not, nobody reads ``{{first_name}}``."""
+    from django_migma.testing import sandbox
+
+    with sandbox(escape_variables=escape) as running:
+        settings.MIGMA = settings.MIGMA | {"LAYOUT_EMAIL_ID": LAYOUT}
+        message = EmailMultiAlternatives("Hi {{first_name}}", "Come, {{first_name}}", None, ["ada@example.org"])
+        message.attach_alternative("<b>Come, {{first_name}}</b>", "text/html")
+        message.merge_data = {"ada@example.org": {"first_name": "Ada"}}
+        message.send()
+        [stored] = running.store.messages()
+    assert stored.subject == "Hi Ada"
+    assert "Come, Ada" in stored.html
+    assert "{{" not in stored.html
+
+
 def test_stored_email_with_variables_for_each(layout):
     """A stored email is filled with the global variables and with each recipient's own."""
     message = MigmaMessage(
