@@ -54,8 +54,8 @@ def test_placeholders_of_ordinary_mail_are_filled_within_the_layout(settings, es
     """Whether Migma escapes variables or not, nobody reads ``{{first_name}}``."""
     from django_migma.testing import sandbox
 
+    settings.MIGMA = settings.MIGMA | {"LAYOUT_EMAIL_ID": LAYOUT}
     with sandbox(escape_variables=escape) as running:
-        settings.MIGMA = settings.MIGMA | {"LAYOUT_EMAIL_ID": LAYOUT}
         message = EmailMultiAlternatives("Hi {{first_name}}", "Come, {{first_name}}", None, ["ada@example.org"])
         message.attach_alternative("<b>Come, {{first_name}}</b>", "text/html")
         message.merge_data = {"ada@example.org": {"first_name": "Ada"}}
