@@ -76,7 +76,8 @@ class FallbackMailer:
         earlier = {address: status for address, status in recipients.items() if not status.accepted}
         if not earlier:
             return
-        word, error, connection = "failed", self._open_error, self._open()
+        connection = self._open()
+        word, error = "failed", self._open_error
         if connection is not None and outgoing.for_fallback is not None:
             recipients.update(dict.fromkeys(earlier, RecipientStatus(status="unknown", mailer=self.name)))
             word, error = self._deliver(connection, outgoing.for_fallback)
