@@ -163,7 +163,7 @@ def _how_to_drop(refused: dict[str, list[str]]) -> str:
         return ""
     one = f" (or 'headers:{refused['headers'][0]}' for one)" if "headers" in refused else ""
     listed = ", ".join(f"{name!r}{one if name == 'headers' else ''}" for name in names)
-    them = "it" if len(names) == 1 else "them"
+    them = "the rest" if len(names) < len(refused) else "it" if len(names) == 1 else "them"
     return f"To drop {them} instead, put {listed} into MIGMA['IGNORE_UNSUPPORTED_FEATURES']."
 
 
