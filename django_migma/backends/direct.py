@@ -64,7 +64,7 @@ class EmailBackend(MigmaBackend):
             return None
         from .fallback import open_fallback  # noqa: PLC0415 - lazy: few sites need it
 
-        return open_fallback(config.fallback, self.options, self.alias, redirect_to=config.redirect_to)
+        return open_fallback(config.fallback, self, redirect_to=config.redirect_to)
 
 
 def stored_email_resolver() -> Resolver:

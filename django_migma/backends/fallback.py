@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from django.core.mail import EmailMessage
     from django.core.mail.backends.base import BaseEmailBackend
 
+    from django_migma.api.retries import Clock
+
 _RECIPIENTS = {"to", "cc", "bcc"}  # headers
+MAX_IDLE = 60  # seconds. Servers end an idle connection after some minutes, which would look like a mail in doubt.
 SMTP = "django.core.mail.backends.smtp.EmailBackend"  # what MAILERS means by an entry without a BACKEND
 
 
@@ -39,10 +42,14 @@ class FallbackMailer:
     ``name`` is the alias or path in the settings, ``connect`` makes the connection, ``redirect_to`` is the setting.
     """
 
-    def __init__(self, name: str, connect: Callable[[], BaseEmailBackend], redirect_to: str | None) -> None:
+    def __init__(
+        self, name: str, connect: Callable[[], BaseEmailBackend], *, redirect_to: str | None, clock: Clock
+    ) -> None:
         self.name = name
         self.connect = connect
         self._redirect_to = redirect_to
+        self._clock = clock
+        self._used_at = 0.0
         self._connection: BaseEmailBackend | None = None
         self._open_error: Exception | None = None
 
@@ -113,6 +120,10 @@ class FallbackMailer:
 
     def _open(self) -> BaseEmailBackend | None:
         """The open connection. A failure counts for the whole call, since each further try may take a minute."""
+        now = self._clock.monotonic()
+        if now - self._used_at > MAX_IDLE:
+            self.close()
+        self._used_at = now
         if self._connection is None and self._open_error is None:
             try:
                 self._connection = self.connect()
@@ -131,32 +142,29 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, refusals)
 
 
-def open_fallback(
-    name: str, options: Mapping[str, Any], alias: str | None, *, redirect_to: str | None
-) -> FallbackMailer:
+def open_fallback(name: str, backend: MigmaBackend, *, redirect_to: str | None) -> FallbackMailer:
     """Return the mailer of ``FALLBACK``, not connected yet. Raises `ConfigurationError` if there is none to use."""
     problem, hint = fallback_problem(name)
     if problem:
-        raise configuration_error(f"{setting_location('FALLBACK', options)} {problem}. {hint}", alias)
-    return FallbackMailer(name, partial(_connect, name), redirect_to)
+        raise configuration_error(f"{setting_location('FALLBACK', backend.options)} {problem}. {hint}", backend.alias)
+    return FallbackMailer(name, partial(_connect, name), redirect_to=redirect_to, clock=backend.clock)
 
 
 def fallback_problem(name: str) -> tuple[str, str]:
     """Return what is wrong with a value of ``FALLBACK`` and what to do about it; empty texts for a good one."""
     path: Any = name
     if has_mailers():
-        if name not in settings.MAILERS:
-            near = difflib.get_close_matches(name, settings.MAILERS, n=1)
-            known = ", ".join(map(repr, settings.MAILERS))
-            return f"names the mailer {name!r}, which is not in MAILERS", (
-                f"Did you mean {near[0]!r}?" if near else f"Add it there, beside {known}."
-            )
-        path = (settings.MAILERS[name] or {}).get("BACKEND", SMTP)
+        mailers = settings.MAILERS or {}
+        if name not in mailers:
+            near = difflib.get_close_matches(name, mailers, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Add it there."
+            return f"names the mailer {name!r}, which is not in MAILERS", hint
+        path = (mailers[name] or {}).get("BACKEND", SMTP)
     try:
         backend = import_string(path)
-    except ImportError:
+    except (ImportError, AttributeError) as error:  # the second for what is no text
         hint = "Give the dotted path of a backend class." if path == name else "Correct its BACKEND."
-        return f"names {name!r}, but there is no {path!r} to import", hint
+        return f"names {name!r}, whose backend {path!r} cannot be imported ({error})", hint
     if not hasattr(backend, "send_messages"):
         return f"names {name!r}, but {path!r} is no email backend", f"An email backend is a class, such as {SMTP}."
     if isinstance(backend, type) and issubclass(backend, MigmaBackend):

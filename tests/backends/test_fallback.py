@@ -25,6 +25,7 @@ from django_migma.exceptions import (
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
+from tests.api.clocks import FakeClock
 from tests.conftest import BACKEND, SENDING
 
 from .smtp_server import smtp_server
@@ -72,6 +73,12 @@ class OtherBackend(BaseEmailBackend):
         self.sent.append(message)
         self.happens("send")
         return self.result
+
+
+class Hurried(EmailBackend):
+    """Ours, with a clock that tests set."""
+
+    clock = FakeClock()
 
 
 class NoBackend:
@@ -252,6 +259,18 @@ class TestConnection:
         wire.answers(OK)
         assert receipt().send() == 1
         assert OtherBackend.events == []
+
+    def test_is_made_anew_after_a_minute_without_mail(self, other):
+        """A mail server would have ended it by then, and the next mail would be in doubt."""
+
+        def slow_generator():
+            yield invoice()
+            yield invoice()
+            Hurried.clock.now += 61
+            yield invoice()
+
+        assert Hurried().send_messages(slow_generator()) == 3
+        assert OtherBackend.events == ["make", "open", "send", "send", "close", "make", "open", "send", "close"]
 
     def test_an_error_at_its_end_hides_no_mail(self, other):
         OtherBackend.failures["close"] = OSError("gone")
@@ -500,13 +519,14 @@ class TestMailers:
         ("name", "entry", "text"),
         [
             ("othr", None, r"names the mailer 'othr', which is not in MAILERS\. Did you mean 'other'\?"),
-            ("x", None, r"names the mailer 'x', which is not in MAILERS\. Add it there, beside 'default', 'other'\."),
+            ("x", None, r"names the mailer 'x', which is not in MAILERS\. Add it there\."),
             ("default", None, r"names 'default', which sends through Migma too\. Name one that sends by other means"),
             (
                 "x",
                 {"BACKEND": "nowhere.Mailer"},
-                r"names 'x', but there is no 'nowhere\.Mailer' to import\. Correct its",
+                r"'nowhere\.Mailer' cannot be imported \(No module named 'nowhere'\)\. Correct its",
             ),
+            ("x", {"BACKEND": 5}, r"names 'x', whose backend 5 cannot be imported \(.+\)\. Correct its BACKEND\."),
             (
                 "x",
                 {"BACKEND": "tests.backends.test_fallback.NoBackend"},
@@ -524,6 +544,11 @@ class TestMailers:
         with pytest.raises(ConfigurationError, match=rf"^MAILERS\['default'\]: MIGMA\['FALLBACK'\] .*{text}"):
             receipt().send()
         assert wire.bodies == []
+
+    def test_no_mailers_at_all(self, other, settings):
+        settings.MAILERS = None
+        with pytest.raises(ConfigurationError, match="names the mailer 'other', which is not in MAILERS"):
+            EmailBackend().send_messages([receipt()])
 
     def test_an_entry_without_a_backend_is_smtp(self, other, settings, migma):
         """As Django has it; the error about the missing host is Django's."""
@@ -563,7 +588,7 @@ class TestEmailBackend:
         [
             (
                 "other",
-                r"names 'other', but there is no 'other' to import\. Give the dotted path of a backend class\.",
+                r"names 'other', whose backend 'other' cannot be imported \(.+\)\. Give the dotted path of a",
             ),
             (BACKEND, "which sends through Migma too"),
             ("django_migma.testing.EmailBackend", "which sends through Migma too"),
