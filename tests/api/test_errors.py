@@ -33,7 +33,7 @@ ABOUT = {
     "InvalidResponse": ((errors.TemporaryError,), COMMON | {"status_code": 302}),
     "SendFailed": ((), FAILURES),
     "TemporarySendFailed": ((errors.SendFailed, errors.TemporaryError), FAILURES),
-    "UnsupportedFeature": ((ValueError,), {"feature": "attachments"}),
+    "UnsupportedFeature": ((ValueError,), {"feature": "attachments", "features": ("attachments", "headers")}),
     "InvalidAddress": ((ValueError,), COMMON),
     "SerializationError": ((TypeError,), COMMON),
     "StoredEmailNotFound": ((LookupError,), COMMON),
