@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from .api.errors import MigmaError
+from .api.errors import MigmaError, MissingVariables
 from .signals import is_inside_logging, post_send
 
 if TYPE_CHECKING:
@@ -33,28 +33,46 @@ def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs
 
 
 def log_missing_variables(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
-    """Log the variables that a stored email uses and a message lacks, unless the settings ignore them."""
-    if not status.missing_variables or not status.stored_email:  # a refused message, which log_failure reports
+    """Log the variables that a stored email or a message's own text uses and the message lacks.
+
+    Not where the settings ignore them, nor for a message that was refused, which `log_failure` reports.
+    """
+    is_refused = any(isinstance(recipient.error, MissingVariables) for recipient in status.recipients.values())
+    if not status.missing_variables or is_refused:
         return
     names = ", ".join(sorted(status.missing_variables))
-    which = f"the stored email {status.stored_email!r} uses"
+    which = f"the stored email {status.stored_email!r} uses" if status.stored_email else "its own text uses"
     line = f"Mail through {_mailer(alias)} lacked variables that {which}: {names}. See MISSING_VARIABLES."
     _write(line, {"missing_variables": names, "stored_email": status.stored_email})
+
+
+def log_dropped_features(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
+    """Log what was left out of a message: at WARNING where attachments are among it, else at INFO.
+
+    At INFO, nothing is said about a mail that logging itself sends.
+    """
+    if not status.dropped_features:
+        return
+    names = ", ".join(sorted(status.dropped_features))
+    line = f"Left out of mail through {_mailer(alias)}, since Migma cannot carry it: {names}."
+    level = logging.WARNING if "attachments" in status.dropped_features else logging.INFO
+    _write(line, {"dropped_features": names}, level)
 
 
 def _mailer(alias: str | None) -> str:
     return f"the mailer {alias!r}" if alias else "Migma"
 
 
-def _write(line: str, extra: dict[str, Any]) -> None:
-    """Log a line at WARNING, or print it to stderr where logging itself sends the mail."""
-    if is_inside_logging():
+def _write(line: str, extra: dict[str, Any], level: int = logging.WARNING) -> None:
+    """Log a line. Where logging itself sends the mail, print it to stderr if it is a warning."""
+    if not is_inside_logging():
+        logger.log(level, "%s", line, extra=extra)
+    elif level >= logging.WARNING:
         print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
-    else:
-        logger.warning("%s", line, extra=extra)
 
 
 def connect() -> None:
     """Connect the receivers. A second call changes nothing."""
     post_send.connect(log_failure, dispatch_uid="django_migma.log_failure")
+    post_send.connect(log_dropped_features, dispatch_uid="django_migma.log_dropped_features")
     post_send.connect(log_missing_variables, dispatch_uid="django_migma.log_missing_variables")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.content import Resolver
 
+    from .fallback import FallbackMailer
+
 
 class EmailBackend(MigmaBackend):
     """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient."""
@@ -40,7 +42,8 @@ class EmailBackend(MigmaBackend):
         dispatcher = None
         try:
             config, client = self.open_client()
-            dispatcher = Dispatcher(self, client, config, stored_email_resolver(), is_single=is_single)
+            resolver, fallback = stored_email_resolver(), self.open_fallback(config)
+            dispatcher = Dispatcher(self, client, config, resolver, fallback, is_single=is_single)
             dispatcher.send(messages)
         finally:
             if is_list:  # what is left of it; a generator is not consumed further
@@ -54,6 +57,14 @@ class EmailBackend(MigmaBackend):
         """The settings in force and the client for one call. Raises `ConfigurationError`."""
         config = self.config()
         return config, make_client(config, clock=self.clock)
+
+    def open_fallback(self, config: Config) -> FallbackMailer | None:
+        """The mailer of ``FALLBACK`` for one call, not connected yet. Raises `ConfigurationError`."""
+        if not config.fallback:
+            return None
+        from .fallback import open_fallback  # noqa: PLC0415 - lazy: few sites need it
+
+        return open_fallback(config.fallback, self, redirect_to=config.redirect_to)
 
 
 def stored_email_resolver() -> Resolver:

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import django
 import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils.translation import gettext_lazy
 
 from django_migma.exceptions import (
+    ConfigurationError,
     InvalidAddress,
     SendFailed,
     SerializationError,
@@ -17,6 +19,8 @@ from django_migma.exceptions import (
 )
 from django_migma.message import MigmaMessage
 from django_migma.models import StoredEmail
+from django_migma.payload import unsupported_features
+from tests.conftest import BACKEND
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 PROJECT_ID = "665f1c2ab7d3e4f5a6a70001"
@@ -166,6 +170,52 @@ class TestSender:
         migma(FROM_NAME="The Shop")
         html_mail(from_email="sales@example.com").send()
         assert accepting.body["fromName"] == "The Shop"
+
+    @pytest.mark.parametrize(
+        ("setting", "name"),
+        [("DEFAULT_FROM_EMAIL", "Example Shop"), ("SERVER_EMAIL", "The server"), ("FROM_EMAIL", "Migma Shop")],
+    )
+    @pytest.mark.parametrize("given", [{"from_email": "shop@Example.com"}, {"headers": {"From": "shop@example.com"}}])
+    def test_a_bare_address_takes_the_name_that_a_setting_gives_it(
+        self, accepting, migma, settings, setting, name, given
+    ):
+        """Shop and form packages pass the address alone; readers should see the site's name all the same."""
+        settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL = "webmaster@localhost", "root@localhost"
+        migma(FROM_NAME="The last resort")
+        if setting == "FROM_EMAIL":
+            migma(FROM_EMAIL=f"{name} <shop@example.com>")
+        else:
+            setattr(settings, setting, f"{name} <shop@example.com>")
+        html_mail(**given).send()
+        assert (accepting.body["from"], accepting.body["fromName"]) == ("shop@example.com", name)
+
+    @pytest.mark.parametrize("sender", [None, "shop@example.com"])
+    def test_a_bare_default_takes_the_name_of_another_setting(self, accepting, migma, settings, sender):
+        settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL = "shop@example.com", "The server <shop@EXAMPLE.com>"
+        html_mail(from_email=sender).send()
+        assert accepting.body["fromName"] == "The server"
+
+    def test_another_address_takes_no_name_from_the_settings(self, accepting):
+        """Not even one that differs in the case of its local part, which may be another mailbox."""
+        html_mail(from_email="Shop@example.com").send()
+        assert accepting.body["fromName"] == "Shop@example.com"
+
+    @pytest.mark.django_db
+    def test_a_stored_emails_name_wins_over_the_one_of_a_setting(self, accepting):
+        """It was written for that email; and its bare address is named like any other."""
+        StoredEmail.objects.create(
+            key="a", email_id=EMAIL_ID, from_email="shop@example.com", from_name="Welcome Team"
+        )
+        StoredEmail.objects.create(key="b", email_id=EMAIL_ID[:-1] + "2", from_email="shop@example.com")
+        stored_mail(template_id="a").send()
+        stored_mail(template_id="a", from_email="shop@example.com").send()
+        stored_mail(template_id="b").send()
+        assert [body["fromName"] for body in accepting.bodies] == ["Welcome Team", "Welcome Team", "Example Shop"]
+
+    def test_an_unusable_default_does_not_stop_mail_from_another_sender(self, accepting, settings):
+        settings.DEFAULT_FROM_EMAIL = settings.SERVER_EMAIL = "nobody"
+        html_mail(from_email="sales@example.com").send()
+        assert accepting.body["fromName"] == "sales@example.com"
 
     def test_the_address_is_the_last_resort_for_the_name(self, accepting):
         html_mail(from_email="sales@example.com").send()
@@ -326,6 +376,77 @@ class TestFeatures:
         with pytest.raises(UnsupportedFeature, match="alternatives"):
             message.send()
 
+    def test_all_of_them_are_named(self, accepting, migma):
+        """What the message uses comes first, then each way out."""
+        migma(PROJECT_ID=None)
+        message = html_mail(headers={"X-Foo": "1"}, reply_to=["a@b.example", "c@d.example"])
+        message.attach("a.txt", "text", "text/plain")
+        message.tags = ["orders"]
+        with pytest.raises(UnsupportedFeature) as caught:
+            message.send()
+        names = ("tags", "attachments", "headers", "body", "multiple_reply_to")
+        assert (caught.value.features, caught.value.feature) == (names, "tags")
+        assert str(caught.value) == (
+            "This message uses tags: Migma's send endpoint has no field for tags. It also uses attachments: Migma's "
+            "API takes no attachments; link to the file instead. It also uses headers (X-Foo): Migma's API takes no "
+            "headers of your own. Migma sends stored emails, and this message has only a body of its own. It also "
+            "uses multiple_reply_to: Migma takes one address to reply to. Set MIGMA['LAYOUT_EMAIL_ID'] to a stored "
+            "email that wraps such mail, or MIGMA['PROJECT_ID'] to send it as raw HTML, or give the message a "
+            "template_id (in a pre_send receiver, for mail of other packages). To drop the rest instead, put 'tags', "
+            "'attachments', 'headers' (or 'headers:X-Foo' for one), 'multiple_reply_to' into "
+            "MIGMA['IGNORE_UNSUPPORTED_FEATURES']. To send such mail through another mailer, name that in "
+            "MIGMA['FALLBACK']."
+        )
+
+    def test_several_can_be_dropped_together(self, accepting):
+        with pytest.raises(UnsupportedFeature, match="To drop them instead, put 'tags', 'attachments' into MIGMA"):
+            stored_mail(tags=["orders"], attachments=[("a.txt", "text", "text/plain")]).send()
+
+    def test_another_mailer_is_no_way_out_for_a_stored_email(self, accepting):
+        with pytest.raises(UnsupportedFeature, match=r"into MIGMA\['IGNORE_UNSUPPORTED_FEATURES'\]\.$"):
+            stored_mail(tags=["orders"]).send()
+
+    def test_the_other_way_out_is_named_where_it_is_one(self, accepting):
+        with pytest.raises(UnsupportedFeature, match=r"through another mailer, name that in MIGMA\['FALLBACK'\]\.$"):
+            html_mail(attachments=[("a.txt", "text", "text/plain")]).send()
+
+    @pytest.mark.parametrize("spelling", ["attachments", "Attachments"])
+    def test_what_is_dropped_stands_in_the_status(self, accepting, migma, spelling):
+        migma(IGNORE_UNSUPPORTED_FEATURES=[spelling, "headers:x-foo"])
+        message = html_mail(attachments=[("a.txt", "text", "text/plain")], headers={"X-Foo": "1"})
+        message.send()
+        assert message.migma_status.dropped_features == {"attachments", "headers:X-Foo"}
+
+    def test_nothing_is_dropped_of_a_message_without_features(self, accepting, migma):
+        migma(IGNORE_UNSUPPORTED_FEATURES=True)
+        message = html_mail()
+        message.send()
+        assert message.migma_status.dropped_features == frozenset()
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "Auto-Submitted",
+            "Precedence",
+            "X-Auto-Response-Suppress",
+            "X-Priority",
+            "Importance",
+            "X-MSMail-Priority",
+            "X-Mailer",
+            "MIME-Version",
+            "content-language",
+        ],
+    )
+    def test_a_header_that_is_no_content_stays_behind(self, accepting, header):
+        """Without a refusal, and named in the status."""
+        message = html_mail(headers={header: "x", "Date": "now"})
+        assert message.send() == 1
+        assert message.migma_status.dropped_features == {f"headers:{header}"}
+
+    def test_a_header_that_is_no_content_is_not_among_the_refused(self, accepting):
+        with pytest.raises(UnsupportedFeature, match=r"headers \(List-Unsubscribe\): Migma's"):
+            html_mail(headers={"Precedence": "bulk", "List-Unsubscribe": "<y>"}).send()
+
     def test_headers_are_named(self, accepting):
         message = html_mail(headers={"X-Foo": "1", "Date": "now", "Message-ID": "<x>", "List-Unsubscribe": "<y>"})
         with pytest.raises(UnsupportedFeature, match=r"headers \(X-Foo, List-Unsubscribe\): Migma's API takes no"):
@@ -348,6 +469,47 @@ class TestFeatures:
         migma(IGNORE_UNSUPPORTED_FEATURES=False)
         with pytest.raises(UnsupportedFeature, match="tags"):
             stored_mail(tags=["a"]).send()
+
+
+class TestBeforehand:
+    """``unsupported_features`` tells what sending would refuse."""
+
+    def test_names_what_sending_would_refuse(self, accepting, migma):
+        message = html_mail(attachments=[("a.txt", "text", "text/plain")], headers={"X-Foo": "1"})
+        names = unsupported_features(message)
+        with pytest.raises(UnsupportedFeature) as caught:
+            message.send()
+        assert names == caught.value.features == ("attachments", "headers")
+        migma(IGNORE_UNSUPPORTED_FEATURES=["attachments", "headers:X-Foo"])
+        assert unsupported_features(message) == ()
+        assert message.migma_status.status == {"not_attempted"}
+        assert accepting.bodies == []
+
+    def test_needs_no_key(self, migma):
+        migma(API_KEY=None)
+        assert unsupported_features(html_mail()) == ()
+
+    def test_knows_the_ways_for_a_body(self, migma):
+        migma(PROJECT_ID=None)
+        assert unsupported_features(html_mail()) == ("body",)
+        assert unsupported_features(stored_mail(body="a" * 5_000_001)) == ()
+        migma(LAYOUT_EMAIL_ID=EMAIL_ID)
+        assert unsupported_features(html_mail()) == ()
+        assert unsupported_features(html_mail(body="a" * 5_000_001)) == ("body_size",)
+
+    @pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
+    def test_by_the_options_of_a_mailer(self, settings):
+        options = {"ignore_unsupported_features": ["attachments"]}
+        settings.MAILERS = {"default": {"BACKEND": BACKEND}, "news": {"BACKEND": BACKEND, "OPTIONS": options}}
+        message = html_mail(attachments=[("a.txt", "text", "text/plain")])
+        assert unsupported_features(message) == ("attachments",)
+        assert unsupported_features(message, using="news") == ()
+        settings.MAILERS = None
+        assert unsupported_features(message) == ("attachments",)
+
+    def test_an_unknown_mailer(self):
+        with pytest.raises(ConfigurationError, match=r"MAILERS has no mailer 'nwes'\."):
+            unsupported_features(html_mail(), using="nwes")
 
 
 class TestStored:
@@ -499,6 +661,61 @@ class TestIdempotencyKey:
             stored_mail(idempotency_key=7).send()
         with pytest.raises(SerializationError, match="idempotency_key cannot be sent: it holds a lone surrogate"):
             stored_mail(idempotency_key="\ud800").send()
+
+    @pytest.mark.parametrize("name", ["Message-ID", "Message-Id", "message-id"])
+    def test_a_mail_that_is_built_anew_with_its_message_id_repeats_the_key(self, accepting, name):
+        """What post_office and tasks do when they try again: another object, the same mail."""
+        for _ in range(3):
+            stored_mail(headers={name: "<order-7@example.com>"}).send()
+        assert len(set(accepting.keys)) == 1
+
+    def test_a_message_id_belongs_to_one_mailbox(self, accepting):
+        stored_mail(to=["a@example.org", "b@example.org"], headers={"Message-ID": "<order-7@example.com>"}).send()
+        assert len(set(accepting.keys)) == 2
+
+    def test_a_message_id_is_never_taken_for_a_key_of_the_caller(self, accepting):
+        """Whatever the caller's key contains."""
+        stored_mail(headers={"Message-ID": "order-7"}).send()
+        for own in (
+            "order-7",
+            "order-7\0ada@example.org",
+            "order-7\0ada@example.org\0Message-ID",
+            "Message-ID\0order-7",
+        ):
+            stored_mail(idempotency_key=own).send()
+        assert len(set(accepting.keys)) == 5
+
+    def test_the_callers_key_wins_over_a_message_id(self, accepting):
+        for number in range(2):
+            stored_mail(idempotency_key="order-7", headers={"Message-ID": f"<{number}@example.com>"}).send()
+        assert accepting.keys == [hashlib.sha256(b"order-7\0ada@example.org").hexdigest()] * 2
+
+    def test_a_long_message_id_is_hashed_like_any_other(self, accepting):
+        """Migma takes keys of 100 characters, packages make message ids of 900."""
+        for last in "aab":
+            stored_mail(headers={"Message-ID": f"<{'x' * 900}{last}@example.com>"}).send()
+        assert accepting.keys[0] == accepting.keys[1] != accepting.keys[2]
+        assert {len(key) for key in accepting.keys} == {64}
+
+    @pytest.mark.parametrize("empty", ["", " ", None])
+    def test_an_empty_message_id_is_none(self, accepting, empty):
+        """Not a key that all such mail would share."""
+        for _ in range(2):
+            stored_mail(headers={"Message-ID": empty}).send()
+        assert len(set(accepting.keys)) == 2
+
+    @pytest.mark.parametrize("break_", ["\n", "\r\n ", "\r"])
+    def test_a_message_id_with_a_line_break_is_refused_as_by_django(self, accepting, break_):
+        message = stored_mail(headers={"Message-ID": f"<a@example.com>{break_}Bcc: x@example.org"})
+        with pytest.raises(ValueError, match="The Message-ID header contains a line break") as caught:
+            message.send()
+        assert "example" not in str(caught.value)
+        assert accepting.bodies == []
+        assert message.migma_status.status == {"not_attempted"}
+
+    def test_a_message_id_that_is_no_text_is_refused(self, accepting):
+        with pytest.raises(SerializationError, match="Message-ID header cannot be sent: it holds a lone surrogate"):
+            stored_mail(headers={"Message-ID": "<\ud800@example.com>"}).send()
 
 
 def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connection):
