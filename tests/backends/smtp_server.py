@@ -23,10 +23,10 @@ class Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.server.connections += 1
         self.answer("220 ready")
-        while line := self.rfile.readline().decode().strip():
-            verb, _, rest = line.partition(" ")
-            if not self.run(verb.upper(), rest):
-                return
+        goes_on = True
+        while goes_on:
+            verb, _, rest = self.rfile.readline().decode().strip().partition(" ")
+            goes_on = self.run(verb.upper(), rest)
 
     def run(self, verb: str, rest: str) -> bool:
         """Answer one command; False ends the connection."""
@@ -47,7 +47,7 @@ class Handler(socketserver.StreamRequestHandler):
             self.answer("250 taken")
         else:
             self.answer("250 ok")
-        return verb != "QUIT"
+        return verb not in {"QUIT", ""}
 
     def answer(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
