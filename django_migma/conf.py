@@ -106,6 +106,7 @@ SETTINGS: dict[str, Setting] = {
     "RATE_LIMIT_WAIT": Setting(600, _rule(_is_number, "a number of seconds from 0")),
     "MAX_CONCURRENCY": Setting(16, _whole_number(1)),
     "IGNORE_UNSUPPORTED_FEATURES": Setting([], _rule(_are_features, "a list of feature names, or True")),
+    "STORED_EMAILS": Setting({}, _rule(lambda value: isinstance(value, Mapping), "a dict of stored emails by key")),
     "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
 }
@@ -135,6 +136,7 @@ class Config(NamedTuple):
     rate_limit_wait: float
     max_concurrency: int
     ignore_unsupported_features: frozenset[str] | bool
+    stored_emails: Mapping[str, Any]
     missing_variables: str
     fail_silently: bool
 

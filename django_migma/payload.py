@@ -18,8 +18,8 @@ from . import content
 from .addresses import Address, display_name_error, parse, split
 from .api.errors import MissingVariables
 from .api.types import SendRequest
-from .content import NO_STORED_EMAIL, Resolver, StoredEmailData, resolve_without_app
 from .message import get_attribute
+from .stored_emails import NO_STORED_EMAIL, Resolver, StoredEmailData
 from .unsupported_features import headers_by_name, refuse_feature, refuse_unsupported
 from .variables import placeholder_names, to_json_value
 
@@ -47,12 +47,11 @@ class RecipientPayload:
     stored_email: str = ""
 
 
-def build_payloads(
-    message: EmailMessage, config: Config, resolver: Resolver = resolve_without_app
-) -> list[RecipientPayload]:
+def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | None = None) -> list[RecipientPayload]:
     """Return the requests for a message: one per mailbox in ``to``, ``cc`` and ``bcc``, or one to ``REDIRECT_TO``.
 
-    A message without recipients has none. ``resolver`` finds stored emails by their keys.
+    A message without recipients has none. ``resolver`` finds stored emails by their keys, by default
+    those in ``STORED_EMAILS``.
 
     Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, `MissingVariables`,
     and ValueError or TypeError as Django does. Nothing of the message may be sent then.

@@ -45,6 +45,7 @@ EXAMPLES = {
     "RATE_LIMIT_WAIT": (600, 0, 0.5),
     "MAX_CONCURRENCY": (16, 1, 64),
     "IGNORE_UNSUPPORTED_FEATURES": (frozenset(), True, False),
+    "STORED_EMAILS": ({}, {"welcome": ID}, {"receipt": {"email_id": ID}}),
     "MISSING_VARIABLES": ("warn", "raise", "ignore"),
     "FAIL_SILENTLY": (False, True, False),
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from django_migma.api import MigmaClient
     from django_migma.conf import Config
-    from django_migma.content import Resolver
+    from django_migma.stored_emails import Resolver
 
 
 class EmailBackend(MigmaBackend):
@@ -40,7 +40,7 @@ class EmailBackend(MigmaBackend):
         dispatcher = None
         try:
             config, client = self.open_client()
-            dispatcher = Dispatcher(self, client, config, stored_email_resolver(), is_single=is_single)
+            dispatcher = Dispatcher(self, client, config, self.resolver(config), is_single=is_single)
             dispatcher.send(messages)
         finally:
             if is_list:  # what is left of it; a generator is not consumed further
@@ -55,13 +55,21 @@ class EmailBackend(MigmaBackend):
         config = self.config()
         return config, make_client(config, clock=self.clock)
 
+    def resolver(self, config: Config) -> Resolver:
+        """What finds stored emails by their keys, during one call."""
+        return stored_email_resolver(config)
 
-def stored_email_resolver() -> Resolver:
-    """What finds stored emails by their keys, during one call; without the app, there are no keys."""
+
+def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:
+    """What finds stored emails by their keys, during one call; without the app, only ``STORED_EMAILS`` has keys.
+
+    ``rows_complete_declared``: a row with a key of ``STORED_EMAILS`` adds what that leaves out.
+    """
+    from django_migma.stored_emails import DeclaredEmails, SettingsResolver  # noqa: PLC0415 - lazy, for sends only
+
+    declared = DeclaredEmails(config.stored_emails)
     if not (apps.apps_ready and apps.is_installed("django_migma")):
-        from django_migma.content import resolve_without_app  # noqa: PLC0415 - lazy, as all that only a send needs
-
-        return resolve_without_app
+        return SettingsResolver(declared)
     from django_migma.models.stored_email import StoredEmailResolver  # noqa: PLC0415 - models need the app
 
-    return StoredEmailResolver()
+    return StoredEmailResolver(declared, rows_complete_declared=rows_complete_declared)
