@@ -528,10 +528,8 @@ class TestKeysInSettings:
                 "receipt": {"email_id": RECEIPT, "from_email": ""},
             }
         )
-        assert found()["sender other.example"] == (
-            "error",
-            "Migma does not know the domain (STORED_EMAILS['welcome'])",
-        )
+        text = "the sandbox does not list the domain (STORED_EMAILS['welcome'])"
+        assert found()["sender other.example"] == ("warning", text)
 
     def test_something_else_than_a_dict_has_none(self, account, migma):
         migma(STORED_EMAILS=["welcome"])
