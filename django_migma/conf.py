@@ -97,6 +97,7 @@ SETTINGS: dict[str, Setting] = {
     "PROVIDER_TYPE": Setting(None, _choice(*PROVIDER_TYPES)),
     "PROJECT_ID": Setting(None, _rule(_is_project_id, "the id of a Migma project (letters and digits, 100 at most)")),
     "LAYOUT_EMAIL_ID": Setting(None, _rule(is_object_id, "the id of a stored email, 24 hex digits")),
+    "STORED_EMAILS": Setting({}, _rule(lambda value: isinstance(value, Mapping), "a dict of stored emails by key")),
     "TRANSACTIONAL": Setting(None, _boolean),
     "REDIRECT_TO": Setting(None, _address),
     "TIMEOUT": Setting((3.05, 10), _timeout),
@@ -106,7 +107,6 @@ SETTINGS: dict[str, Setting] = {
     "RATE_LIMIT_WAIT": Setting(600, _rule(_is_number, "a number of seconds from 0")),
     "MAX_CONCURRENCY": Setting(16, _whole_number(1)),
     "IGNORE_UNSUPPORTED_FEATURES": Setting([], _rule(_are_features, "a list of feature names, or True")),
-    "STORED_EMAILS": Setting({}, _rule(lambda value: isinstance(value, Mapping), "a dict of stored emails by key")),
     "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
 }
@@ -127,6 +127,7 @@ class Config(NamedTuple):
     provider_type: str | None
     project_id: str | None
     layout_email_id: str | None
+    stored_emails: Mapping[str, Any]
     transactional: bool | None
     redirect_to: str | None
     timeout: tuple[float, float]
@@ -136,7 +137,6 @@ class Config(NamedTuple):
     rate_limit_wait: float
     max_concurrency: int
     ignore_unsupported_features: frozenset[str] | bool
-    stored_emails: Mapping[str, Any]
     missing_variables: str
     fail_silently: bool
 
