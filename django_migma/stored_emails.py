@@ -67,7 +67,7 @@ Resolver = Callable[[Any], StoredEmailData]
 """Returns the stored email for a ``template_id`` that is not a raw id; raises `StoredEmailNotFound` or TypeError."""
 
 
-class DeclaredEmails:
+class DeclaredEmails(Mapping[str, StoredEmailData]):
     """The stored emails of the setting ``STORED_EMAILS``. Each is validated and made when it is first asked for.
 
     So a faulty one stops its own mail only, and a send pays for none that it does not use.
@@ -79,6 +79,9 @@ class DeclaredEmails:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._setting)
+
+    def __len__(self) -> int:
+        return len(self._setting)
 
     def __contains__(self, key: object) -> bool:
         return key in self._setting

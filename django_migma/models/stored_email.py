@@ -31,6 +31,7 @@ from .fields import (
 
 _TEXTS = {"subject", "preheader", "html"}
 _MAX_SHOWN = 80
+_FORGIVING = {"sqlite", "mysql", "oracle"}  # databases whose transactions survive a failed query
 
 logger = logging.getLogger("django_migma")
 
@@ -178,7 +179,7 @@ class StoredEmailResolver:
     def __init__(self, declared: DeclaredEmails | None = None, *, rows_complete_declared: bool = True) -> None:
         self._declared = declared or DeclaredEmails({})
         self._rows_complete_declared = rows_complete_declared
-        self._completed: dict[str, StoredEmailData] = {}
+        self._has_warned = False
 
     def __call__(self, template_id: Any) -> StoredEmailData:
         """The stored email of a key, or of a `StoredEmail` without a query.
@@ -190,9 +191,7 @@ class StoredEmailResolver:
             return template_id.as_stored()
         key = as_key(template_id)
         if key in self._declared:
-            if key not in self._completed:
-                self._completed[key] = self._complete(self._declared[key])
-            return self._completed[key]
+            return self._complete(self._declared[key])
         known = self._rows
         if isinstance(known, Exception):
             raise known
@@ -203,6 +202,7 @@ class StoredEmailResolver:
     def _complete(self, declared: StoredEmailData) -> StoredEmailData:
         rows = self._rows if self._rows_complete_declared else {}
         if isinstance(rows, Exception):
+            self._warn(rows)
             return declared
         row = rows.get(declared.name)
         return declared.completed_by(row.as_stored()) if row else declared
@@ -215,17 +215,18 @@ class StoredEmailResolver:
             with self._savepoint(rows.db):
                 return {str(row.key): row for row in rows}
         except Exception as error:  # noqa: BLE001
-            self._log(error)
             return error
 
     def _savepoint(self, alias: str) -> AbstractContextManager[Any]:
-        """A failed query would break the transaction of a site whose mail goes out all the same."""
-        is_needed = any(self._declared) and transaction.get_connection(alias).in_atomic_block
+        """PostgreSQL refuses all that follows a failed query in a transaction, but mail and site go on after it."""
+        database = transaction.get_connection(alias)
+        is_needed = self._declared and database.in_atomic_block and database.vendor not in _FORGIVING
         return transaction.atomic(using=alias) if is_needed else nullcontext()
 
-    def _log(self, error: Exception) -> None:
-        """Say that mail goes out without what the rows add. A mail that logging sends must not cause another."""
-        if any(self._declared) and isinstance(error, DatabaseError) and not is_inside_logging():
+    def _warn(self, error: Exception) -> None:
+        """Log once that mail goes out without what rows add, but not for a mail that logging itself sends."""
+        if isinstance(error, DatabaseError) and not self._has_warned and not is_inside_logging():
+            self._has_warned = True
             logger.warning(
                 "The table of stored emails cannot be read (%s), so STORED_EMAILS serves alone. Check the database, "
                 "and run manage.py migrate.",
