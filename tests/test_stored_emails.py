@@ -125,7 +125,7 @@ class TestWithARow:
             key="receipt",
             email_id=RECEIPT,
             subject="The row's",
-            html="{{total}} {{tax}}",
+            html="{{total}} {{tax}} {{nick}}",
             from_email="row@example.com",
             from_name="The row",
             provider_type="ses",
