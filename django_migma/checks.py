@@ -87,6 +87,48 @@ def usable_values(mailer: Mailer) -> Iterator[CheckMessage]:
             yield Error(mailer.describe(name, error), hint=hint, id=check_id)
 
 
+@per_mailer()
+def known_features(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E009: a misspelt feature, which drops nothing, or one that cannot be dropped."""
+    from .unsupported_features import HINTS, UNSUPPORTED_FEATURES  # noqa: PLC0415 - lazy: no start-up needs it
+
+    ignored, name = mailer.value("IGNORE_UNSUPPORTED_FEATURES"), "IGNORE_UNSUPPORTED_FEATURES"
+    if isinstance(ignored, bool) or setting_error(name, mailer.options):
+        return
+    for item in ignored:
+        feature, _, header = item.lower().partition(":")
+        if feature in HINTS:
+            problem, hint = f"names {item!r}, which cannot be dropped", HINTS[feature]
+        elif feature not in UNSUPPORTED_FEATURES or (":" in item and (feature != "headers" or not header)):
+            problem, hint = f"names the unknown feature {item!r}", _nearest_feature(item, UNSUPPORTED_FEATURES)
+        else:
+            continue
+        yield Error(mailer.describe(name, problem), hint=hint, id="migma.E009")
+
+
+def _nearest_feature(item: str, known: Collection[str]) -> str:
+    import difflib  # noqa: PLC0415 - lazy: for a mistake only
+
+    feature, _, header = item.partition(":")
+    near = difflib.get_close_matches(feature.lower(), known, n=1)
+    if near:
+        meant = f"headers:{header}" if near == ["headers"] and header else near[0]
+        return f"Did you mean {meant!r}?"
+    return f"Known are {', '.join(sorted(known))}, and 'headers:' with the name of a header."
+
+
+@per_mailer()
+def usable_fallback(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E010: the mailer of ``FALLBACK`` is missing, or sends through Migma too, which would be a circle."""
+    name = mailer.value("FALLBACK")
+    if is_set(name) and not setting_error("FALLBACK", mailer.options):
+        from .backends.fallback import fallback_problem  # noqa: PLC0415 - lazy: few sites need it
+
+        problem, hint = fallback_problem(name)
+        if problem:
+            yield Error(mailer.describe("FALLBACK", problem), hint=hint, id="migma.E010")
+
+
 def _lacks_key(mailer: Mailer) -> bool:
     return not is_set(mailer.value("API_KEY"))
 
@@ -122,7 +164,7 @@ def _sender(mailer: Mailer) -> str:
 @per_mailer()
 def has_content_route(mailer: Mailer) -> Iterator[CheckMessage]:
     """W003: mail with a body of its own, such as a password reset, would be refused."""
-    if not is_set(mailer.value("LAYOUT_EMAIL_ID")) and not is_set(mailer.value("PROJECT_ID")):
+    if not any(is_set(mailer.value(name)) for name in ("LAYOUT_EMAIL_ID", "PROJECT_ID", "FALLBACK")):
         hint = "Set MIGMA['LAYOUT_EMAIL_ID'], or MIGMA['PROJECT_ID'], or silence this if all mail has a template_id."
         yield Warning("Migma has no way to send mail with a body of its own.", hint=hint, id="migma.W003")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import repeat
 from typing import Any, NamedTuple
 
+import django
 from django.conf import settings
 from django.utils.functional import Promise
 
@@ -107,6 +108,7 @@ SETTINGS: dict[str, Setting] = {
     "RATE_LIMIT_WAIT": Setting(600, _rule(_is_number, "a number of seconds from 0")),
     "MAX_CONCURRENCY": Setting(16, _whole_number(1)),
     "IGNORE_UNSUPPORTED_FEATURES": Setting([], _rule(_are_features, "a list of feature names, or True")),
+    "FALLBACK": Setting(None, _text),
     "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
 }
@@ -137,6 +139,7 @@ class Config(NamedTuple):
     rate_limit_wait: float
     max_concurrency: int
     ignore_unsupported_features: frozenset[str] | bool
+    fallback: str | None
     missing_variables: str
     fail_silently: bool
 
@@ -161,6 +164,22 @@ def _values(names: Collection[str], options: Mapping[str, Any]) -> Iterator[tupl
         if isinstance(found, Promise):
             found = str(found)  # a translated FROM_NAME, for instance
         yield name, found if is_set(found) else SETTINGS[name].default
+
+
+def has_mailers() -> bool:
+    """Whether this site has ``MAILERS``, which came with Django 6.1, and not ``EMAIL_BACKEND``."""
+    return django.VERSION >= (6, 1) and hasattr(settings, "MAILERS")
+
+
+def mailer_options(alias: str | None) -> Mapping[str, Any]:
+    """Return the options of a mailer in ``MAILERS``; without an alias, of the default one.
+
+    Raises `ConfigurationError` for an unknown alias.
+    """
+    mailers: Mapping[str, Any] = (settings.MAILERS or {}) if has_mailers() else {}
+    if alias is not None and alias not in mailers:
+        raise configuration_error(f"MAILERS has no mailer {alias!r}.", None)
+    return (mailers.get(alias or "default") or {}).get("OPTIONS") or {}
 
 
 def setting_location(name: str, options: Mapping[str, Any]) -> str:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.encoding import force_str
 
-from .api.errors import StoredEmailNotFound, UnsupportedFeature
+from .api.errors import StoredEmailNotFound
 from .api.types import is_object_id
 from .message import get_attribute
 from .stored_emails import NO_STORED_EMAIL, DeclaredEmails, Resolver, SettingsResolver, StoredEmailData
-from .unsupported_features import is_html, refuse_feature
+from .unsupported_features import html_alternative
 from .variables import to_json_value
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 PLAIN_TEXT_TEMPLATE = "django_migma/plain_text.html"
 LAYOUT_VARIABLES = ("subject", "body_html", "body_text")  # the placeholders of a layout: {{subject}} and so on
-MAX_BODY = 5_000_000  # characters of a body or of a text/html alternative; our limit, Migma documents none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,8 @@ def choose(
 ) -> Content:
     """Return the content of a message. ``merges``: it has merge data, so its placeholders stay placeholders.
 
-    Raises `UnsupportedFeature`, `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
+    For messages whose features were looked at: the settings have a route for a body of its own, and its size fits.
+    Raises `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
     """
     template_id, conversation_id = get_attribute(message, "template_id"), get_attribute(message, "conversation_id")
     if template_id is not None or conversation_id is not None:
@@ -59,14 +59,7 @@ def choose(
         return _stored(template_id, conversation_id, subject, resolver)
     if config.layout_email_id:
         return _layout(message, subject, config, merges=merges)
-    if config.project_id:
-        return _raw(message, subject, config, merges=merges)
-    raise UnsupportedFeature(
-        "Migma sends stored emails, and this message has only a body of its own",
-        hint="Set MIGMA['LAYOUT_EMAIL_ID'] to a stored email that wraps such mail, or MIGMA['PROJECT_ID'] to send it "
-        "as raw HTML, or give the message a template_id (in a pre_send receiver, for mail of other packages).",
-        feature="body",
-    )
+    return _raw(message, subject, config, merges=merges)
 
 
 def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Resolver) -> Content:
@@ -97,7 +90,7 @@ def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Reso
 def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
     from . import html  # noqa: PLC0415 - lazy: stored emails need neither HTML nor templates
 
-    document, text = _bodies(message, config)
+    document, text = _bodies(message)
     body_html, body_text = html.body_content(document), text or html.html_to_text(document)
     if not merges:
         subject, body_text = map(html.escape_placeholders_in_text, (subject, body_text))
@@ -110,45 +103,25 @@ def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool
 def _raw(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
     from . import html  # noqa: PLC0415 - lazy
 
-    document, _ = _bodies(message, config)
+    document, _ = _bodies(message)
     if not merges:
         document, subject = html.escape_placeholders(document), html.escape_placeholders_in_text(subject)
     return Content(subject=subject, template=document, project_id=config.project_id)
 
 
-def _bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
+def _bodies(message: EmailMessage) -> tuple[str, str]:
     """The message's HTML, made from its text where it has none, and its text, which may be empty."""
     body = _text(message.body or "", "body")
-    if (alternative := _html_alternative(message)) is not None:
-        if message.content_subtype == "html":
-            refuse_feature("alternatives", config.ignore_unsupported_features)  # two HTML parts
-            return alternative, ""
-        return alternative, body
-    if message.content_subtype == "html":
-        return body, ""
-    if message.content_subtype != "plain":
-        refuse_feature("content_subtype", config.ignore_unsupported_features)
-    return _render_plain_text(body), body
-
-
-def _html_alternative(message: EmailMessage) -> str | None:
-    for content, mimetype in getattr(message, "alternatives", None) or ():
-        if is_html(mimetype):
-            return _text(content, "text/html alternative")
-    return None
+    if (alternative := html_alternative(message)) is not None:
+        document = _text(alternative, "text/html alternative")
+        return document, "" if message.content_subtype == "html" else body
+    return (body, "") if message.content_subtype == "html" else (_render_plain_text(body), body)
 
 
 def _text(value: Any, path: str) -> str:
-    """Text, or bytes in UTF-8, as text of at most `MAX_BODY` characters. No error shows it."""
-    text = force_str(value, errors="surrogateescape")  # other bytes become surrogates, which are refused below
-    if len(text) > MAX_BODY:
-        raise UnsupportedFeature(
-            f"This message's {path} has {len(text):,} characters, and django-migma sends {MAX_BODY:,} at most",
-            hint="Shorten it, or link to the rest. The limit protects your site's memory and is not Migma's; "
-            "IGNORE_UNSUPPORTED_FEATURES cannot lift it, since a body cannot be dropped.",
-            feature="body_size",
-        )
-    return str(to_json_value(text, path))
+    """Text, or bytes in UTF-8, as text. No error shows it."""
+    # Bytes that are no UTF-8 become surrogates, which are refused.
+    return str(to_json_value(force_str(value, errors="surrogateescape"), path))
 
 
 def _render_plain_text(text: str) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
-import django
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from .api.credentials import Secret, is_local
 from .backends.base import MigmaBackend
-from .conf import Config, get_setting, load_config, setting_location
+from .conf import Config, get_setting, has_mailers, load_config, setting_location
 from .exceptions import ConfigurationError, configuration_error
 from .stored_emails import DeclaredEmails
 
@@ -63,7 +62,7 @@ class Mailer(NamedTuple):
 
 def mailers() -> Iterator[Mailer]:
     """Return every mailer that uses our backend or a subclass of it."""
-    if django.VERSION >= (6, 1) and hasattr(settings, "MAILERS"):
+    if has_mailers():
         configured: Mapping[str, Any] = settings.MAILERS or {}
         for alias, mailer in configured.items():
             chosen = mailer or {}

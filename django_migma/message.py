@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class RecipientStatus:
     """The result for one recipient.
 
-    ``status``: ``queued``, ``sent`` or ``processing`` (Migma has accepted the mail), ``failed`` (it has not),
-    ``unknown`` (it may have), ``not_attempted``. ``error``: the exception, if there was one. ``send_id`` identifies
-    the mail in Migma's logs. ``attempts`` counts requests; ``replayed``: Migma repeated an earlier response.
+    ``status``: ``queued``, ``sent`` or ``processing`` (Migma has accepted the mail), ``fallback`` (the mailer of
+    ``FALLBACK`` has), ``failed`` (it was not accepted), ``unknown`` (it may have been), ``not_attempted``. ``error``:
+    the exception, if there was one. ``send_id`` identifies the mail in Migma's logs. ``attempts`` counts requests;
+    ``replayed``: Migma repeated an earlier response. ``mailer``: the one of ``FALLBACK`` that was to send the mail.
     """
 
     status: str
@@ -35,15 +36,16 @@ class RecipientStatus:
     attempts: int = 0
     replayed: bool = False
     error: BaseException | None = None
+    mailer: str = ""
 
     @property
     def accepted(self) -> bool:
-        """Whether Migma has accepted the mail."""
-        return self.status in ACCEPTED_STATUSES
+        """Whether Migma, or the mailer of ``FALLBACK``, has accepted the mail."""
+        return self.status in ACCEPTED_STATUSES or self.status == "fallback"
 
     @property
     def in_doubt(self) -> bool:
-        """Whether Migma may have accepted the mail."""
+        """Whether the mail may have been accepted."""
         return self.status == "unknown"
 
 
@@ -51,13 +53,16 @@ class MessageStatus:
     """The result for a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`.
 
     ``missing_variables`` are names that the stored email is known to use and that the call of some recipient lacked;
-    ``stored_email`` is its key or id, where it is known here. ``is_complete``: accepted for every recipient.
+    ``stored_email`` is its key or id, where it is known here. ``dropped_features`` are parts of the message that were
+    left out, by the names of ``IGNORE_UNSUPPORTED_FEATURES``: ``attachments``, ``headers:Precedence``.
+    ``is_complete``: accepted for every recipient.
     """
 
     def __init__(self) -> None:
         self.recipients: dict[str, RecipientStatus] = {}
         self.missing_variables: frozenset[str] = frozenset()
         self.stored_email = ""
+        self.dropped_features: frozenset[str] = frozenset()
         self.is_complete = False
         self._nonce = ""
 

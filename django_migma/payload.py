@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from . import content
-from .addresses import Address, display_name_error, parse, split
+from .addresses import Address, display_name_error, parse
 from .api.errors import MissingVariables
 from .api.types import SendRequest
+from .conf import get_setting, is_set, mailer_options
 from .message import get_attribute
 from .stored_emails import NO_STORED_EMAIL, Resolver, StoredEmailData
-from .unsupported_features import headers_by_name, refuse_feature, refuse_unsupported
+from .unsupported_features import find_unsupported, headers_by_name, reply_to_addresses, unsupported_error
 from .variables import placeholder_names, to_json_value
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _RESERVED = {"recipientType", "recipientEmail", "recipientId", "bcc", "from", "fromName", "subject", "variables"}
 """Fields of the request that the message sets by other means than ``esp_extra``."""
+_FEATURE_SETTINGS = ("IGNORE_UNSUPPORTED_FEATURES", "LAYOUT_EMAIL_ID", "PROJECT_ID")
 _NAMED_IN_SUBJECT = 10  # true recipients that the subject of a redirected mail names
 
 
@@ -38,13 +40,15 @@ class RecipientPayload:
     """The request for one recipient. ``address`` is the recipient as the message names it.
 
     ``missing_variables``: names that the stored email is known to use and that the request does not fill.
-    ``stored_email``: its key or id, empty where none is known here.
+    ``stored_email``: its key or id, empty where none is known here. ``dropped_features``: what stays behind, by the
+    names of the settings.
     """
 
     address: str
     request: SendRequest
     missing_variables: frozenset[str] = frozenset()
     stored_email: str = ""
+    dropped_features: frozenset[str] = frozenset()
 
 
 def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | None = None) -> list[RecipientPayload]:
@@ -56,16 +60,17 @@ def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | N
     Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, `MissingVariables`,
     and ValueError or TypeError as Django does. Nothing of the message may be sent then.
     """
-    recipients = _recipients(message)
+    recipients = read_recipients(message)
     if not recipients:
         return []
     addresses = [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to else recipients
-    refuse_unsupported(message, config.ignore_unsupported_features)
+    dropped = _refuse_unsupported(message, config)
     _own_key(message)
     chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
     needed = _needed_variables(stored, in_subject) if config.missing_variables != "ignore" else frozenset()
     build_request = partial(SendRequest, **_shared_fields(message, config, chosen, recipients))
+    make_payload = partial(RecipientPayload, stored_email=stored.name, dropped_features=dropped)
     defaults = _to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
     shared = _to_variables(get_attribute(message, "merge_global_data"), "merge_global_data")
     by_address = _merge_data(message)
@@ -78,17 +83,34 @@ def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | N
         _refuse_line_breaks(in_subject, variables)
         request = build_request(recipient_email=address.wire, variables=variables or None)
         missing = needed - variables.keys()
-        payload = RecipientPayload(
-            address=address.addr_spec, request=request, missing_variables=missing, stored_email=stored.name
-        )
-        payloads.append(payload)
+        payloads.append(make_payload(address=address.addr_spec, request=request, missing_variables=missing))
     if config.missing_variables == "raise":
         _refuse_missing_variables(payloads, stored.name)
     return payloads
 
 
-def _recipients(message: EmailMessage) -> list[Address]:
-    """Each mailbox of ``message.recipients()`` once, in order. Django lets a subclass add to them."""
+def _refuse_unsupported(message: EmailMessage, config: Config) -> frozenset[str]:
+    """Raise `UnsupportedFeature`, or return what the settings drop of the message."""
+    has_body_route = bool(config.layout_email_id or config.project_id)
+    found = find_unsupported(message, config.ignore_unsupported_features, has_body_route=has_body_route)
+    if found.refused:
+        raise unsupported_error(message, found.refused, config.fallback)
+    return found.dropped
+
+
+def unsupported_features(message: EmailMessage, using: str | None = None) -> tuple[str, ...]:
+    """Return the names of all features for which sending this message would raise `UnsupportedFeature`.
+
+    Empty: Migma can carry it. ``using`` is an alias of ``MAILERS``, whose settings count; else those of the default
+    mailer. Receivers of ``pre_send``, which may change the message, are not called. Raises `ConfigurationError` for
+    an unknown alias.
+    """
+    ignored, *routes = (get_setting(name, mailer_options(using)) for name in _FEATURE_SETTINGS)
+    return tuple(find_unsupported(message, ignored, has_body_route=any(map(is_set, routes))).refused)
+
+
+def read_recipients(message: EmailMessage) -> list[Address]:
+    """Return each mailbox of ``message.recipients()`` once, in order. Django lets a subclass add to them."""
     places = {
         str(value): f"Address {position} in {name!r}"
         for name in ("bcc", "cc", "to")
@@ -108,7 +130,7 @@ def _shared_fields(
     return {
         "from_email": from_email,
         "from_name": from_name,
-        "subject": _redirected_subject(chosen.subject, recipients) if config.redirect_to else chosen.subject,
+        "subject": redirected_subject(chosen.subject, recipients) if config.redirect_to else chosen.subject,
         "reply_to": resolve_reply_to(message, config),
         "email_id": chosen.email_id,
         "conversation_id": chosen.conversation_id,
@@ -126,7 +148,7 @@ def resolve_sender(message: EmailMessage, config: Config, stored: StoredEmailDat
     The address is the message's own, else the stored email's, else ``FROM_EMAIL``, else Django's default. Raises
     `InvalidAddress`, and ValueError for a line break in the stored email's ``from_name``.
     """
-    explicit = _explicit_sender(message, config)
+    explicit = _explicit_sender(message)
     address = explicit or _default_sender(message, config, stored)
     if error := display_name_error(stored.from_name):
         raise ValueError(f"The from_name of the stored email {stored.name!r} {error}. Remove it there.")
@@ -134,14 +156,11 @@ def resolve_sender(message: EmailMessage, config: Config, stored: StoredEmailDat
     return address.wire, name or stored.from_name or address.display_name or config.from_name or address.addr_spec
 
 
-def _explicit_sender(message: EmailMessage, config: Config) -> Address | None:
-    defaults = (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)
-    given = message.from_email or settings.DEFAULT_FROM_EMAIL
+def _explicit_sender(message: EmailMessage) -> Address | None:
     if header := headers_by_name(message).get("from"):
-        if given not in (*defaults, header):
-            refuse_feature("envelope_sender", config.ignore_unsupported_features)
         return parse(header, "The From header")
-    return None if given in defaults else parse(given, "from_email")
+    given = message.from_email or settings.DEFAULT_FROM_EMAIL
+    return None if given in (settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL) else parse(given, "from_email")
 
 
 def _default_sender(message: EmailMessage, config: Config, stored: StoredEmailData) -> Address:
@@ -154,11 +173,7 @@ def _default_sender(message: EmailMessage, config: Config, stored: StoredEmailDa
 
 def resolve_reply_to(message: EmailMessage, config: Config) -> str | None:
     """Return the address to reply to: the message's own, else ``REPLY_TO``, else None."""
-    header = headers_by_name(message).get("reply-to")
-    given = [header] if header else [value for value in message.reply_to or () if value]
-    values = [address for value in given for address in split(value)]
-    if len(values) > 1:
-        refuse_feature("multiple_reply_to", config.ignore_unsupported_features)
+    values = reply_to_addresses(message)
     if values:
         return parse(values[0], "reply_to").wire
     return parse(config.reply_to, "REPLY_TO").wire if config.reply_to else None
@@ -184,7 +199,7 @@ def _refuse_line_breaks(names: list[str], variables: Mapping[str, Any]) -> None:
             )
 
 
-def _redirected_subject(subject: str, recipients: list[Address]) -> str:
+def redirected_subject(subject: str, recipients: list[Address]) -> str:
     """The subject with the true recipients in front, since all redirected mail has one address."""
     from . import html  # noqa: PLC0415 - lazy: few mails are redirected
 

@@ -42,19 +42,33 @@ def log_missing_variables(sender: type, status: MessageStatus, alias: str | None
     _write(line, {"missing_variables": names, "stored_email": status.stored_email})
 
 
+def log_dropped_features(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
+    """Log what was left out of a message: at WARNING where attachments are among it, else at INFO.
+
+    At INFO, nothing is said about a mail that logging itself sends.
+    """
+    if not status.dropped_features:
+        return
+    names = ", ".join(sorted(status.dropped_features))
+    line = f"Left out of mail through {_mailer(alias)}, since Migma cannot carry it: {names}."
+    level = logging.WARNING if "attachments" in status.dropped_features else logging.INFO
+    _write(line, {"dropped_features": names}, level)
+
+
 def _mailer(alias: str | None) -> str:
     return f"the mailer {alias!r}" if alias else "Migma"
 
 
-def _write(line: str, extra: dict[str, Any]) -> None:
-    """Log a line at WARNING, or print it to stderr where logging itself sends the mail."""
-    if is_inside_logging():
+def _write(line: str, extra: dict[str, Any], level: int = logging.WARNING) -> None:
+    """Log a line. Where logging itself sends the mail, print it to stderr if it is a warning."""
+    if not is_inside_logging():
+        logger.log(level, "%s", line, extra=extra)
+    elif level >= logging.WARNING:
         print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
-    else:
-        logger.warning("%s", line, extra=extra)
 
 
 def connect() -> None:
     """Connect the receivers. A second call changes nothing."""
     post_send.connect(log_failure, dispatch_uid="django_migma.log_failure")
+    post_send.connect(log_dropped_features, dispatch_uid="django_migma.log_dropped_features")
     post_send.connect(log_missing_variables, dispatch_uid="django_migma.log_missing_variables")

@@ -14,26 +14,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-import django
 from django.conf import settings
 from django.core import mail
+from django.core.mail.backends import locmem
 from django.test import override_settings
 
 from .api.connections import close_pools
 from .api.credentials import Secret
 from .api.types import SendRequest, SendResult
 from .backends import direct
-from .conf import Config, load_config
+from .backends.fallback import fallback_problem
+from .conf import Config, has_mailers, load_config
 from .mailers import is_ours
+from .message import attach
 from .sandbox.options import Switches
 from .sandbox.server import Sandbox
 
 if TYPE_CHECKING:
+    from .backends.fallback import FallbackMailer
     from .backends.outgoing import OutgoingMessage
+    from .message import MessageStatus
     from .stored_emails import Resolver
 
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
+LOCMEM_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 
 @contextmanager
@@ -44,13 +49,14 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
     backend are put back, with the sandbox's address and key and otherwise with their options; if there is none, the
     default mailer becomes ours. Every sender's domain counts as verified and every well-formed id as known, unless
     ``verified_domains`` and ``any_id`` say otherwise. The other switches are those of
-    ``django_migma.sandbox.options.Switches``. Proxies of the environment are not used.
+    ``django_migma.sandbox.options.Switches``. Proxies of the environment are not used. What goes through the mailer
+    of ``FALLBACK`` comes into ``mail.outbox``.
     """
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, **switches})
     no_proxy = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
     with Sandbox(switches=chosen) as running, patch.dict(os.environ, no_proxy=no_proxy):
         connection = {"API_URL": running.api_url, "API_KEY": running.keys.full}
-        migma = {**getattr(settings, "MIGMA", {}), **connection}
+        migma = {**getattr(settings, "MIGMA", {}), **_fallback_in_memory(), **connection}
         try:
             with override_settings(MIGMA=migma, **_mailers(without=connection)):
                 yield running
@@ -106,18 +112,28 @@ def _made_up_id(key: str) -> str:
 
 def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any]:
     """The setting that puts our backend, or ``backend``, in place, without the options of settings ``without``."""
-    if django.VERSION < (6, 1) or not hasattr(settings, "MAILERS"):
+    if not has_mailers():
         return {"EMAIL_BACKEND": backend or BACKEND}
     dropped = {name.lower() for name in without}
     ours = {alias: mailer for alias, mailer in _configured_mailers().items() if is_ours(mailer.get("BACKEND"))}
-    replaced = {
+    replaced: dict[str, dict[str, Any]] = {
         alias: {
             "BACKEND": backend or (BACKEND if mailer["BACKEND"] == OUTBOX_BACKEND else mailer["BACKEND"]),
             "OPTIONS": {name: value for name, value in mailer.get("OPTIONS", {}).items() if name not in dropped},
         }
         for alias, mailer in (ours or {"default": {"BACKEND": BACKEND}}).items()
     }
-    return {"MAILERS": settings.MAILERS | replaced}
+    usual = getattr(settings, "MIGMA", {}).get("FALLBACK")
+    named = {mailer["OPTIONS"].get("fallback") or usual for mailer in replaced.values()}
+    in_memory = {alias: {"BACKEND": LOCMEM_BACKEND} for alias in settings.MAILERS if alias in named}
+    return {"MAILERS": settings.MAILERS | in_memory | replaced}
+
+
+def _fallback_in_memory() -> dict[str, str]:
+    """The setting that keeps mail of ``FALLBACK`` in this process, where that is the path of a backend."""
+    path = getattr(settings, "MIGMA", {}).get("FALLBACK")
+    is_usable = path and not has_mailers() and not fallback_problem(path)[0]
+    return {"FALLBACK": LOCMEM_BACKEND} if is_usable else {}
 
 
 def _configured_mailers() -> dict[str, Any]:
@@ -138,7 +154,8 @@ class EmailBackend(direct.EmailBackend):
     """An in-memory backend that does all that the real one does, but for the network.
 
     Messages are refused, signals sent and statuses set as by the real backend. No API key is needed. The copies in
-    ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order.
+    ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order; none for
+    what goes through the mailer of ``FALLBACK``, in whose place Django's in-memory backend stands.
     """
 
     def open_client(self) -> tuple[Config, Any]:
@@ -149,10 +166,24 @@ class EmailBackend(direct.EmailBackend):
         """What finds stored emails by their keys. Those in ``STORED_EMAILS`` need no database."""
         return direct.stored_email_resolver(config, rows_complete_declared=False)
 
+    def open_fallback(self, config: Config) -> FallbackMailer | None:
+        fallback = super().open_fallback(config)
+        if fallback:
+            fallback.connect = locmem.EmailBackend
+        return fallback
+
     def message_finished(self, outgoing: OutgoingMessage) -> None:
         box = _outbox()
+        if outgoing.for_fallback and not outgoing.fallback_error:
+            self._complete_copy(box[-1], outgoing.status)
         if outgoing.calls:
             kept: Any = copy.deepcopy(outgoing.message)
             kept.sent_using = self.alias
             kept.migma_payloads = [call.payload.request.to_json() for call in outgoing.calls]
             box.append(kept)
+
+    def _complete_copy(self, kept: Any, status: MessageStatus) -> None:
+        """Give a copy of Django's in-memory backend, which was made before the end of the send, what ours have."""
+        attach(kept, copy.deepcopy(status))
+        kept.sent_using = next(filter(None, (recipient.mailer for recipient in status.recipients.values())))
+        kept.migma_payloads = []

@@ -1,4 +1,4 @@
-"""The demo: a sandbox, the site, its stored emails, mail sent in five ways, and what the sandbox accepted of it.
+"""The demo: a sandbox, the site, its stored emails, mail sent in six ways, and what became of it.
 
 ``make demo`` serves until Ctrl-C; ``make demo-once`` ends by itself, with 1 if any of the mail is missing.
 """
@@ -29,7 +29,16 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
-from demo_mail import attempt, demo_sends, differences, print_table
+from demo_mail import (
+    BUYER,
+    attempt,
+    demo_sends,
+    differences,
+    invoice_problems,
+    invoices,
+    print_invoices,
+    print_table,
+)
 from django_migma.sandbox.server import Sandbox
 
 HERE = Path(__file__).resolve().parent
@@ -59,7 +68,7 @@ def run(*, once: bool, sender: str) -> int:
     with ExitStack() as stack:
         sandbox = stack.enter_context(on_free_port(SANDBOX_PORT, lambda port: Sandbox(port=port)))
         folder = stack.enter_context(TemporaryDirectory())  # two demos may run at once, and nothing stays behind
-        set_environment(sandbox, Path(folder) / "demo.sqlite3", sender)
+        set_environment(sandbox, Path(folder), sender)
         password = set_up_site()
         fetch_stored_emails()
         site = stack.enter_context(serving(on_free_port(SITE_PORT, site_server)))
@@ -68,8 +77,11 @@ def run(*, once: bool, sender: str) -> int:
             attempt(send)
         accepted = requests.get(f"{sandbox.url}/_sandbox/messages", timeout=10).json()["messages"]
         print_table(sends, accepted, "" if once else sandbox.url)
-        problems = differences(sends, accepted)
-        print("\n".join(problems) or f"All {len(accepted)} mails were accepted, each once.")
+        in_files = invoices(Path(folder) / "mail")
+        print_invoices(in_files, "" if once else f"{folder}/mail")
+        problems = differences(sends, accepted) + invoice_problems(in_files, BUYER)
+        fine = f"All {len(accepted)} mails were accepted, each once. The invoice is in a file."
+        print("\n".join(problems) or fine)
         if once:
             return 1 if problems else 0
         print_addresses(site, sandbox.url, password)
@@ -77,7 +89,7 @@ def run(*, once: bool, sender: str) -> int:
     return 0
 
 
-def set_environment(sandbox: Sandbox, database: Path, sender: str) -> None:
+def set_environment(sandbox: Sandbox, folder: Path, sender: str) -> None:
     """Let nothing of the user's environment or ``.env`` in: the demo never mails anywhere but into its sandbox."""
     names = re.findall(r"^(\w+)=", (HERE / ".env.example").read_text(), re.MULTILINE)
     unused = [name for name in names if os.environ.get(name)]
@@ -89,7 +101,8 @@ def set_environment(sandbox: Sandbox, database: Path, sender: str) -> None:
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "MIGMA_API_URL": sandbox.api_url,
         "DEFAULT_FROM_EMAIL": sender,
-        "DATABASE_URL": f"sqlite:///{database}",
+        "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",
+        "MAIL_FOLDER": f"{folder}/mail",
         "no_proxy": "127.0.0.1",
     }
 

@@ -6,7 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -15,6 +19,8 @@ from django.core.mail import EmailMultiAlternatives, send_mail
 
 from django_migma.exceptions import MigmaError
 from django_migma.message import MigmaMessage
+
+BUYER = "robin@example.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +33,11 @@ class Send:
 
 
 def demo_sends(site: str, user_email: str) -> list[Send]:
-    """Five ways in which a Django site sends mail. The last two are pages of the site itself."""
+    """Ways in which a Django site sends mail. The last two are pages of the site itself; an order mails its invoice
+    too, which does not go through Migma.
+    """
     readers, archive = ("reader-1@example.com", "reader-2@example.com"), "archive@example.com"
     new = {"ada@example.com": "Ada", "bo@example.com": "Bo"}
-    buyer = "robin@example.com"
     return [
         Send(what="Plain text", recipients=("visitor@example.com",), run=partial(send_text, "visitor@example.com")),
         Send(what="HTML", recipients=(*readers, archive), run=partial(send_html, readers, archive)),
@@ -42,8 +49,8 @@ def demo_sends(site: str, user_email: str) -> list[Send]:
         ),
         Send(
             what="Order receipt",
-            recipients=(buyer,),
-            run=partial(submit, f"{site}/order/", {"first_name": "Robin", "email": buyer}),
+            recipients=(BUYER,),
+            run=partial(submit, f"{site}/order/", {"first_name": "Robin", "email": BUYER}),
         ),
     ]
 
@@ -96,6 +103,27 @@ def differences(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]]) ->
     lines = [f"Missing: {what} to {address}" for address, what in expected.items() if not times[address]]
     lines += [f"Too much: mail to {address}" for address in times if times[address] > (address in expected)]
     return lines
+
+
+def invoices(folder: Path) -> list[EmailMessage]:
+    """The mail that the mailer of FALLBACK has written to files."""
+    texts = [part for path in folder.glob("*.log") for part in path.read_bytes().split(b"\n" + b"-" * 79 + b"\n")]
+    return [message_from_bytes(text, policy=default) for text in texts if text.strip()]
+
+
+def invoice_problems(found: Sequence[EmailMessage], buyer: str) -> list[str]:
+    """A line for whatever is wrong with the mail in files: it should be one invoice with its PDF."""
+    shown = [(message["To"], [part.get_content()[:5] for part in message.iter_attachments()]) for message in found]
+    expected = [(buyer, [b"%PDF-"])]
+    return [] if shown == expected else [f"The invoice to {buyer} with its PDF should be the only mail in files."]
+
+
+def print_invoices(found: Sequence[EmailMessage], folder: str) -> None:
+    """What the mailer of FALLBACK sent; while the demo runs, also where it is."""
+    for message in found:
+        names = ", ".join(str(part.get_filename()) for part in message.iter_attachments())
+        print(f"Not through Migma, but to a file: {message['Subject']!r} to {message['To']}, with {names}")
+    print(f"  {folder}\n" if folder else "")
 
 
 def print_table(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]], sandbox_url: str) -> None:

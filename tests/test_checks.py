@@ -144,6 +144,48 @@ CASES = [
         "The default is None.",
     ),
     (
+        "E009",
+        {"IGNORE_UNSUPPORTED_FEATURES": ["tags", "atachments"]},
+        "MIGMA['IGNORE_UNSUPPORTED_FEATURES'] names the unknown feature 'atachments'.",
+        "Did you mean 'attachments'?",
+    ),
+    (
+        "E009",
+        {"IGNORE_UNSUPPORTED_FEATURES": ["header:X-Foo"]},
+        "MIGMA['IGNORE_UNSUPPORTED_FEATURES'] names the unknown feature 'header:X-Foo'.",
+        "Did you mean 'headers:X-Foo'?",
+    ),
+    (
+        "E009",
+        {"IGNORE_UNSUPPORTED_FEATURES": ("tags:orders",)},
+        "MIGMA['IGNORE_UNSUPPORTED_FEATURES'] names the unknown feature 'tags:orders'.",
+        "Did you mean 'tags'?",
+    ),
+    (
+        "E009",
+        {"IGNORE_UNSUPPORTED_FEATURES": ["headers:"]},
+        "MIGMA['IGNORE_UNSUPPORTED_FEATURES'] names the unknown feature 'headers:'.",
+        "Did you mean 'headers'?",
+    ),
+    (
+        "E009",
+        {"IGNORE_UNSUPPORTED_FEATURES": ["X-Foo"]},
+        "MIGMA['IGNORE_UNSUPPORTED_FEATURES'] names the unknown feature 'X-Foo'.",
+        "Known are alternatives, attachments, content_subtype, envelope_sender, headers, ",
+    ),
+    (
+        "E009",
+        {"IGNORE_UNSUPPORTED_FEATURES": ["body"]},
+        "MIGMA['IGNORE_UNSUPPORTED_FEATURES'] names 'body', which cannot be dropped.",
+        "Set MIGMA['LAYOUT_EMAIL_ID'] to a stored email that wraps such mail, or MIGMA['PROJECT_ID'] to send it ",
+    ),
+    (
+        "E010",
+        {"FALLBACK": "default" if HAS_MAILERS else BACKEND},
+        f"MIGMA['FALLBACK'] names {('default' if HAS_MAILERS else BACKEND)!r}, which sends through Migma too.",
+        "Name one that sends by other means, such as SMTP.",
+    ),
+    (
         "W001",
         {"API_KEY": ""},
         "There is no API key for Migma; sending will fail.",
@@ -218,7 +260,7 @@ def test_what_only_matters_on_a_deployed_site_is_reported_there_only(number, cha
 
 
 def test_the_tables_hold_every_check():
-    ids = {f"{kind}{number:03}" for kind, last in (("E", 8), ("W", 7)) for number in range(1, last + 1)} | {"E011"}
+    ids = {f"{kind}{number:03}" for kind, last in (("E", 11), ("W", 7)) for number in range(1, last + 1)}
     assert {number for number, *_ in CASES + DEPLOY} == ids
 
 
@@ -231,7 +273,8 @@ def test_the_tables_hold_every_check():
         {"API_URL": "http://localhost:8026/v1"},
         {"API_URL": "https://api.example/v1"},
         {"ALLOW_HTTP": False},
-        {"TIMEOUT": [1, 2], "IGNORE_UNSUPPORTED_FEATURES": ["tags"]},
+        {"TIMEOUT": [1, 2], "IGNORE_UNSUPPORTED_FEATURES": ["tags", "headers", "headers:X-Foo"]},
+        {"IGNORE_UNSUPPORTED_FEATURES": True},
         {"REDIRECT_TO": "test@example.com"},
         {"PROVIDER_TYPE": None},
     ],
@@ -239,6 +282,33 @@ def test_the_tables_hold_every_check():
 def test_usable_settings_are_not_reported(change):
     """A callable key is not called."""
     assert messages(GOOD | change) == []
+
+
+@needs_mailers
+@pytest.mark.parametrize("options", [{}, {"layout_email_id": "", "fallback": "smtp"}])
+def test_a_fallback_that_can_be_used_is_not_reported(options):
+    """It is also a way for mail with a body of its own."""
+    with ours(GOOD | {"LAYOUT_EMAIL_ID": None, "FALLBACK": "smtp"}):
+        mailers = settings.MAILERS | {"smtp": {}, "news": {"BACKEND": BACKEND, "OPTIONS": options}}
+        with override_settings(MAILERS=mailers):
+            assert found() == []
+
+
+@needs_mailers
+def test_a_fallback_that_is_missing_is_reported_at_its_mailer():
+    reported = messages(GOOD, news={"fallback": "defualt"})
+    assert [(message.id, message.msg, message.hint) for message in reported] == [
+        (
+            "migma.E010",
+            "MAILERS['news'] OPTIONS['fallback'] names the mailer 'defualt', which is not in MAILERS.",
+            "Did you mean 'default'?",
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", ["IGNORE_UNSUPPORTED_FEATURES", "FALLBACK"])
+def test_a_value_of_a_wrong_kind_is_reported_once(name):
+    assert [message.id for message in messages(GOOD | {name: 7})] == ["migma.E006"]
 
 
 def test_a_broken_address_is_no_sandbox():

@@ -46,6 +46,7 @@ EXAMPLES = {
     "RATE_LIMIT_WAIT": (600, 0, 0.5),
     "MAX_CONCURRENCY": (16, 1, 64),
     "IGNORE_UNSUPPORTED_FEATURES": (frozenset(), True, False),
+    "FALLBACK": (None, "smtp", "django.core.mail.backends.console.EmailBackend"),
     "MISSING_VARIABLES": ("warn", "raise", "ignore"),
     "FAIL_SILENTLY": (False, True, False),
 }

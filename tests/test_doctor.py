@@ -104,6 +104,10 @@ class TestHealthySite:
             "keys in code": ("ok", "none found"),
         }
 
+    def test_ordinary_mail_may_go_through_another_mailer(self, migma_sandbox, migma):
+        migma(PROJECT_ID=None, FALLBACK="smtp")
+        assert found()["ordinary mail"] == ("ok", "goes through the mailer 'smtp' of FALLBACK, and not through Migma")
+
     def test_nothing_is_sent(self, migma_sandbox):
         found()
         assert migma_sandbox.store.messages() == []

@@ -56,6 +56,49 @@ def test_of_an_error_that_is_not_ours_only_the_type_is_logged(quiet, caplog):
     assert caplog.records[0].getMessage().endswith("(1 unknown): ZeroDivisionError")
 
 
+@pytest.mark.parametrize(
+    ("features", "level", "names"),
+    [
+        (["headers"], "INFO", "headers:X-Foo, headers:X-Priority"),
+        (["headers", "attachments"], "WARNING", "attachments, headers:X-Foo, headers:X-Priority"),
+    ],
+)
+def test_what_was_left_out_is_one_line(quiet, caplog, migma, features, level, names):
+    """A lost attachment is worth a warning."""
+    quiet.answers(OK)
+    migma(IGNORE_UNSUPPORTED_FEATURES=features)
+    mail_with_features = message()
+    mail_with_features.extra_headers = {"X-Foo": "1", "X-Priority": "1"}
+    mail_with_features.attachments = [("a.txt", "text", "text/plain")] * ("attachments" in features)
+    with caplog.at_level("INFO"):
+        mail_with_features.send()
+    [record] = caplog.records
+    where = "the mailer 'default'" if django.VERSION >= (6, 1) else "Migma"
+    assert (record.levelname, record.dropped_features) == (level, names)
+    assert record.getMessage() == f"Left out of mail through {where}, since Migma cannot carry it: {names}."
+
+
+@pytest.mark.parametrize(("dropped", "lines"), [("headers", 0), ("attachments", 1)])
+def test_what_error_mail_lost_causes_no_other_mail(
+    quiet, mailing_root_logger, admins_mailer, migma, capsys, dropped, lines
+):
+    """Error mail may lose a header silently; a lost attachment is a line on stderr."""
+
+    def dress(sender, message, **kwargs):
+        message.extra_headers = {"X-Foo": "1"} if dropped == "headers" else {}
+        message.attachments = [("a.txt", "text", "text/plain")] if dropped == "attachments" else []
+
+    quiet.answers(OK)
+    migma(IGNORE_UNSUPPORTED_FEATURES=True)
+    signals.pre_send.connect(dress)
+    try:
+        logging.getLogger("shop").warning("one line")
+    finally:
+        signals.pre_send.disconnect(dress)
+    assert [body["recipientEmail"] for body in quiet.bodies] == ["root@example.org"]
+    assert capsys.readouterr().err.count("django_migma: Left out") == lines
+
+
 def failing_view(request):
     raise LookupError("the site's own error")
 

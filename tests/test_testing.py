@@ -12,7 +12,14 @@ from django.test import override_settings
 
 from django_migma import signals
 from django_migma.backends import EmailBackend
-from django_migma.exceptions import InvalidAddress, InvalidRequest, NotFound, SendFailed, UnsupportedFeature
+from django_migma.exceptions import (
+    ConfigurationError,
+    InvalidAddress,
+    InvalidRequest,
+    NotFound,
+    SendFailed,
+    UnsupportedFeature,
+)
 from django_migma.message import MigmaMessage
 from django_migma.testing import outbox, sandbox
 
@@ -147,6 +154,79 @@ class TestOutbox:
             }
             assert settings.MAILERS["other"] == mailers["other"]
             assert settings.MAILERS["smtp"] == {}
+
+
+PDF = ("invoice.pdf", b"%PDF-1.7", "application/pdf")
+CONSOLE = "django.core.mail.backends.console.EmailBackend"
+
+
+@pytest.fixture
+def console(migma, settings):
+    """A site whose mailer of FALLBACK writes to the console. The value is its name."""
+    if django.VERSION < (6, 1):
+        migma(FALLBACK=CONSOLE)
+        return CONSOLE
+    settings.MAILERS = {
+        "default": {"BACKEND": "django_migma.backends.EmailBackend"},
+        "console": {"BACKEND": CONSOLE},
+        "other": {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"},
+    }
+    migma(FALLBACK="console")
+    return "console"
+
+
+class TestFallback:
+    """What goes through the mailer of FALLBACK does not leave the process in a test."""
+
+    def test_the_outbox_keeps_it_beside_what_goes_through_migma(self, console, capsys):
+        with outbox() as box:
+            message = EmailMessage("Invoice", "text", None, ["a@example.org"], attachments=[PDF])
+            assert message.send() == send_mail("Hello", "text", None, ["a@example.org"]) == 1
+        invoice, hello = box
+        assert (invoice.subject, invoice.sent_using, invoice.migma_payloads) == ("Invoice", console, [])
+        assert invoice.migma_status.status == invoice.anymail_status.status == {"fallback"}
+        assert invoice.attachments[0][0] == "invoice.pdf"
+        assert len(hello.migma_payloads) == 1
+        assert message.migma_status.recipients["a@example.org"].mailer == console
+        assert capsys.readouterr().out == ""
+
+    def test_the_outbox_refuses_what_the_other_mailer_would_not_get(self, console):
+        message = MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID, attachments=[PDF])
+        with outbox() as box, pytest.raises(UnsupportedFeature, match="FALLBACK does not get it"):
+            message.send()
+        assert box == []
+
+    def test_the_outbox_shows_a_message_that_cannot_be_built(self, console):
+        """Django's in-memory backend looks at the headers."""
+        message = EmailMessage("Invoice", "text", None, ["a@example.org"], attachments=[PDF], headers={"X": "a\nb"})
+        with outbox() as box, pytest.raises(ValueError, match="Header values"):
+            message.send()
+        assert box == []
+
+    def test_the_sandbox_keeps_it_in_the_outbox(self, console, capsys):
+        with sandbox() as running:
+            EmailMessage("Invoice", "text", None, ["a@example.org"], attachments=[PDF]).send()
+            MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID).send()
+        assert [kept.subject for kept in mail.outbox] == ["Invoice"]
+        assert [stored.subject for stored in running.store.messages()] == ["Hello"]
+        assert capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize("helper", [outbox, sandbox])
+    def test_an_unusable_name_is_an_error_as_in_production(self, console, migma, helper):
+        migma(FALLBACK="nowhere")
+        with helper(), pytest.raises(ConfigurationError, match="'nowhere'"):
+            send_mail("Hello", "text", None, ["a@example.org"])
+
+    @needs_mailers
+    @pytest.mark.parametrize("helper", [outbox, sandbox])
+    def test_an_option_names_it_too(self, console, settings, helper, capsys):
+        ours = {"BACKEND": "django_migma.backends.EmailBackend", "OPTIONS": {"fallback": "other"}}
+        settings.MAILERS = settings.MAILERS | {"news": ours}
+        message = EmailMessage("Invoice", "text", None, ["a@example.org"], attachments=[PDF])
+        with helper():
+            message.send(using="news")
+        assert [kept.subject for kept in mail.outbox] == ([] if helper is outbox else ["Invoice"])
+        assert message.migma_status.recipients["a@example.org"].mailer == "other"
 
 
 class TestSandbox:

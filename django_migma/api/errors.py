@@ -231,12 +231,14 @@ class SendFailed(MigmaError):
 class UnsupportedFeature(MigmaError, ValueError):
     """The message uses something that Migma's API has no field for. Nothing of it was sent.
 
-    ``feature``: its name, as ``IGNORE_UNSUPPORTED_FEATURES`` takes it.
+    ``features``: the names of all such features, as ``IGNORE_UNSUPPORTED_FEATURES`` takes them. ``feature``: the
+    first of them.
     """
 
-    def __init__(self, reason: str = "", *, feature: str = "", **about: Any) -> None:
+    def __init__(self, reason: str = "", *, feature: str = "", features: tuple[str, ...] = (), **about: Any) -> None:
         super().__init__(reason, **about)
-        self.feature = feature
+        self.features = features or tuple(filter(None, [feature]))
+        self.feature = feature or next(iter(features), "")
 
 
 class InvalidAddress(MigmaError, ValueError):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.stored_emails import Resolver
 
+    from .fallback import FallbackMailer
+
 
 class EmailBackend(MigmaBackend):
     """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient."""
@@ -40,7 +42,8 @@ class EmailBackend(MigmaBackend):
         dispatcher = None
         try:
             config, client = self.open_client()
-            dispatcher = Dispatcher(self, client, config, self.resolver(config), is_single=is_single)
+            resolver, fallback = self.resolver(config), self.open_fallback(config)
+            dispatcher = Dispatcher(self, client, config, resolver, fallback, is_single=is_single)
             dispatcher.send(messages)
         finally:
             if is_list:  # what is left of it; a generator is not consumed further
@@ -58,6 +61,14 @@ class EmailBackend(MigmaBackend):
     def resolver(self, config: Config) -> Resolver:
         """What finds stored emails by their keys, during one call."""
         return stored_email_resolver(config)
+
+    def open_fallback(self, config: Config) -> FallbackMailer | None:
+        """The mailer of ``FALLBACK`` for one call, not connected yet. Raises `ConfigurationError`."""
+        if not config.fallback:
+            return None
+        from .fallback import open_fallback  # noqa: PLC0415 - lazy: few sites need it
+
+        return open_fallback(config.fallback, self, redirect_to=config.redirect_to)
 
 
 def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:

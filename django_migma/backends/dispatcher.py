@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import ImproperlyConfigured
+
 from django_migma import signals
 from django_migma.api.errors import (
     AuthenticationError,
@@ -25,10 +27,12 @@ from django_migma.api.errors import (
     NoResponse,
     RateLimited,
     SendFailed,
+    UnsupportedFeature,
 )
 from django_migma.api.retries import backoff
 from django_migma.message import RecipientStatus, mark_not_attempted, start_status, status_of
 from django_migma.payload import build_payloads
+from django_migma.unsupported_features import fallback_obstacle
 
 from .outgoing import Call, OutgoingMessage
 from .workers import Workers
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from django_migma.stored_emails import Resolver
 
     from .base import MigmaBackend
+    from .fallback import FallbackMailer
 
 GRACE = 2.0  # seconds that an interrupt gives to the calls in flight
 MAX_FAILURES = 1000  # failures that are kept for SendFailed
@@ -52,7 +57,14 @@ class Dispatcher:
     """State and result of one ``send_messages()`` call."""
 
     def __init__(
-        self, backend: MigmaBackend, client: MigmaClient, config: Config, resolve: Resolver, *, is_single: bool
+        self,
+        backend: MigmaBackend,
+        client: MigmaClient,
+        config: Config,
+        resolve: Resolver,
+        fallback: FallbackMailer | None = None,
+        *,
+        is_single: bool,
     ) -> None:
         self.sent_count = 0
         self._backend = backend
@@ -60,6 +72,7 @@ class Dispatcher:
         self._client = client
         self._config = config
         self._resolve = resolve
+        self._fallback = fallback
         self._clock = backend.clock
         self._is_single = is_single
 
@@ -98,6 +111,7 @@ class Dispatcher:
             self._finish_messages()
         except Exception:
             self._wind_up(self._config.retry_deadline + max(self._config.timeout))
+            self._close_fallback()
             raise
         except BaseException:
             self._cancel_pending()
@@ -105,12 +119,13 @@ class Dispatcher:
             raise
         finally:
             self._workers.close()
+        self._close_fallback()
 
     def result(self) -> int:
         """The number of messages sent, or the error that the caller should see.
 
-        ``fail_silently`` swallows `MigmaError` only: a line break in a subject or a wrong type is the site's mistake,
-        and Django's SMTP backend raises it then too.
+        ``fail_silently`` swallows `MigmaError` and the errors of another mailer only: a line break in a subject or a
+        wrong type is the site's mistake, and Django's SMTP backend raises it then too.
         """
         if self._config.fail_silently and self._first_other_error:
             raise self._first_other_error
@@ -144,12 +159,23 @@ class Dispatcher:
         if not outgoing.status.recipients and not outgoing.refusal:
             return
         self._messages.append(outgoing)
+        if self._fallback and outgoing.for_fallback:
+            self._fallback.send(outgoing)
         self._queue.extend(outgoing.calls)
         while self._queue and not self._stopped:
             self._advance()
         self._finish_messages()
-        while self._workers.busy and len(self._messages) > _MESSAGES_PER_CALL * self._config.max_concurrency:
+        while self._workers.busy and self._holds_many():
             self._advance()
+
+    def _holds_many(self) -> bool:
+        """Whether so many messages wait for an earlier one to be finished that reading more could fill the memory.
+
+        Those that went through the other mailer are few, as they may be large.
+        """
+        handed_over = sum(outgoing.for_fallback is not None for outgoing in self._messages) if self._fallback else 0
+        limit = self._config.max_concurrency
+        return len(self._messages) > _MESSAGES_PER_CALL * limit or handed_over > limit
 
     def _prepare(self, message: EmailMessage) -> OutgoingMessage:
         """The calls that a message still needs; none where it is refused.
@@ -158,28 +184,41 @@ class Dispatcher:
         message class: the others go on, and the error is raised as it is in the end.
         """
         try:
-            payloads = build_payloads(message, self._config, self._resolve)
+            return self._read(message)
         except Exception as error:  # noqa: BLE001
             status = mark_not_attempted(message, error)
             status.missing_variables = frozenset(error.names) if isinstance(error, MissingVariables) else frozenset()
             return OutgoingMessage(message=message, status=status, refusal=error)
-        # The same object may stand twice in a list: that is two mails.
-        is_under_way = any(other.status is status_of(message) for other in self._messages)
-        status = start_status(message, [payload.address for payload in payloads], is_new=is_under_way)
-        outgoing = OutgoingMessage(message=message, status=status)
-        earlier = status.recipients
-        # In one assignment: half of it would forget who has been accepted.
-        status.recipients = {
-            payload.address: earlier.get(payload.address) or RecipientStatus(status="not_attempted")
-            for payload in payloads
-        }
+
+    def _read(self, message: EmailMessage) -> OutgoingMessage:
+        try:
+            payloads = build_payloads(message, self._config, self._resolve)
+        except UnsupportedFeature:
+            if self._fallback is None or fallback_obstacle(message):
+                raise
+            outgoing = self._start_message(message, self._fallback.addresses(message))
+            self._fallback.prepare(outgoing)
+            return outgoing
+        outgoing = self._start_message(message, [payload.address for payload in payloads])
+        status = outgoing.status
         for payload in payloads:
             status.missing_variables |= payload.missing_variables
-            status.stored_email = payload.stored_email
+            status.stored_email, status.dropped_features = payload.stored_email, payload.dropped_features
             if not status.recipients[payload.address].accepted:
                 outgoing.calls.append(Call(outgoing, payload, wait_for_rate=self._is_single))
         outgoing.open = len(outgoing.calls)
         return outgoing
+
+    def _start_message(self, message: EmailMessage, addresses: list[str]) -> OutgoingMessage:
+        # The same object may stand twice in a list: that is two mails.
+        is_under_way = any(other.status is status_of(message) for other in self._messages)
+        status = start_status(message, addresses, is_new=is_under_way)
+        earlier = status.recipients
+        # In one assignment: half of it would forget who has been accepted.
+        status.recipients = {
+            address: earlier.get(address) or RecipientStatus(status="not_attempted") for address in addresses
+        }
+        return OutgoingMessage(message=message, status=status)
 
     def _advance(self) -> None:
         """Start the next call if it may start; else wait for a result, or until the rate limit allows more."""
@@ -299,23 +338,31 @@ class Dispatcher:
         while self._messages and not self._messages[0].open:
             self._finish(self._messages.popleft())
 
+    def _close_fallback(self) -> None:
+        """Close the other mailer's connection. Not after an interrupt: a server that hangs would hold it up."""
+        if self._fallback:
+            self._fallback.close()
+
     def _finish(self, outgoing: OutgoingMessage) -> None:
         message, status, alias = outgoing.message, outgoing.status, self._backend.alias
         recipients = status.recipients.values()
         status.is_complete = not outgoing.refusal and all(recipient.accepted for recipient in recipients)
         self._backend.message_finished(outgoing)
         self.sent_count += any(recipient.accepted for recipient in recipients)
-        for error in (outgoing.refusal, *(call.error for call in outgoing.calls)):
+        for error in (outgoing.refusal, outgoing.fallback_error, *(call.error for call in outgoing.calls)):
             if error is not None:
-                self._add_failure(message, error)
+                self._add_failure(outgoing, error)
         signals.send_robust(signals.post_send, self._sender, message=message, status=status, alias=alias)
 
-    def _add_failure(self, message: EmailMessage, error: BaseException) -> None:
+    def _add_failure(self, outgoing: OutgoingMessage, error: BaseException) -> None:
         self._failed_count += 1
-        self._in_doubt |= getattr(error, "may_have_been_accepted", False)
+        is_fallback = error is outgoing.fallback_error
+        is_doubtful = is_fallback and any(recipient.in_doubt for recipient in outgoing.status.recipients.values())
+        self._in_doubt |= is_doubtful or getattr(error, "may_have_been_accepted", False)
         if len(self._failures) < MAX_FAILURES:
-            self._failures.append((message, error))
-        if not isinstance(error, MigmaError):
+            self._failures.append((outgoing.message, error))
+        may_be_silent = isinstance(error, MigmaError) or (is_fallback and not isinstance(error, ImproperlyConfigured))
+        if not may_be_silent:
             self._first_other_error = self._first_other_error or error
 
     def _wind_up(self, seconds: float) -> None:

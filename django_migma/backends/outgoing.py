@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False)
 class OutgoingMessage:
-    """A message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none."""
+    """A message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none.
+
+    ``for_fallback`` is what the mailer of ``FALLBACK`` sends instead, ``fallback_error`` its error.
+    """
 
     message: EmailMessage
     status: MessageStatus
     calls: list[Call] = field(default_factory=list)
     open: int = 0
     refusal: Exception | None = None
+    for_fallback: EmailMessage | None = None
+    fallback_error: Exception | None = None
 
 
 class Call:

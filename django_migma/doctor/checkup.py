@@ -289,6 +289,8 @@ def check_ordinary_mail(chosen: Mailer) -> Generator[Finding, None, None]:
         text = "is sent inside the stored email LAYOUT_EMAIL_ID"
     elif is_set(chosen.value("PROJECT_ID")):
         text = "is sent as raw HTML with PROJECT_ID, which Migma's older guides document"
+    elif is_set(chosen.value("FALLBACK")):
+        text = f"goes through the mailer {chosen.value('FALLBACK')!r} of FALLBACK, and not through Migma"
     else:
         status = "warning"
         text = "is refused: mail with a body of its own, such as a password reset, needs a layout or a project"

@@ -21,12 +21,14 @@ ADMINS = env.list("ADMINS", default=[])
 if django.VERSION < (6, 0):
     ADMINS = [("", address) for address in ADMINS]
 
+BACKEND, FILES = "django_migma.backends.EmailBackend", "django.core.mail.backends.filebased.EmailBackend"
 MIGMA = {
     "API_KEY": env("MIGMA_API_KEY"),
     "API_URL": env("MIGMA_API_URL", default=""),  # empty: Migma's own address
     "PROJECT_ID": env("MIGMA_PROJECT_ID"),
     "FROM_NAME": env("MIGMA_FROM_NAME"),
     "LAYOUT_EMAIL_ID": env("MIGMA_LAYOUT_EMAIL_ID"),  # carries mail with a body of its own, such as mail about errors
+    "FALLBACK": "files" if django.VERSION >= (6, 1) else FILES,  # sends what Migma cannot carry: attachments
 }
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL")
 LOGGING = {
@@ -39,13 +41,14 @@ LOGGING = {
     "root": {"handlers": ["console", "admins"]},
     "loggers": {"django": {}},  # no handlers of its own beside the root's
 }
-BACKEND = "django_migma.backends.EmailBackend"
+MAIL_FOLDER = env("MAIL_FOLDER", default=str(BASE_DIR / "mail"))  # a site of yours names its mail server instead
 if django.VERSION >= (6, 1):
     # Mail about errors is quiet: a failure to report one must not become another.
     MAILERS = {"default": {"BACKEND": BACKEND}, "admins": {"BACKEND": BACKEND, "OPTIONS": {"fail_silently": True}}}
+    MAILERS["files"] = {"BACKEND": FILES, "OPTIONS": {"file_path": MAIL_FOLDER}}
     LOGGING["handlers"]["admins"]["using"] = "admins"
 else:
-    EMAIL_BACKEND = BACKEND
+    EMAIL_BACKEND, EMAIL_FILE_PATH = BACKEND, MAIL_FOLDER
 
 CONTRIB = ("admin", "auth", "contenttypes", "messages", "sessions", "staticfiles")
 INSTALLED_APPS = ["shop", "django_migma", *(f"django.contrib.{name}" for name in CONTRIB)]

@@ -33,7 +33,7 @@ ABOUT = {
         (),
         COMMON | {"sent_count": 2, "failed_count": 1, "failures": [("message", "error")]},
     ),
-    "UnsupportedFeature": ((ValueError,), {"feature": "attachments"}),
+    "UnsupportedFeature": ((ValueError,), {"feature": "attachments", "features": ("attachments", "headers")}),
     "InvalidAddress": ((ValueError,), COMMON),
     "SerializationError": ((TypeError,), COMMON),
     "StoredEmailNotFound": ((LookupError,), COMMON),

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import django
 import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.utils.translation import gettext_lazy
 
 from django_migma.exceptions import (
+    ConfigurationError,
     InvalidAddress,
     SendFailed,
     SerializationError,
@@ -17,6 +19,8 @@ from django_migma.exceptions import (
 )
 from django_migma.message import MigmaMessage
 from django_migma.models import StoredEmail
+from django_migma.payload import unsupported_features
+from tests.conftest import BACKEND
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 PROJECT_ID = "665f1c2ab7d3e4f5a6a70001"
@@ -326,6 +330,77 @@ class TestFeatures:
         with pytest.raises(UnsupportedFeature, match="alternatives"):
             message.send()
 
+    def test_all_of_them_are_named(self, accepting, migma):
+        """What the message uses comes first, then each way out."""
+        migma(PROJECT_ID=None)
+        message = html_mail(headers={"X-Foo": "1"}, reply_to=["a@b.example", "c@d.example"])
+        message.attach("a.txt", "text", "text/plain")
+        message.tags = ["orders"]
+        with pytest.raises(UnsupportedFeature) as caught:
+            message.send()
+        names = ("tags", "attachments", "headers", "body", "multiple_reply_to")
+        assert (caught.value.features, caught.value.feature) == (names, "tags")
+        assert str(caught.value) == (
+            "This message uses tags: Migma's send endpoint has no field for tags. It also uses attachments: Migma's "
+            "API takes no attachments; link to the file instead. It also uses headers (X-Foo): Migma's API takes no "
+            "headers of your own. Migma sends stored emails, and this message has only a body of its own. It also "
+            "uses multiple_reply_to: Migma takes one address to reply to. Set MIGMA['LAYOUT_EMAIL_ID'] to a stored "
+            "email that wraps such mail, or MIGMA['PROJECT_ID'] to send it as raw HTML, or give the message a "
+            "template_id (in a pre_send receiver, for mail of other packages). To drop the rest instead, put 'tags', "
+            "'attachments', 'headers' (or 'headers:X-Foo' for one), 'multiple_reply_to' into "
+            "MIGMA['IGNORE_UNSUPPORTED_FEATURES']. To send such mail through another mailer, name that in "
+            "MIGMA['FALLBACK']."
+        )
+
+    def test_several_can_be_dropped_together(self, accepting):
+        with pytest.raises(UnsupportedFeature, match="To drop them instead, put 'tags', 'attachments' into MIGMA"):
+            stored_mail(tags=["orders"], attachments=[("a.txt", "text", "text/plain")]).send()
+
+    def test_another_mailer_is_no_way_out_for_a_stored_email(self, accepting):
+        with pytest.raises(UnsupportedFeature, match=r"into MIGMA\['IGNORE_UNSUPPORTED_FEATURES'\]\.$"):
+            stored_mail(tags=["orders"]).send()
+
+    def test_the_other_way_out_is_named_where_it_is_one(self, accepting):
+        with pytest.raises(UnsupportedFeature, match=r"through another mailer, name that in MIGMA\['FALLBACK'\]\.$"):
+            html_mail(attachments=[("a.txt", "text", "text/plain")]).send()
+
+    @pytest.mark.parametrize("spelling", ["attachments", "Attachments"])
+    def test_what_is_dropped_stands_in_the_status(self, accepting, migma, spelling):
+        migma(IGNORE_UNSUPPORTED_FEATURES=[spelling, "headers:x-foo"])
+        message = html_mail(attachments=[("a.txt", "text", "text/plain")], headers={"X-Foo": "1"})
+        message.send()
+        assert message.migma_status.dropped_features == {"attachments", "headers:X-Foo"}
+
+    def test_nothing_is_dropped_of_a_message_without_features(self, accepting, migma):
+        migma(IGNORE_UNSUPPORTED_FEATURES=True)
+        message = html_mail()
+        message.send()
+        assert message.migma_status.dropped_features == frozenset()
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "Auto-Submitted",
+            "Precedence",
+            "X-Auto-Response-Suppress",
+            "X-Priority",
+            "Importance",
+            "X-MSMail-Priority",
+            "X-Mailer",
+            "MIME-Version",
+            "content-language",
+        ],
+    )
+    def test_a_header_that_is_no_content_stays_behind(self, accepting, header):
+        """Without a refusal, and named in the status."""
+        message = html_mail(headers={header: "x", "Date": "now"})
+        assert message.send() == 1
+        assert message.migma_status.dropped_features == {f"headers:{header}"}
+
+    def test_a_header_that_is_no_content_is_not_among_the_refused(self, accepting):
+        with pytest.raises(UnsupportedFeature, match=r"headers \(List-Unsubscribe\): Migma's"):
+            html_mail(headers={"Precedence": "bulk", "List-Unsubscribe": "<y>"}).send()
+
     def test_headers_are_named(self, accepting):
         message = html_mail(headers={"X-Foo": "1", "Date": "now", "Message-ID": "<x>", "List-Unsubscribe": "<y>"})
         with pytest.raises(UnsupportedFeature, match=r"headers \(X-Foo, List-Unsubscribe\): Migma's API takes no"):
@@ -348,6 +423,47 @@ class TestFeatures:
         migma(IGNORE_UNSUPPORTED_FEATURES=False)
         with pytest.raises(UnsupportedFeature, match="tags"):
             stored_mail(tags=["a"]).send()
+
+
+class TestBeforehand:
+    """``unsupported_features`` tells what sending would refuse."""
+
+    def test_names_what_sending_would_refuse(self, accepting, migma):
+        message = html_mail(attachments=[("a.txt", "text", "text/plain")], headers={"X-Foo": "1"})
+        names = unsupported_features(message)
+        with pytest.raises(UnsupportedFeature) as caught:
+            message.send()
+        assert names == caught.value.features == ("attachments", "headers")
+        migma(IGNORE_UNSUPPORTED_FEATURES=["attachments", "headers:X-Foo"])
+        assert unsupported_features(message) == ()
+        assert message.migma_status.status == {"not_attempted"}
+        assert accepting.bodies == []
+
+    def test_needs_no_key(self, migma):
+        migma(API_KEY=None)
+        assert unsupported_features(html_mail()) == ()
+
+    def test_knows_the_ways_for_a_body(self, migma):
+        migma(PROJECT_ID=None)
+        assert unsupported_features(html_mail()) == ("body",)
+        assert unsupported_features(stored_mail(body="a" * 5_000_001)) == ()
+        migma(LAYOUT_EMAIL_ID=EMAIL_ID)
+        assert unsupported_features(html_mail()) == ()
+        assert unsupported_features(html_mail(body="a" * 5_000_001)) == ("body_size",)
+
+    @pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
+    def test_by_the_options_of_a_mailer(self, settings):
+        options = {"ignore_unsupported_features": ["attachments"]}
+        settings.MAILERS = {"default": {"BACKEND": BACKEND}, "news": {"BACKEND": BACKEND, "OPTIONS": options}}
+        message = html_mail(attachments=[("a.txt", "text", "text/plain")])
+        assert unsupported_features(message) == ("attachments",)
+        assert unsupported_features(message, using="news") == ()
+        settings.MAILERS = None
+        assert unsupported_features(message) == ("attachments",)
+
+    def test_an_unknown_mailer(self):
+        with pytest.raises(ConfigurationError, match=r"MAILERS has no mailer 'nwes'\."):
+            unsupported_features(html_mail(), using="nwes")
 
 
 class TestStored:

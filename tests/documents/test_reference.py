@@ -29,7 +29,7 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / "management" / "commands").gl
 ERRORS = {name: error for name, error in getmembers(exceptions, isclass) if name in exceptions.__all__}
 SIGNALS = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
 CHECK_IDS = set(re.findall(r'"(migma\.[EW]\d{3})"', (PACKAGE / "checks.py").read_text()))
-STATUSES = {"queued", "sent", "processing", "failed", "unknown", "not_attempted"}
+STATUSES = {"queued", "sent", "processing", "fallback", "failed", "unknown", "not_attempted"}
 FEATURES = {*unsupported_features.UNSUPPORTED_FEATURES, "body", "body_size"}
 INSPECTION = {name for name in ENDPOINTS if " /v1/" not in name}
 """The sandbox's own endpoints, which are not part of Migma's API."""

@@ -61,10 +61,11 @@ def running_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def variables(running_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables of the site: the address of the sandbox, and a database with its stored emails."""
+    """Variables of the site: the address of the sandbox, a database with its stored emails, a folder for mail."""
     found = {
         "MIGMA_API_URL": running_sandbox.api_url,
         "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('example')}/db.sqlite3",
+        "MAIL_FOLDER": str(tmp_path_factory.mktemp("mail")),
     }
     for command in (("migrate", "-v0"), ("migma_sync",), ("name_stored_emails",)):
         done = run("manage.py", *command, **found)
@@ -95,6 +96,15 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     """The sandbox for the site's mail, empty."""
     running_sandbox.store.reset()
     return running_sandbox
+
+
+@pytest.fixture
+def mail_folder(variables: dict[str, str]) -> Path:
+    """The folder that gets what Migma cannot carry, empty."""
+    folder = Path(variables["MAIL_FOLDER"])
+    for path in folder.iterdir():
+        path.unlink()
+    return folder
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ MAILS = (
 )
 
 
-def test_once_sends_in_five_ways_and_lists_what_the_sandbox_accepted() -> None:
+def test_once_sends_in_six_ways_and_lists_what_the_sandbox_accepted() -> None:
     done = run("demo.py", "--once")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^(.+?)  +(\S+@\S+) .+  (layout|stored email) +queued$", done.stdout, re.MULTILINE)
@@ -38,7 +38,21 @@ def test_once_sends_in_five_ways_and_lists_what_the_sandbox_accepted() -> None:
     assert f"Project {account.FERNHILL}: 6 created, 0 updated, 0 unchanged, 0 gone.\n" in done.stdout
     assert "Stored emails with a key: password-reset, receipt, welcome.\n" in done.stdout
     assert "http://" not in done.stdout, "addresses that are dead by now"
-    assert "All 8 mails were accepted, each once." in done.stdout
+    invoice = "'Your invoice for order FH-00001' to robin@example.com, with invoice-FH-00001.pdf"
+    assert f"\nNot through Migma, but to a file: {invoice}\n" in done.stdout
+    assert "All 8 mails were accepted, each once. The invoice is in a file." in done.stdout
+
+
+def test_once_fails_where_the_invoice_is_missing() -> None:
+    code = """
+        import sys
+        import demo
+        demo.invoices = lambda folder: []
+        sys.exit(demo.main(["--once"]))
+    """
+    done = run("-c", textwrap.dedent(code))
+    assert done.returncode == 1
+    assert "The invoice to robin@example.com with its PDF should be the only mail in files." in done.stdout
 
 
 def test_once_fails_and_names_each_mail_that_the_sandbox_refused() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
 
 import requests
@@ -95,6 +98,28 @@ def test_an_order_mails_its_receipt(sandbox: Sandbox, site: str, browser: reques
     (message,) = sandbox.store.messages()
     assert "{{" not in message.html
     assert message.idempotency_key
+
+
+def test_an_order_mails_its_invoice_which_migma_cannot_carry(
+    sandbox: Sandbox, site: str, browser: requests.Session, mail_folder: Path
+) -> None:
+    submit(browser, f"{site}/order/", first_name="Robin (50 €)", email="customer@example.com", bags_1="2")
+    message = only_message_in_files(mail_folder)
+    assert (message["To"], message["Subject"][:22]) == ("customer@example.com", "Your invoice for order")
+    [attachment] = message.iter_attachments()
+    pdf = attachment.get_content()
+    assert pdf.startswith(b"%PDF-1.4\n")
+    assert b"(To Robin \\(50 \x80\\) \\(customer@example.com\\), paid on delivery) Tj" in pdf
+    assert b"Morning Fog" in pdf
+    start = int(re.findall(rb"startxref\n(\d+)\n", pdf)[0])
+    offsets = [int(line[:10]) for line in pdf[start:].splitlines()[3:8]]
+    assert [pdf[offset:].split()[0] for offset in offsets] == [b"1", b"2", b"3", b"4", b"5"]
+    assert sandbox.store.stats()["sending_posts"] == 1
+
+
+def only_message_in_files(folder: Path) -> EmailMessage:
+    (path,) = folder.iterdir()
+    return message_from_bytes(path.read_bytes().rpartition(b"\n" + b"-" * 79)[0], policy=default)
 
 
 def test_an_order_of_nothing_is_refused(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
