@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 from .api.credentials import is_local
 from .conf import OPTION_NAMES, SETTINGS, is_set, setting_error
 from .mailers import Mailer, mailers
+from .stored_emails import entry_problems
 
 TAG = "migma"
 _VALUE_CHECKS = {
@@ -23,6 +24,7 @@ _VALUE_CHECKS = {
     "API_URL": ("migma.E004", "Leave API_URL out to talk to Migma; a sandbox on this machine may use http."),
     "PROJECT_ID": ("migma.E005", "Copy the id from Migma's dashboard or API."),
     "LAYOUT_EMAIL_ID": ("migma.E005", "Copy the id from Migma's dashboard or API."),
+    "STORED_EMAILS": ("migma.E011", "Write STORED_EMAILS = {'welcome': '665f1c2ab7d3e4f5a6b70001'}."),
 }
 """The check id and the hint for an unusable value; other settings have E006."""
 
@@ -64,6 +66,16 @@ def _unknown(
             near = difflib.get_close_matches(in_case(str(name)), known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(sorted(known))}."
             yield Error(f"{place} has the unknown key {name!r}.", hint=hint, id="migma.E001")
+
+
+@per_mailer()
+def usable_stored_emails(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E011: an entry of STORED_EMAILS that cannot be used."""
+    declared = mailer.value("STORED_EMAILS")
+    if isinstance(declared, Mapping):  # otherwise another check says so
+        for key, entry in declared.items():
+            for problem, hint in entry_problems(key, entry):
+                yield Error(mailer.describe("STORED_EMAILS", problem), hint=hint, id="migma.E011")
 
 
 @per_mailer()

@@ -98,6 +98,7 @@ SETTINGS: dict[str, Setting] = {
     "PROVIDER_TYPE": Setting(None, _choice(*PROVIDER_TYPES)),
     "PROJECT_ID": Setting(None, _rule(_is_project_id, "the id of a Migma project (letters and digits, 100 at most)")),
     "LAYOUT_EMAIL_ID": Setting(None, _rule(is_object_id, "the id of a stored email, 24 hex digits")),
+    "STORED_EMAILS": Setting({}, _rule(lambda value: isinstance(value, Mapping), "a dict of stored emails by key")),
     "TRANSACTIONAL": Setting(None, _boolean),
     "REDIRECT_TO": Setting(None, _address),
     "TIMEOUT": Setting((3.05, 10), _timeout),
@@ -128,6 +129,7 @@ class Config(NamedTuple):
     provider_type: str | None
     project_id: str | None
     layout_email_id: str | None
+    stored_emails: Mapping[str, Any]
     transactional: bool | None
     redirect_to: str | None
     timeout: tuple[float, float]

@@ -6,17 +6,18 @@ the raw route.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from django.utils.encoding import force_str
 
 from .api.errors import StoredEmailNotFound
 from .api.types import is_object_id
 from .message import get_attribute
+from .stored_emails import NO_STORED_EMAIL, DeclaredEmails, Resolver, SettingsResolver, StoredEmailData
 from .unsupported_features import html_alternative
 from .variables import placeholder_names, to_json_value
 
@@ -25,41 +26,6 @@ if TYPE_CHECKING:
     from django.template import Engine
 
     from .conf import Config
-
-
-class StoredEmailData(NamedTuple):
-    """What a send needs of a stored email: its ids, and what this site knows beyond them.
-
-    ``name`` is its key or id, for error texts. ``body_variables`` are the names in its preheader and HTML,
-    ``optional_variables`` those that Migma fills from the contact. A tuple, since the models need the class at every
-    start, and a dataclass takes a millisecond to make.
-    """
-
-    name: str
-    email_id: str | None = None
-    conversation_id: str | None = None
-    subject: str = ""
-    from_email: str = ""
-    from_name: str = ""
-    provider_type: str = ""
-    default_variables: Mapping[str, Any] = {}
-    body_variables: frozenset[str] = frozenset()
-    optional_variables: frozenset[str] = frozenset()
-
-
-NO_STORED_EMAIL = StoredEmailData(name="")  # for mail that names no stored email, or one not known here
-
-Resolver = Callable[[Any], StoredEmailData]
-"""Returns the stored email for a ``template_id`` that is not a raw id; raises `StoredEmailNotFound` or TypeError."""
-
-
-def resolve_without_app(template_id: Any) -> StoredEmailData:
-    """The `Resolver` of a site without the app, where stored emails have no keys."""
-    raise StoredEmailNotFound(
-        f"No stored email is known by the key {template_id!r}: keys need the app, and 'django_migma' is not in "
-        "INSTALLED_APPS",
-        hint="Add it, or give Migma's id of the email as template_id, 24 hex digits.",
-    )
 
 
 PLAIN_TEXT_TEMPLATE = "django_migma/plain_text.html"
@@ -109,7 +75,9 @@ class Content:
         return self if self.own is None else _wrap(self.own.fill(variables), self.email_id)
 
 
-def choose(message: EmailMessage, subject: str, config: Config, resolver: Resolver, *, merges: bool) -> Content:
+def choose(
+    message: EmailMessage, subject: str, config: Config, resolver: Resolver | None = None, *, merges: bool
+) -> Content:
     """Return the content of a message. ``merges``: it has merge data, so its placeholders are placeholders.
 
     For messages whose features were looked at: the settings have a route for a body of its own, and its size fits.
@@ -117,6 +85,7 @@ def choose(message: EmailMessage, subject: str, config: Config, resolver: Resolv
     """
     template_id, conversation_id = get_attribute(message, "template_id"), get_attribute(message, "conversation_id")
     if template_id is not None or conversation_id is not None:
+        resolver = resolver or SettingsResolver(DeclaredEmails(config.stored_emails))
         return _stored(template_id, conversation_id, subject, resolver)
     if config.layout_email_id:
         return _layout(message, subject, config, merges=merges)
@@ -130,6 +99,8 @@ def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Reso
         if not is_object_id(conversation_id):
             raise ValueError(f"conversation_id must be 24 hex digits, as Migma's ids are, not {conversation_id!r}.")
         return Content(subject=subject, conversation_id=conversation_id)
+    if type(template_id) is int:  # as code for other providers has it
+        template_id = str(template_id)
     if is_object_id(template_id):
         return Content(subject=subject, email_id=template_id)
     stored = resolver(template_id)

@@ -15,6 +15,7 @@ from .api.credentials import Secret, is_local
 from .backends.base import MigmaBackend
 from .conf import Config, get_setting, has_mailers, load_config, setting_location
 from .exceptions import ConfigurationError, configuration_error
+from .stored_emails import DeclaredEmails
 
 
 class Mailer(NamedTuple):
@@ -47,6 +48,11 @@ class Mailer(NamedTuple):
                 raise
             problem = f"is a callable, and it raised {type(error).__name__}. Try it in manage.py shell."
         raise configuration_error(f"{setting_location('API_KEY', self.options)} {problem}", self.alias)
+
+    def stored_emails(self) -> DeclaredEmails:
+        """Return the stored emails that the settings declare for this mailer."""
+        declared = self.value("STORED_EMAILS")
+        return DeclaredEmails(declared if isinstance(declared, Mapping) else {})
 
     @property
     def is_sandbox(self) -> bool:

@@ -162,18 +162,18 @@ def get_attribute(message: EmailMessage, name: str) -> Any:
 class MigmaMessage(EmailMultiAlternatives):
     """An `EmailMultiAlternatives` that takes Migma's attributes as keywords. Any `EmailMessage` may carry them too.
 
-    ``template_id``: a stored email: its id (24 hex digits), the key of a `StoredEmail`, or a `StoredEmail`; the
-    message's own body is not sent then. ``conversation_id``: a conversation that holds one email, instead.
-    ``merge_global_data``: variables for all recipients; ``merge_data``: the same by address. ``esp_extra``: further
-    fields of the request body. ``idempotency_key``: makes repeats safe across processes for 24 hours; one per logical
-    mail. An explicit ``Message-ID`` header does the same where there is none. The other attributes are refused on
-    sending, unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
+    ``template_id``: a stored email: its id (24 hex digits), its key in ``STORED_EMAILS`` or in its row, or a
+    `StoredEmail`; an integer is taken for its string. The message's own body is not sent then. ``conversation_id``: a
+    conversation that holds one email, instead. ``merge_global_data``: variables for all recipients; ``merge_data``:
+    the same by address. ``esp_extra``: further fields of the request body. ``idempotency_key``: makes repeats safe
+    across processes for 24 hours; one per logical mail. An explicit ``Message-ID`` header does the same where
+    there is none. The other attributes are refused on sending, unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
     """
 
     def __init__(
         self,
         *args: Any,
-        template_id: str | Model | None = None,
+        template_id: str | int | Model | None = None,
         conversation_id: str | None = None,
         merge_data: Mapping[str, Mapping[str, Any]] | None = None,
         merge_global_data: Mapping[str, Any] | None = None,

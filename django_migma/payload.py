@@ -21,8 +21,8 @@ from .addresses import Address, display_name_error, parse
 from .api.errors import InvalidAddress, MissingVariables
 from .api.types import SendRequest
 from .conf import get_setting, is_set, mailer_options
-from .content import NO_STORED_EMAIL, Resolver, StoredEmailData, resolve_without_app
 from .message import get_attribute
+from .stored_emails import NO_STORED_EMAIL, Resolver, StoredEmailData
 from .unsupported_features import find_unsupported, headers_by_name, reply_to_addresses, unsupported_error
 from .variables import placeholder_names, to_json_value
 
@@ -53,12 +53,11 @@ class RecipientPayload:
     dropped_features: frozenset[str] = frozenset()
 
 
-def build_payloads(
-    message: EmailMessage, config: Config, resolver: Resolver = resolve_without_app
-) -> list[RecipientPayload]:
+def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | None = None) -> list[RecipientPayload]:
     """Return the requests for a message: one per mailbox in ``to``, ``cc`` and ``bcc``, or one to ``REDIRECT_TO``.
 
-    A message without recipients has none. ``resolver`` finds stored emails by their keys.
+    A message without recipients has none. ``resolver`` finds stored emails by their keys, by default
+    those in ``STORED_EMAILS``.
 
     Raises `UnsupportedFeature`, `InvalidAddress`, `SerializationError`, `StoredEmailNotFound`, `MissingVariables`,
     and ValueError or TypeError as Django does. Nothing of the message may be sent then.

@@ -5,11 +5,15 @@
 
 ``migma_outbox``
     Puts `django_migma.testing.EmailBackend` in place; the value is ``django.core.mail.outbox``.
+
+``migma_stored_emails``
+    Declares stored emails for the test: ``migma_stored_emails("welcome", receipt="665f…")``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -31,3 +35,12 @@ def migma_outbox() -> Iterator[list[Any]]:
 
     with outbox() as box:
         yield box
+
+
+@pytest.fixture
+def migma_stored_emails() -> Iterator[Callable[..., dict[str, Any]]]:
+    """A function that declares stored emails until the test ends, as `testing.stored_emails` does."""
+    from .testing import stored_emails  # noqa: PLC0415 - the same
+
+    with ExitStack() as stack:
+        yield lambda *keys, **declared: stack.enter_context(stored_emails(*keys, **declared))

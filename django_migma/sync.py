@@ -14,15 +14,17 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from .api.errors import AuthenticationError, InvalidResponse, MigmaError, NoResponse, RateLimited
+from .api.resources import EmailSummary
 from .api.retries import Clock
 from .api.types import is_object_id
 from .backends.base import make_client
 from .conf import Config
 from .models import StoredEmail
+from .stored_emails import DeclaredEmails, StoredEmailData
 
 if TYPE_CHECKING:
     from .api.client import MigmaClient
-    from .api.resources import Email, EmailSummary, Page, Project
+    from .api.resources import Email, Page, Project
     from .models.stored_email import StoredEmailQuerySet
 
 T = TypeVar("T")
@@ -38,14 +40,15 @@ _MAX_SHOWN = 200  # characters of a title in a text for people
 
 @dataclass(frozen=True, kw_only=True)
 class SyncFailure:
-    """A conversation that could not be read, or only in part. ``str()`` is one line that says what to do."""
+    """A conversation that was not, or only in part, read, or an email by its id. ``str()`` is a line for people."""
 
     conversation_id: str
     title: str
     error: MigmaError
+    advice: str = ""
 
     def __str__(self) -> str:
-        advice = gettext("Sync again later; if it stays so, open it at Migma.")
+        advice = self.advice or gettext("Sync again later; if it stays so, open it at Migma.")
         return f"{self.title[:_MAX_SHOWN] or '-'} ({self.conversation_id or '-'}): {self.error.reason}. {advice}"
 
 
@@ -98,17 +101,19 @@ def sync_project(
 ) -> SyncResult:
     """Bring the rows of a project up to date with its finished emails at Migma.
 
-    Conversations that were never synced come first, then those synced longest ago; each is written in one
-    transaction. ``queryset`` holds the rows that may be changed, all by default: an email whose row exists outside of
-    it is skipped. ``seconds`` limits all requests together, and ``RATE_LIMIT_WAIT`` the waits for rate limits.
-    ``progress`` is called with the numbers of conversations done and of all.
+    Conversations that were never synced come first, then those synced longest ago, then emails that ``STORED_EMAILS``
+    declares and the project does not list; each is written in one transaction. Rows of declared emails get their key
+    where they have none and it is free. ``queryset`` holds the rows that may be changed, all by default: an email
+    whose row exists outside of it is skipped. ``seconds`` limits all requests together, and ``RATE_LIMIT_WAIT`` the
+    waits for rate limits. ``progress`` is called with the numbers of conversations done and of all.
 
     Raises `MigmaError` if the list cannot be read to its end, the API key is refused or Migma cannot be reached; rows
     written before that stay. Raises ValueError for an empty ``project_id``.
     """
     deadline = _Deadline(config, seconds, clock or Clock())
     conversations, complete = list_conversations(deadline, project_id)
-    rows = _ProjectRows(project_id, queryset, SyncResult(dry_run=dry_run, complete=complete))
+    declared = DeclaredEmails(config.stored_emails).usable()
+    rows = _ProjectRows(project_id, queryset, declared, SyncResult(dry_run=dry_run, complete=complete))
     items = rows.stalest_first(conversations)
     for done, item in enumerate(items):
         progress(done, len(items))
@@ -118,6 +123,8 @@ def sync_project(
             rows.result.left = len(items) - done
             return rows.result
     progress(len(items), len(items))
+    if not _sync_declared(deadline, rows, declared):
+        return rows.result
     if complete:
         rows.mark_gone()
     return rows.result
@@ -216,17 +223,52 @@ def fetch_emails(deadline: _Deadline, conversation_id: str) -> tuple[Email, ...]
     return status.emails
 
 
-class _ProjectRows:
-    """The rows of one project during one sync. ``result`` counts what is done to them."""
+def _sync_declared(deadline: _Deadline, rows: _ProjectRows, declared: list[StoredEmailData]) -> bool:
+    """Read the declared emails that the project's list did not hold; False if the time is over."""
+    missing = {stored.email_id: stored for stored in declared if stored.email_id not in rows.email_ids}
+    for done, stored in enumerate(missing.values()):
+        try:
+            rows.save_declared(stored, fetch_email(deadline, stored.email_id or ""))
+        except (_OutOfTime, RateLimited):
+            rows.result.left = len(missing) - done
+            return False
+        except (AuthenticationError, NoResponse):
+            raise
+        except MigmaError as error:
+            rows.add_declared_failure(stored, error)
+    return True
 
-    def __init__(self, project_id: str, queryset: StoredEmailQuerySet | None, result: SyncResult) -> None:
+
+def fetch_email(deadline: _Deadline, email_id: str) -> Email:
+    email = deadline.call(lambda client: client.get_email(email_id))
+    if not (email.subject or email.html):
+        raise InvalidResponse("Migma shows no subject and no HTML of it")
+    return email
+
+
+class _ProjectRows:
+    """The rows of one project during one sync. ``result`` counts what is done to them.
+
+    ``email_ids`` are those that Migma has shown.
+    """
+
+    def __init__(
+        self,
+        project_id: str,
+        queryset: StoredEmailQuerySet | None,
+        declared: list[StoredEmailData],
+        result: SyncResult,
+    ) -> None:
         self.result = result
+        self.email_ids: set[str | None] = set()
         self._project_id = project_id
         self._started = timezone.now()
         self._database = router.db_for_write(StoredEmail)
         self._all = StoredEmail.objects.using(self._database)
         self._queryset = self._all if queryset is None else queryset.using(self._database)
         self._seen: set[int | None] = set()
+        taken = set(self._all.named().values_list("key", flat=True)) if declared else set()
+        self._keys = {stored.email_id: stored.name for stored in reversed(declared) if stored.name not in taken}
 
     def _visible(self, rows: StoredEmailQuerySet) -> StoredEmailQuerySet:
         return rows.filter(pk__in=self._queryset.values("pk"))
@@ -254,6 +296,19 @@ class _ProjectRows:
         if missing and len(values) > 1:
             text = f"{missing} of the {len(values)} emails of this series have no id"
             self.add_failure(item, InvalidResponse(text))
+        self._write_retrying(values)
+
+    def add_declared_failure(self, stored: StoredEmailData, error: MigmaError) -> None:
+        about = {"title": f"STORED_EMAILS {stored.name!r}", "advice": gettext("Check its id in STORED_EMAILS.")}
+        self.result.failures.append(SyncFailure(conversation_id=stored.email_id or "", error=error, **about))
+
+    def save_declared(self, stored: StoredEmailData, email: Email) -> None:
+        """Write an email that was read by its id alone. Project, conversation and title stay as they are."""
+        values = self._values(EmailSummary(), email, place=1, count=1)
+        about = {"email_id": stored.email_id, "conversation_id": None, "project_id": None, "title": None}
+        self._write_retrying([values | about])
+
+    def _write_retrying(self, values: list[Values]) -> None:
         try:
             changes = self._write(values)
         except DatabaseError:  # another sync at the same time: now its rows are found
@@ -277,7 +332,9 @@ class _ProjectRows:
 
     def _write(self, values: list[Values]) -> list[Change]:
         ids = [its["email_id"] for its in values if its["email_id"]]
-        found = self._all.filter(Q(email_id__in=ids) | Q(conversation_id=values[0]["conversation_id"]))
+        self.email_ids |= set(ids)
+        conversations = [its["conversation_id"] for its in values[:1] if its["conversation_id"]]
+        found = self._all.filter(Q(email_id__in=ids) | Q(conversation_id__in=conversations))
         rows = sorted(found, key=lambda row: (row.key is None, row.pk))
         hidden = {row.pk for row in rows} - set(self._visible(found).values_list("pk", flat=True))
         matches = _match_single(rows, values[0]) if len(values) == 1 else _match_series(rows, values)
@@ -290,6 +347,8 @@ class _ProjectRows:
         return changes
 
     def _save(self, row: StoredEmail, values: Values) -> Change:
+        key = None if row.key else self._keys.get(row.email_id or values["email_id"])
+        values = values | {"key": key}
         changed = [name for name, value in values.items() if value is not None and getattr(row, name) != value]
         for name in changed:
             setattr(row, name, values[name])

@@ -1,13 +1,14 @@
 """Supported helpers for a site's own tests: a sandbox to send to, and an outbox that refuses what Migma would.
 
-pytest has them as the fixtures ``migma_sandbox`` and ``migma_outbox``.
+pytest has them as the fixtures ``migma_sandbox``, ``migma_outbox`` and ``migma_stored_emails``.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .backends.fallback import FallbackMailer
     from .backends.outgoing import OutgoingMessage
     from .message import MessageStatus
+    from .stored_emails import Resolver
 
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
@@ -64,14 +66,48 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
 
 @contextmanager
 def outbox() -> Iterator[list[Any]]:
-    """Replace our backend by `testing.EmailBackend` in every mailer, and yield an empty ``mail.outbox``."""
-    earlier = getattr(mail, "outbox", [])
-    mail.outbox = []
+    """Replace our backend by `testing.EmailBackend` in every mailer, and yield ``mail.outbox``, emptied.
+
+    It stays the same list, which pytest-django's ``mailoutbox`` has too. Messages from before are put back in front
+    of those that were sent meanwhile.
+    """
+    box: list[Any] = _outbox()
+    earlier = box[:]
+    box.clear()
     try:
         with override_settings(**_mailers(backend=OUTBOX_BACKEND)):
-            yield mail.outbox
+            yield box
     finally:
-        mail.outbox = earlier
+        box[:0] = earlier
+
+
+def _outbox() -> list[Any]:
+    """Django's outbox, which its test runner makes, and so does a first mail without it."""
+    if not hasattr(mail, "outbox"):
+        mail.outbox = []
+    return mail.outbox
+
+
+@contextmanager
+def stored_emails(*keys: str, **declared: str | Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Declare stored emails for a test, beside those of ``MIGMA["STORED_EMAILS"]``, and yield all of them by key.
+
+    ``stored_emails("welcome")`` is enough where the id does not matter: each key has one that never changes. As
+    keywords they are as in the setting: ``receipt="665f…"``, or a dict, which may leave out ``email_id``. A mailer
+    with ``stored_emails`` among its own options does not see them.
+    """
+    given = {key: {"email_id": _made_up_id(key)} for key in keys} | {
+        key: {"email_id": _made_up_id(key), **entry} if isinstance(entry, Mapping) else entry
+        for key, entry in declared.items()
+    }
+    migma = getattr(settings, "MIGMA", {})
+    merged = {**migma.get("STORED_EMAILS", {}), **given}
+    with override_settings(MIGMA={**migma, "STORED_EMAILS": merged}):
+        yield merged
+
+
+def _made_up_id(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 def _mailers(*, backend: str = "", without: Iterable[str] = ()) -> dict[str, Any]:
@@ -126,6 +162,10 @@ class EmailBackend(direct.EmailBackend):
         options = {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}
         return load_config(options, self.alias), _AcceptingClient()
 
+    def resolver(self, config: Config) -> Resolver:
+        """What finds stored emails by their keys. Those in ``STORED_EMAILS`` need no database."""
+        return direct.stored_email_resolver(config, rows_complete_declared=False)
+
     def open_fallback(self, config: Config) -> FallbackMailer | None:
         fallback = super().open_fallback(config)
         if fallback:
@@ -133,15 +173,14 @@ class EmailBackend(direct.EmailBackend):
         return fallback
 
     def message_finished(self, outgoing: OutgoingMessage) -> None:
-        if not hasattr(mail, "outbox"):
-            mail.outbox = []
+        box = _outbox()
         if outgoing.for_fallback and not outgoing.fallback_error:
-            self._complete_copy(mail.outbox[-1], outgoing.status)
+            self._complete_copy(box[-1], outgoing.status)
         if outgoing.calls:
             kept: Any = copy.deepcopy(outgoing.message)
             kept.sent_using = self.alias
             kept.migma_payloads = [call.payload.request.to_json() for call in outgoing.calls]
-            mail.outbox.append(kept)
+            box.append(kept)
 
     def _complete_copy(self, kept: Any, status: MessageStatus) -> None:
         """Give a copy of Django's in-memory backend, which was made before the end of the send, what ours have."""

@@ -38,11 +38,11 @@ from .api.retries import Clock
 from .api.types import TestSendRequest
 from .backends.base import make_client
 from .conf import Config
-from .content import StoredEmailData
 from .error_messages import explain
 from .mailers import Mailer
 from .message import RecipientStatus, status_of
 from .models import StoredEmail
+from .stored_emails import StoredEmailData
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage

@@ -105,6 +105,27 @@ CASES = [
         "Copy the id from Migma's dashboard or API.",
     ),
     (
+        "E011",
+        {"STORED_EMAILS": ["welcome"]},
+        "MIGMA['STORED_EMAILS'] must be a dict of stored emails by key, not ['welcome'].",
+        "Write STORED_EMAILS = {'welcome': '665f1c2ab7d3e4f5a6b70001'}.",
+    ),
+    (
+        "E011",
+        {"STORED_EMAILS": {"welcome": "welcome"}},
+        (
+            "MIGMA['STORED_EMAILS'] must give 'welcome' Migma's id of an email, 24 hex digits, or a dict with "
+            "email_id, not 'welcome'."
+        ),
+        "Copy the id from Migma.",
+    ),
+    (
+        "E011",
+        {"STORED_EMAILS": {"welcome": ID, "receipt": {"email_id": ID, "default_variable": {}}}},
+        "MIGMA['STORED_EMAILS'] has the unknown field 'default_variable' in 'receipt'.",
+        "Did you mean 'default_variables'?",
+    ),
+    (
         "E006",
         {"MAX_RETRIES": "4"},
         "MIGMA['MAX_RETRIES'] must be a whole number from 0, not '4'.",
@@ -239,7 +260,7 @@ def test_what_only_matters_on_a_deployed_site_is_reported_there_only(number, cha
 
 
 def test_the_tables_hold_every_check():
-    ids = {f"{kind}{number:03}" for kind, last in (("E", 10), ("W", 7)) for number in range(1, last + 1)}
+    ids = {f"{kind}{number:03}" for kind, last in (("E", 11), ("W", 7)) for number in range(1, last + 1)}
     assert {number for number, *_ in CASES + DEPLOY} == ids
 
 

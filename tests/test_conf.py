@@ -36,6 +36,7 @@ EXAMPLES = {
     "PROVIDER_TYPE": (None, "ses", "migma"),
     "PROJECT_ID": (None, "p-1_a", ID),
     "LAYOUT_EMAIL_ID": (None, ID, ID.upper()),
+    "STORED_EMAILS": ({}, {"welcome": ID}, {"receipt": {"email_id": ID}}),
     "TRANSACTIONAL": (None, True, False),
     "REDIRECT_TO": (None, "test@example.com", "Test <other@example.com>"),
     "TIMEOUT": ((3.05, 10), (1, 2), (0.5, 30.0)),

@@ -401,7 +401,7 @@ class TestKeysInCode:
     def test_other_values_and_names_are_ignored(self, app):
         app(
             mail="MyMessage(template_id=None, other='a')\nMyMessage(template_id=KEY)\nMyMessage(template_id='')\n"
-            "template_id = 'b'\nm.template_id: str\nm.template_id = 3"
+            "template_id = 'b'\nm.template_id: str\nm.template_id = 3.5\nm.template_id = True"
         )
         assert self.keys() == [("ok", "none found")]
 
@@ -417,6 +417,21 @@ class TestKeysInCode:
     def test_names_that_only_resemble_tests_count(self, app, module):
         app(**{module: "MyMessage(template_id='made-up')"})
         assert self.keys()[0][1].startswith(f"shop/{module}.py:1: No stored email has the key 'made-up'.")
+
+    def test_an_integer_is_looked_up_as_its_string(self, app):
+        app(mail="m.template_id = 12345")
+        assert self.keys() == [("error", "shop/mail.py:1: No stored email has the key '12345'.")]
+
+    def test_keys_of_the_settings_count(self, app, migma):
+        migma(STORED_EMAILS={"receipt": RECEIPT, "faulty": 7})
+        app(mail="m.template_id = 'receipt'\nm.template_id = 'welcome'\nm.template_id = 'faulty'")
+        assert self.keys() == [("ok", "3 found, each with its stored email")]
+
+    def test_keys_of_the_settings_are_near_ones_too(self, app, migma):
+        migma(STORED_EMAILS={"receipt": RECEIPT})
+        app(mail="m.template_id = 'recept'")
+        [finding] = [finding for finding in run_checkup() if finding.name == "keys in code"]
+        assert finding.advice.startswith("Did you mean 'receipt'?")
 
     def test_installed_packages_are_ignored(self, app):
         folder = app(**{"site-packages/other": "MyMessage(template_id='theirs')"})
@@ -469,6 +484,63 @@ class TestIdsInCode:
 
 
 @pytest.mark.django_db
+class TestKeysInSettings:
+    def keys(self):
+        return [(finding.status, finding.text) for finding in run_checkup() if finding.name == "keys in settings"]
+
+    def test_none_are_not_mentioned(self, account):
+        assert self.keys() == []
+
+    def test_each_is_known_to_migma(self, migma_sandbox, migma):
+        migma(STORED_EMAILS={"welcome": WELCOME, "receipt": {"email_id": RECEIPT}, "faulty": 7})
+        assert self.keys() == [("ok", "2 found, each known to Migma")]
+
+    def test_one_that_migma_does_not_know_is_an_error(self, migma_sandbox, migma):
+        migma(STORED_EMAILS={"welcome": "0" * 24})
+        text = f"STORED_EMAILS['welcome']: Migma does not know the stored email {'0' * 24}"
+        assert self.keys() == [("error", text)]
+
+    def test_variables_that_the_email_does_not_use_are_named(self, account, migma):
+        account.answers(f"emails/{WELCOME}", 200, {"emailId": WELCOME, "subject": "{{a}}", "html": "{{b}}"})
+        account.answers(f"emails/{RECEIPT}", 200, {"emailId": RECEIPT, "subject": "", "html": ""})
+        given = {
+            "default_variables": {"a": 1, "x": 1},
+            "optional_variables": ["b", "y"],
+            "sample_variables": {"z": 1},
+        }
+        migma(
+            STORED_EMAILS={
+                "welcome": {"email_id": WELCOME, "subject": "{{z}}", **given},
+                "receipt": {"email_id": RECEIPT, **given},
+            }
+        )
+        assert self.keys()[1:] == [
+            ("warning", "STORED_EMAILS['welcome'] has variables that the email does not use: x, y")
+        ]
+
+    def test_a_row_with_another_id_is_named(self, migma_sandbox, migma):
+        StoredEmail.objects.create(key="welcome", email_id=RECEIPT)
+        StoredEmail.objects.create(key="receipt", email_id=LAYOUT)
+        migma(STORED_EMAILS={"welcome": WELCOME})
+        text = "the row of the key 'welcome' has another id than STORED_EMAILS"
+        assert self.keys() == [("ok", "1 found, each known to Migma"), ("warning", text)]
+
+    def test_their_senders_are_checked(self, account, migma):
+        migma(
+            STORED_EMAILS={
+                "welcome": {"email_id": WELCOME, "from_email": "a@other.example"},
+                "receipt": {"email_id": RECEIPT, "from_email": ""},
+            }
+        )
+        text = "the sandbox does not list the domain (STORED_EMAILS['welcome'])"
+        assert found()["sender other.example"] == ("warning", text)
+
+    def test_something_else_than_a_dict_has_none(self, account, migma):
+        migma(STORED_EMAILS=["welcome"])
+        assert self.keys() == []
+
+
+@pytest.mark.django_db
 class TestUnexpectedErrors:
     def test_a_section_that_fails_is_an_error_and_the_others_are_checked(self, account):
         def broken(**_):
@@ -501,6 +573,14 @@ class TestUnexpectedErrors:
 
 
 class TestWithoutTheTable:
+    def test_keys_of_the_settings_need_none(self, account, app, no_table, migma):
+        account.answers(f"emails/{WELCOME}", 200, {"emailId": WELCOME})
+        migma(STORED_EMAILS={"welcome": WELCOME})
+        app(mail="m.template_id = 'welcome'")
+        findings = found()
+        assert findings["keys in settings"] == ("ok", "1 found, each known to Migma")
+        assert findings["keys in code"][0] == "warning"
+
     def test_keys_in_code_need_it(self, account, no_table, app):
         app(mail="m.template_id = 'welcome'")
         [finding] = [finding for finding in run_checkup() if finding.name == "keys in code"]

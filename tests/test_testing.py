@@ -225,7 +225,7 @@ class TestFallback:
         message = EmailMessage("Invoice", "text", None, ["a@example.org"], attachments=[PDF])
         with helper():
             message.send(using="news")
-        assert [kept.subject for kept in mail.outbox] == ([] if helper is outbox else ["Invoice"])
+        assert [kept.subject for kept in mail.outbox] == ["Invoice"]
         assert message.migma_status.recipients["a@example.org"].mailer == "other"
 
 

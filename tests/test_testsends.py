@@ -17,11 +17,11 @@ from django_migma.api.errors import (
     StoredEmailNotFound,
     Timeout,
 )
-from django_migma.content import StoredEmailData
 from django_migma.mailers import mailer
 from django_migma.models import StoredEmail
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
+from django_migma.stored_emails import StoredEmailData
 from django_migma.testsends import (
     MAX_TESTS,
     SECONDS,

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 from django.utils.html import escape
 
+from django_migma.conf import get_setting
 from django_migma.html import html_to_text, shorten
+from django_migma.stored_emails import DeclaredEmails
 from django_migma.variables import render_placeholders
 
 if TYPE_CHECKING:
@@ -69,12 +71,21 @@ def _shorten_html(html: str) -> str:
 
 
 def sample_values(email: StoredEmail) -> dict[str, str]:
-    """Return a value for each variable: its default, or its name in brackets, such as ``[first name]``."""
+    """Return a value for each variable: its sample or default, or its name in brackets, such as ``[first name]``."""
     samples = {name: f"[{re.sub('[-_. ]+', ' ', name).strip() or name}]" for name in email.variable_names}
     defaults = email.default_variables
     if not isinstance(defaults, Mapping):  # from a form that is shown again with its errors
         return samples
-    return samples | {name: _as_text(value) for name, value in defaults.items()}
+    given = {**defaults, **_declared_variables(email)}
+    return samples | {name: _as_text(value) for name, value in given.items()}
+
+
+def _declared_variables(email: StoredEmail) -> dict[str, object]:
+    """What the settings declare for the key of the row: values for all mail, and those for previews."""
+    for declared in DeclaredEmails(get_setting("STORED_EMAILS", {})).usable():
+        if declared.name == email.key:
+            return {**declared.default_variables, **declared.sample_variables}
+    return {}
 
 
 def _as_text(value: object) -> str:

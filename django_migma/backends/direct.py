@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from django_migma.api import MigmaClient
     from django_migma.conf import Config
-    from django_migma.content import Resolver
+    from django_migma.stored_emails import Resolver
 
     from .fallback import FallbackMailer
 
@@ -42,7 +42,7 @@ class EmailBackend(MigmaBackend):
         dispatcher = None
         try:
             config, client = self.open_client()
-            resolver, fallback = stored_email_resolver(), self.open_fallback(config)
+            resolver, fallback = self.resolver(config), self.open_fallback(config)
             dispatcher = Dispatcher(self, client, config, resolver, fallback, is_single=is_single)
             dispatcher.send(messages)
         finally:
@@ -58,6 +58,10 @@ class EmailBackend(MigmaBackend):
         config = self.config()
         return config, make_client(config, clock=self.clock)
 
+    def resolver(self, config: Config) -> Resolver:
+        """What finds stored emails by their keys, during one call."""
+        return stored_email_resolver(config)
+
     def open_fallback(self, config: Config) -> FallbackMailer | None:
         """The mailer of ``FALLBACK`` for one call, not connected yet. Raises `ConfigurationError`."""
         if not config.fallback:
@@ -67,12 +71,16 @@ class EmailBackend(MigmaBackend):
         return open_fallback(config.fallback, self, redirect_to=config.redirect_to)
 
 
-def stored_email_resolver() -> Resolver:
-    """What finds stored emails by their keys, during one call; without the app, there are no keys."""
-    if not (apps.apps_ready and apps.is_installed("django_migma")):
-        from django_migma.content import resolve_without_app  # noqa: PLC0415 - lazy, as all that only a send needs
+def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:
+    """What finds stored emails by their keys, during one call; without the app, only ``STORED_EMAILS`` has keys.
 
-        return resolve_without_app
+    ``rows_complete_declared``: a row with a key of ``STORED_EMAILS`` adds what that leaves out.
+    """
+    from django_migma.stored_emails import DeclaredEmails, SettingsResolver  # noqa: PLC0415 - lazy, for sends only
+
+    declared = DeclaredEmails(config.stored_emails)
+    if not (apps.apps_ready and apps.is_installed("django_migma")):
+        return SettingsResolver(declared)
     from django_migma.models.stored_email import StoredEmailResolver  # noqa: PLC0415 - models need the app
 
-    return StoredEmailResolver()
+    return StoredEmailResolver(declared, rows_complete_declared=rows_complete_declared)

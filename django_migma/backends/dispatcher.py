@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from django_migma.api import MigmaClient
     from django_migma.conf import Config
-    from django_migma.content import Resolver
+    from django_migma.stored_emails import Resolver
 
     from .base import MigmaBackend
     from .fallback import FallbackMailer

@@ -25,6 +25,7 @@ from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailer
 from django_migma.models import StoredEmail
 from django_migma.models.stored_email import StoredEmailResolver
+from django_migma.stored_emails import DeclaredEmails, StoredEmailData
 from django_migma.testsends import UNREADABLE, send_live
 from django_migma.variables import placeholder_names
 
@@ -37,7 +38,7 @@ _MAX_IDS = 20  # ids in code that Migma is asked for
 _INVALID_SEND = TestSendRequest(to="nobody", email_id="0" * 24)  # no address, no email: Migma can only refuse it
 _DASHBOARD = "Add it to the key in Migma's dashboard."
 _READ, _SEND, _DOMAINS = "permission email:read", "permission email:send", "permission domain:read"
-_KEYS, _IDS = "keys in code", "ids in code"
+_DECLARED, _KEYS, _IDS = "keys in settings", "keys in code", "ids in code"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def run_checkup(alias: str | None = None, *, send_to: str = "", clock: Clock | N
         yield from _guard("senders", check_senders(probe, chosen))
         yield from _guard("layout", check_layout(probe, chosen))
         yield from _guard("ordinary mail", check_ordinary_mail(chosen))
-    yield from _guard(_KEYS, check_references(probe))
+    declared = chosen.stored_emails() if chosen else DeclaredEmails({})
+    yield from _guard(_DECLARED, check_declared(probe, declared.usable()))
+    yield from _guard(_KEYS, check_references(probe, declared))
     if chosen and send_to:
         yield from _guard("real test", check_real_mail(probe, chosen, send_to))
 
@@ -244,6 +247,9 @@ def _sender_domains(chosen: Mailer) -> dict[str, list[str]]:
     """The domains that this site sends from, with the places that set them; empty for what is not an address."""
     own = chosen.value("FROM_EMAIL")
     addresses = {"FROM_EMAIL": str(own)} if is_set(own) else {"DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL}
+    for stored in chosen.stored_emails().usable():
+        if stored.from_email:
+            addresses[f"STORED_EMAILS[{stored.name!r}]"] = stored.from_email
     rows = StoredEmail.objects.exclude(from_email="")
     with suppress(*UNREADABLE):  # check_references() reports it
         for *names, address in rows.values_list("key", "email_id", "conversation_id", "from_email"):
@@ -292,26 +298,52 @@ def check_ordinary_mail(chosen: Mailer) -> Generator[Finding, None, None]:
     yield Finding("ordinary mail", status, text, advice)
 
 
-def check_references(probe: ApiProbe) -> Generator[Finding, None, None]:
+def check_declared(probe: ApiProbe, declared: list[StoredEmailData]) -> Generator[Finding, None, None]:
+    """Whether the emails of ``STORED_EMAILS`` exist and use the variables given there, and whether rows differ."""
+    places = {stored.email_id or "": f"STORED_EMAILS[{stored.name!r}]" for stored in declared}
+    known: dict[str, Email] = {}
+    yield from _check_ids(probe, places, _DECLARED, known)
+    with suppress(*UNREADABLE):  # check_references() reports it
+        rows = dict(StoredEmail.objects.named().values_list("key", "email_id"))
+        different = [stored.name for stored in declared if rows.get(stored.name, stored.email_id) != stored.email_id]
+        for name in different:
+            advice = "Give the row another key, or the setting its id: mail is sent with the id in the settings."
+            yield Finding(
+                _DECLARED, "warning", f"the row of the key {name!r} has another id than STORED_EMAILS", advice
+            )
+    for stored in declared:
+        if (email := known.get(stored.email_id or "")) and (unused := _unused_variables(stored, email)):
+            text = f"STORED_EMAILS[{stored.name!r}] has variables that the email does not use: {', '.join(unused)}"
+            yield Finding(_DECLARED, "warning", text, "Correct their names, or leave them out.")
+
+
+def _unused_variables(stored: StoredEmailData, email: Email) -> list[str]:
+    named = {*stored.default_variables, *stored.optional_variables, *stored.sample_variables}
+    texts = (stored.subject, email.subject, email.preheader, email.html)
+    return sorted(named.difference(placeholder_names(*texts))) if email.html else []
+
+
+def check_references(probe: ApiProbe, declared: DeclaredEmails) -> Generator[Finding, None, None]:
     """Whether each ``template_id`` in the project's code leads to a stored email."""
     places = {value: _first(found) for value, found in find_references().items()}
-    yield from _check_keys({value: place for value, place in places.items() if not is_object_id(value)})
-    yield from _check_ids(probe, {value: place for value, place in places.items() if is_object_id(value)})
+    yield from _check_keys({value: place for value, place in places.items() if not is_object_id(value)}, declared)
+    ids = {value: place for value, place in places.items() if is_object_id(value)}
+    yield from _check_ids(probe, ids, _IDS, {})
 
 
 def _first(places: list[str]) -> str:
     return f"{places[0]} and {len(places) - 1} more" if len(places) > 1 else places[0]
 
 
-def _check_keys(keys: dict[str, str]) -> Iterator[Finding]:
-    resolve = StoredEmailResolver()
+def _check_keys(keys: dict[str, str], declared: DeclaredEmails) -> Iterator[Finding]:
+    resolve, others = StoredEmailResolver(declared), keys.keys() - set(declared)
     try:
         gone = set(StoredEmail.objects.filter(status=StoredEmail.Status.GONE).values_list("key", flat=True))
-        faults = [fault for key, place in keys.items() if (fault := _check_key(key, place, resolve, gone))]
+        faults = [fault for key in keys if key in others and (fault := _check_key(key, keys[key], resolve, gone))]
     except UNREADABLE as error:
         text = f"the table of stored emails cannot be read ({type(error).__name__})"
         advice = "Check the database, and run manage.py migrate."
-        yield Finding(_KEYS, "error" if keys else "warning", text, advice)
+        yield Finding(_KEYS, "error" if others else "warning", text, advice)
         return
     yield from faults
     if not faults:
@@ -330,21 +362,24 @@ def _check_key(key: str, place: str, resolve: StoredEmailResolver, gone: set[str
     return None
 
 
-def _check_ids(probe: ApiProbe, ids: dict[str, str]) -> Iterator[Finding]:
+def _check_ids(probe: ApiProbe, ids: dict[str, str], name: str, known: dict[str, Email]) -> Iterator[Finding]:
+    """Whether Migma knows these ids, each with its place. Collects in ``known`` what it answers."""
     unknown = False
     for email_id, place in list(ids.items())[:_MAX_IDS]:
         answer = probe.get_email(email_id)
         if isinstance(answer, NotFound):
             unknown = True
             advice = f"It must be the id of an email, not of a conversation. {answer.hint}"
-            yield Finding(_IDS, "error", f"{place}: Migma does not know the stored email {email_id}", advice)
+            yield Finding(name, "error", f"{place}: Migma does not know the stored email {email_id}", advice)
         elif isinstance(answer, MigmaError):
-            yield _not_checked(_IDS, answer.reason)
+            yield _not_checked(name, answer.reason)
             return
+        else:
+            known[email_id] = answer
     if (more := len(ids) - _MAX_IDS) > 0:
-        yield _not_checked(_IDS, f"{more} of {len(ids)}, since Migma is asked for {_MAX_IDS} at most")
+        yield _not_checked(name, f"{more} of {len(ids)}, since Migma is asked for {_MAX_IDS} at most")
     elif ids and not unknown:
-        yield Finding(_IDS, "ok", f"{len(ids)} found, each known to Migma")
+        yield Finding(name, "ok", f"{len(ids)} found, each known to Migma")
 
 
 def check_real_mail(probe: ApiProbe, chosen: Mailer, send_to: str) -> Generator[Finding, None, None]:

@@ -27,9 +27,9 @@ def find_references() -> dict[str, list[str]]:
     references = defaultdict(list)
     for path, name in sorted(_source_files().items()):
         literals = [
-            (value.lineno, value.value)
+            (value.lineno, str(value.value))
             for value in map(_template_id, ast.walk(_parse(path)))
-            if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value
+            if isinstance(value, ast.Constant) and type(value.value) in {str, int} and value.value
         ]
         for line, text in sorted(literals):
             references[text.lower() if is_object_id(text) else text].append(f"{name}:{line}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -13,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django_migma.addresses import display_name_error, parse
 from django_migma.api.errors import InvalidAddress, SerializationError
 from django_migma.api.types import is_object_id
+from django_migma.stored_emails import KEY
 from django_migma.variables import to_json_value
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def validate_object_id(value: str) -> None:
 
 
 def validate_key(value: str) -> None:
-    if re.fullmatch("[-a-zA-Z0-9_]+", value) is None:
+    if KEY.fullmatch(value) is None:
         raise ValidationError(_("Use letters, digits, - and _ only, such as welcome or order-receipt."), code="key")
     if is_object_id(value):
         raise ValidationError(_("24 hex digits are an id of Migma's. Choose a word, such as welcome."), code="key")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from django.db import Error as DatabaseError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from django_migma.api.errors import StoredEmailNotFound
 from django_migma.api.types import PROVIDER_TYPES
-from django_migma.content import StoredEmailData
+from django_migma.signals import is_inside_logging
+from django_migma.stored_emails import MAX_KEY, DeclaredEmails, StoredEmailData, as_key, near_keys
 from django_migma.variables import placeholder_names
 
 from .fields import (
@@ -28,7 +31,9 @@ from .fields import (
 
 _TEXTS = {"subject", "preheader", "html"}
 _MAX_SHOWN = 80
-_MAX_KEY = 100
+_FORGIVING = {"sqlite", "mysql", "oracle"}  # databases whose transactions survive a failed query
+
+logger = logging.getLogger("django_migma")
 
 
 class StoredEmailQuerySet(models.QuerySet["StoredEmail"]):
@@ -54,7 +59,7 @@ class StoredEmail(models.Model):
 
     key = NullCharField(
         _("key"),
-        max_length=_MAX_KEY,
+        max_length=MAX_KEY,
         unique=True,
         validators=[validate_key],
         help_text=_("The name that code uses for this email, such as welcome: letters, digits, - and _."),
@@ -164,41 +169,72 @@ class StoredEmail(models.Model):
 
 
 class StoredEmailResolver:
-    """Finds stored emails by key during one send, with one query for all keys, made when the first key is looked up.
+    """Finds stored emails by key during one send: among those that the settings declare, and among the rows.
 
-    A query that fails is not repeated: a generator of a million messages must not ask a dead database each time.
+    There is one query for all keys, made when the first key is looked up. One that fails is not repeated: a generator
+    of a million messages must not ask a dead database each time. ``rows_complete_declared`` says whether a row adds
+    what the settings leave out; without that, only other keys need the database.
     """
+
+    def __init__(self, declared: DeclaredEmails | None = None, *, rows_complete_declared: bool = True) -> None:
+        self._declared = declared or DeclaredEmails({})
+        self._rows_complete_declared = rows_complete_declared
+        self._has_warned = False
 
     def __call__(self, template_id: Any) -> StoredEmailData:
         """The stored email of a key, or of a `StoredEmail` without a query.
 
-        Raises `StoredEmailNotFound`, which names similar keys, TypeError, and the errors of the database.
+        Raises `StoredEmailNotFound`, which names similar keys, TypeError, `ConfigurationError` and, for a key that
+        the settings do not declare, the errors of the database.
         """
         if isinstance(template_id, StoredEmail):
             return template_id.as_stored()
-        if not isinstance(template_id, str):
-            raise TypeError(f"template_id must be a key, an id or a StoredEmail, not {type(template_id).__name__}.")
-        known = self._by_key
-        if isinstance(known, DatabaseError):
+        key = as_key(template_id)
+        if key in self._declared:
+            return self._complete(self._declared[key])
+        known = self._rows
+        if isinstance(known, Exception):
             raise known
-        if template_id not in known:
-            raise _unknown_key(template_id, known)
-        return known[template_id].as_stored()
+        if key not in known:
+            raise _unknown_key(key, [*self._declared, *known])
+        return known[key].as_stored()
+
+    def _complete(self, declared: StoredEmailData) -> StoredEmailData:
+        rows = self._rows if self._rows_complete_declared else {}
+        if isinstance(rows, Exception):
+            self._warn(rows)
+            return declared
+        row = rows.get(declared.name)
+        return declared.completed_by(row.as_stored()) if row else declared
 
     @cached_property
-    def _by_key(self) -> dict[str, StoredEmail] | DatabaseError:
+    def _rows(self) -> dict[str, StoredEmail] | Exception:
+        """The rows by key, or what came in their place: also a refusal by a test that may not use the database."""
         rows = StoredEmail.objects.named().defer("title", "preheader", "html")  # these may be long
         try:
-            return {str(row.key): row for row in rows}
-        except DatabaseError as error:
+            with self._savepoint(rows.db):
+                return {str(row.key): row for row in rows}
+        except Exception as error:  # noqa: BLE001
             return error
+
+    def _savepoint(self, alias: str) -> AbstractContextManager[Any]:
+        """PostgreSQL refuses all that follows a failed query in a transaction, but mail and site go on after it."""
+        database = transaction.get_connection(alias)
+        is_needed = self._declared and database.in_atomic_block and database.vendor not in _FORGIVING
+        return transaction.atomic(using=alias) if is_needed else nullcontext()
+
+    def _warn(self, error: Exception) -> None:
+        """Log once that mail goes out without what rows add, but not for a mail that logging itself sends."""
+        if isinstance(error, DatabaseError) and not self._has_warned and not is_inside_logging():
+            self._has_warned = True
+            logger.warning(
+                "The table of stored emails cannot be read (%s), so STORED_EMAILS serves alone. Check the database, "
+                "and run manage.py migrate.",
+                type(error).__name__,
+            )
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> StoredEmailNotFound:
-    import difflib  # noqa: PLC0415 - lazy: for a mistake only
-
-    shown = key[:_MAX_KEY]
-    by_lower_case = {name.lower(): name for name in known}
-    near = [by_lower_case[name] for name in difflib.get_close_matches(shown.lower(), by_lower_case)]
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Give a stored email this key in the admin."
-    return StoredEmailNotFound(f"No stored email has the key {shown!r}", hint=f"{hint} A raw id has 24 hex digits.")
+    hint = near_keys(key, known) or "Give a stored email this key in the admin, or add it to MIGMA['STORED_EMAILS']."
+    reason = f"No stored email has the key {key[:MAX_KEY]!r}"
+    return StoredEmailNotFound(reason, hint=f"{hint} A raw id has 24 hex digits.")

@@ -96,6 +96,17 @@ def test_variables_show_their_defaults_or_their_names(welcome):
     }
 
 
+def test_values_that_the_settings_declare_for_the_key_come_first(welcome, migma):
+    """Samples before defaults, since messages give those; a faulty entry declares nothing."""
+    welcome.key, welcome.variable_names = "welcome", ["a", "b", "c"]
+    welcome.default_variables = {"a": "row", "c": "row"}
+    variables = {"default_variables": {"a": "set", "b": "set"}, "sample_variables": {"b": "sample"}}
+    migma(STORED_EMAILS={"other": "f" * 24, "welcome": {"email_id": "e" * 24, **variables}})
+    assert sample_values(welcome) == {"a": "set", "b": "sample", "c": "row"}
+    migma(STORED_EMAILS={"welcome": variables})
+    assert sample_values(welcome) == {"a": "row", "b": "[b]", "c": "row"}
+
+
 @pytest.mark.parametrize(
     ("html", "inert"),
     [

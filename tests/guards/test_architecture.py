@@ -22,7 +22,7 @@ PACKAGE = Path(django_migma.__file__).parent
 LADDER = (
     {"__init__"},
     {"api"},
-    {"addresses", "conf", "error_messages", "exceptions", "signals", "variables"},
+    {"addresses", "conf", "error_messages", "exceptions", "signals", "stored_emails", "variables"},
     {"content", "html", "message", "payload", "unsupported_features"},
     {"models", "migrations"},
     {"backends"},

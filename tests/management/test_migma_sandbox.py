@@ -69,3 +69,9 @@ def test_own_domains_are_those_of_the_mailers_too():
 )
 def test_own_domains_are_those_of_the_settings():
     assert own_domains() == {"shop.example", "xn--strae-oqa.example"}
+
+
+@pytest.mark.parametrize("from_email", ["Crew <crew@crew.example>", ""])
+def test_own_domains_are_those_of_declared_emails_too(mailer, migma, from_email):
+    migma(STORED_EMAILS={"welcome": {"email_id": "a" * 24, "from_email": from_email}})
+    assert ("crew.example" in own_domains()) is bool(from_email)

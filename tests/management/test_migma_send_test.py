@@ -267,6 +267,19 @@ class TestLive:
         if setting == "warn":
             assert ended.lines[2] == "  Variables without a value: first_name. Give them with --var."
 
+    def test_a_key_of_the_settings_needs_no_row(self, run, migma, migma_sandbox):
+        declared = {
+            "email_id": account.WELCOME,
+            "subject": "Hello",
+            "sample_variables": {"first_name": "Sam", "a": 1},
+        }
+        migma(STORED_EMAILS={"hello": declared})
+        ended = run("hello", "--to", ADA, "--live", "--var", "first_name=Ada")
+        [message] = migma_sandbox.store.messages()
+        assert (ended.status, message.body["subject"]) == (0, "Hello")
+        assert message.body["variables"] == {"first_name": "Ada", "a": 1}
+        assert run("hello", "--to", ADA).status == 0
+
     def test_missing_variables_are_in_the_document(self, run, welcome, migma_sandbox):
         [row] = run("welcome", "--to", ADA, "--live", "--json").document["results"]
         [message] = migma_sandbox.store.messages()

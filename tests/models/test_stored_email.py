@@ -234,7 +234,7 @@ def test_an_unknown_key_names_near_ones_and_sends_nothing(accepting, welcome):
 
 
 def test_a_key_without_similar_ones_says_where_keys_are_given(accepting, welcome):
-    with pytest.raises(StoredEmailNotFound, match=r"has the key 'zzz'\. Give a stored email this key in the admin\."):
+    with pytest.raises(StoredEmailNotFound, match=r"'zzz'\. Give a stored email this key in the admin, or"):
         message("zzz").send()
 
 
@@ -244,9 +244,18 @@ def test_only_that_message_is_refused(accepting, connection, welcome):
     assert len(accepting.bodies) == 1
 
 
-def test_another_type_is_refused(accepting):
-    with pytest.raises(TypeError, match="template_id must be a key, an id or a StoredEmail, not int"):
-        message(7).send()
+@pytest.mark.parametrize("template_id", [7.0, True, ["welcome"]])
+def test_another_type_is_refused(accepting, template_id):
+    kind = type(template_id).__name__
+    with pytest.raises(TypeError, match=f"template_id must be a key, an id or a StoredEmail, not {kind}"):
+        message(template_id).send()
+
+
+def test_an_integer_is_looked_up_as_its_string(accepting, welcome):
+    """Code that was written for other providers has their numbers."""
+    StoredEmail.objects.update(key="4711")
+    message(4711).send()
+    assert accepting.body["emailId"] == WELCOME
 
 
 def test_without_the_app_a_key_is_refused_with_the_reason():
@@ -268,8 +277,9 @@ def test_without_the_app_a_key_is_refused_with_the_reason():
         done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines() == [
             (
-                "No stored email is known by the key 'welcome': keys need the app, and 'django_migma' is not in "
-                "INSTALLED_APPS. Add it, or give Migma's id of the email as template_id, 24 hex digits."
+                "No stored email is known by the key 'welcome': MIGMA['STORED_EMAILS'] does not have it, and other "
+                "keys need the app, but 'django_migma' is not in INSTALLED_APPS. Add it to one of them. Or give "
+                "Migma's id of the email as template_id, 24 hex digits."
             )
         ]
 

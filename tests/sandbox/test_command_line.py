@@ -12,6 +12,7 @@ import sys
 from dataclasses import fields
 from urllib.request import urlopen
 
+import django
 import pytest
 
 from django_migma.sandbox.__main__ import main, run
@@ -131,7 +132,9 @@ def test_the_greeting_says_all_that_a_site_needs():
     assert f'"API_URL": "{url}/v1",' in printed
     assert '"API_KEY": "sk_test_sandbox_full",' in printed
     assert '"LAYOUT_EMAIL_ID": "665f1c2ab7d3e4f5a6b70004",' in printed
-    assert 'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}' in printed
+    mailer = 'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}'
+    older = 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
+    assert f"\n{mailer if django.VERSION >= (6, 1) else older}\n" in printed
     assert "sk_test_sandbox_no_send  may read, not send" in printed
     assert "sk_test_sandbox_revoked  is refused" in printed
     assert "665f1c2ab7d3e4f5a6b70003  password_reset\n" in printed

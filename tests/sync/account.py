@@ -36,10 +36,11 @@ class Account:
     """Answers for Migma. Each list and each conversation may be anything."""
 
     def __init__(self, mock):
-        self.items, self.conversations, self.pages, self.asked = [], {}, None, []
+        self.items, self.conversations, self.singles, self.pages, self.asked = [], {}, {}, None, []
         self.size = 100
         mock.add_callback("GET", f"{API}/projects/emails", self._list)
         mock.add_callback("GET", re.compile(rf"{API}/projects/emails/[^/]+/status"), self._status)
+        mock.add_callback("GET", re.compile(rf"{API}/emails/\w+$"), self._single)
 
     def add(self, number, *emails, **item):
         """A conversation, with one email of the same number unless they are given."""
@@ -50,6 +51,11 @@ class Account:
     def holds(self, number, *emails):
         data = {"conversationId": conversation_id(number), "status": "completed", "result": {"emails": list(emails)}}
         self.conversations[conversation_id(number)] = data
+
+    def shows(self, number, answer=None, **fields):
+        """Let an email be read by its id, though no list holds it; or answer with this."""
+        found = email(number, conversationId=conversation_id(9999), **fields)
+        self.singles[email_id(number)] = answer or found
 
     def fails(self, number, status):
         """Let a conversation be refused; it is on the list."""
@@ -73,6 +79,11 @@ class Account:
         number = request.url.split("/")[-2]
         self.asked.append(number)
         return self._answer(self.conversations[number])
+
+    def _single(self, request):
+        number = request.url.rpartition("/")[2]
+        self.asked.append(number)
+        return self._answer(self.singles[number])
 
     def _answer(self, answer):
         if callable(answer):

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from django_migma.addresses import parse
 from django_migma.api.errors import InvalidAddress
+from django_migma.mailers import mailers as configured_mailers
 from django_migma.sandbox.__main__ import run
 from django_migma.sandbox.options import add_arguments
 
@@ -33,6 +34,7 @@ def own_domains() -> set[str]:
     senders = [settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL, getattr(settings, "MIGMA", {}).get("FROM_EMAIL")]
     mailers: dict[str, Any] = getattr(settings, "MAILERS", {})
     senders += [mailer.get("OPTIONS", {}).get("from_email") for mailer in mailers.values()]
+    senders += [stored.from_email for mailer in configured_mailers() for stored in mailer.stored_emails().usable()]
     return {domain for sender in senders if sender and (domain := _domain(sender))}
 
 

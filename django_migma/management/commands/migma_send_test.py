@@ -16,12 +16,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_migma.api.errors import InvalidAddress, StoredEmailNotFound
 from django_migma.api.types import is_object_id
-from django_migma.content import StoredEmailData
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailer
 from django_migma.management.output import write_line
 from django_migma.message import MigmaMessage
 from django_migma.models.stored_email import StoredEmailResolver
+from django_migma.stored_emails import DeclaredEmails, StoredEmailData
 from django_migma.testsends import (
     MAX_TESTS,
     UNREADABLE,
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         try:
             chosen = mailer(options["using"])
             config = chosen.config()
-            sends = _sends(options)
+            sends = _sends(options, StoredEmailResolver(DeclaredEmails(config.stored_emails)))
         except (ConfigurationError, InvalidAddress, StoredEmailNotFound) as error:
             raise CommandError(str(error)) from None
 
@@ -146,8 +146,7 @@ def _variables(options: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _sends(options: dict[str, Any]) -> list[TestSend]:
-    resolve = StoredEmailResolver()
+def _sends(options: dict[str, Any], resolve: StoredEmailResolver) -> list[TestSend]:
     stored = [_stored(resolve, name, options["conversation"]) for name in dict.fromkeys(options["ids"])]
     unnamed = [one.name for one in stored if not (options["subject"] or one.subject)]
     if options["live"] and unnamed:
@@ -181,7 +180,8 @@ def _message(send: TestSend, variables: dict[str, str], subject: str) -> MigmaMe
     stored = send.stored
     is_raw_conversation = stored.name == stored.conversation_id  # otherwise the name is a key or an email's id
     chosen: dict[str, Any] = {"conversation_id" if is_raw_conversation else "template_id": stored.name}
-    return MigmaMessage(subject, "", None, [send.to], merge_global_data=variables, **chosen)
+    merged = {**stored.sample_variables, **variables}
+    return MigmaMessage(subject, "", None, [send.to], merge_global_data=merged, **chosen)
 
 
 def _interrupted(sends: list[TestSend]) -> Iterator[TestOutcome]:
