@@ -1,0 +1,31 @@
+"""django-allauth."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import include, path
+
+pytestmark = pytest.mark.django_db
+urlpatterns = [path("accounts/", include("allauth.urls"))]
+
+
+def test_sign_up(client, migma_sandbox):
+    """A sign-up sends the link that confirms the address, and the link works."""
+    password = "kettle-and-kiln"
+    person = {"email": "kim@example.com", "username": "kim", "password1": password, "password2": password}
+    client.post("/accounts/signup/", person)
+    [mail] = migma_sandbox.store.messages()
+    assert mail.body["recipientEmail"] == "kim@example.com"
+    [link] = re.findall(r'href="http://testserver(/accounts/confirm-email/[^"]+)"', mail.html)
+    client.post(link)
+    assert User.objects.get().emailaddress_set.get().verified
+
+
+def test_password_reset(client, migma_sandbox):
+    """A forgotten password sends the link that resets it."""
+    User.objects.create_user("kim", "kim@example.com", "kettle-and-kiln")
+    client.post("/accounts/password/reset/", {"email": "kim@example.com"})
+    [mail] = migma_sandbox.store.messages()
+    assert mail.body["recipientEmail"] == "kim@example.com"
+    assert 'href="http://testserver/accounts/password/reset/key/' in mail.html
