@@ -8,10 +8,11 @@ endif
 VENV := .venv
 BENCH_VENV := .venv-bench
 APPS_VENV := .venv-apps
+APPS_DJANGO := 6.1
 BIN := $(VENV)/bin
 MADE := $(VENV)/.made-with$(subst /,-,-$(PYTHON))
 BENCH_MADE := $(BENCH_VENV)/.made-with$(subst /,-,-$(PYTHON))
-APPS_MADE := $(APPS_VENV)/.made-with$(subst /,-,-$(PYTHON))
+APPS_MADE := $(APPS_VENV)/.made-with$(subst /,-,-$(PYTHON))-django-$(APPS_DJANGO)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and benchmarks start hundreds of processes: without bytecode, each of them would compile the package anew.
@@ -85,7 +86,8 @@ $(BENCH_MADE): pyproject.toml requirements/bench.txt
 $(APPS_MADE): pyproject.toml requirements/apps.txt
 	rm -rf $(APPS_VENV)
 	$(PYTHON) -m venv $(APPS_VENV)
-	$(APPS_VENV)/bin/python -m pip install --quiet --requirement requirements/apps.txt
+	$(APPS_VENV)/bin/python -m pip install --quiet "django==$(APPS_DJANGO).*" \
+		--requirement requirements/apps.txt
 	@touch $@
 
 $(VENV)/.%: requirements/%.txt $(MADE)

@@ -2,9 +2,13 @@
 
 import pytest
 from django.core.management import call_command
-from django.tasks import task
 
 from django_migma.message import MigmaMessage
+
+try:
+    from django.tasks import task
+except ImportError:  # before Django 6.0; django-tasks-db brings it
+    from django_tasks import task
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

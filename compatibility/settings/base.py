@@ -3,6 +3,8 @@
 The fixture ``migma_sandbox`` puts its own key and address in place.
 """
 
+import django
+
 SECRET_KEY = "compatibility"
 USE_TZ = True
 SITE_ID = 1
@@ -39,5 +41,8 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"
 ALLOWED_HOSTS = ["testserver"]
 DEFAULT_FROM_EMAIL = "Example Shop <shop@example.com>"
-MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "django_migma.backends.EmailBackend"
 MIGMA = {"API_KEY": "sk_test_of_the_sites", "LAYOUT_EMAIL_ID": "665f1c2ab7d3e4f5a6b70004"}
