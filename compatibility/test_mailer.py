@@ -1,7 +1,7 @@
 """django-mailer."""
 
 import pytest
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage, send_mail
 from mailer.engine import send_all
 from mailer.models import Message
 
@@ -11,6 +11,7 @@ pytestmark = pytest.mark.django_db
 
 
 QueueBackend = pasted("works-with", "QueueBackend", __name__)
+defer = pasted("works-with", "defer", __name__)
 
 
 def test_retry(migma_sandbox):
@@ -24,3 +25,12 @@ def test_retry(migma_sandbox):
     assert not Message.objects.exists()
     [mail] = migma_sandbox.store.messages()
     assert mail.replays == 1
+
+
+def test_refused(migma_sandbox):
+    """A mail that cannot be sent is set aside, and the queue goes on with the next."""
+    EmailMessage("Invoice", "See the file", to=["kim@example.com"], attachments=[("invoice.pdf", b"%PDF")]).send()
+    send_mail("Receipt", "Thank you", None, ["kim@example.com"])
+    send_all()
+    assert [message.subject for message in Message.objects.all()] == ["Invoice"]
+    assert [mail.subject for mail in migma_sandbox.store.messages()] == ["Receipt"]

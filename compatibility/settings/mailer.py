@@ -13,5 +13,6 @@ if django.VERSION >= (6, 1):
 INSTALLED_APPS = [*DJANGO_APPS, "mailer"]
 EMAIL_BACKEND = "compatibility.test_mailer.QueueBackend"
 MAILER_EMAIL_BACKEND = "django_migma.backends.EmailBackend"
+MAILER_ERROR_HANDLER = "compatibility.test_mailer.defer"
 MAILER_USE_FILE_LOCK = False
 MIGMA = MIGMA | {"MAX_RETRIES": 0}
