@@ -18,7 +18,7 @@ from .api.errors import StoredEmailNotFound, UnsupportedFeature
 from .api.types import is_object_id
 from .message import get_attribute
 from .unsupported_features import is_html, refuse_feature
-from .variables import to_json_value
+from .variables import placeholder_names, to_json_value
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -68,8 +68,33 @@ MAX_BODY = 5_000_000  # characters of a body or of a text/html alternative; our 
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnTexts:
+    """What a message says by itself. ``html`` is None where it has to be made from ``text``."""
+
+    subject: str
+    html: str | None
+    text: str
+
+    def placeholder_names(self) -> list[str]:
+        return placeholder_names(self.subject, self.html or "", self.text)
+
+    def fill(self, variables: Mapping[str, Any]) -> OwnTexts:
+        """The texts with values in place of their placeholders."""
+        from . import html  # noqa: PLC0415 - lazy: stored emails need neither HTML nor templates
+
+        return OwnTexts(
+            subject=html.fill_placeholders_in_text(self.subject, variables),
+            html=None if self.html is None else html.fill_placeholders(self.html, variables),
+            text=html.fill_placeholders_in_text(self.text, variables),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
-    """The fields of a request that select or hold the content, its subject, and the stored email if known here."""
+    """The fields of a request that select or hold the content, its subject, and the stored email if known here.
+
+    ``own`` are texts that have to be filled for each recipient, see `fill`.
+    """
 
     stored: StoredEmailData = NO_STORED_EMAIL
     subject: str
@@ -78,10 +103,15 @@ class Content:
     template: str | None = None
     project_id: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    own: OwnTexts | None = None
+
+    def fill(self, variables: Mapping[str, Any]) -> Content:
+        """The content for a recipient with these variables. Only texts within a layout differ between recipients."""
+        return self if self.own is None else _wrap(self.own.fill(variables), self.email_id)
 
 
 def choose(message: EmailMessage, subject: str, config: Config, resolver: Resolver, *, merges: bool) -> Content:
-    """Return the content of a message. ``merges``: it has merge data, so its placeholders stay placeholders.
+    """Return the content of a message. ``merges``: it has merge data, so its placeholders are placeholders.
 
     Raises `UnsupportedFeature`, `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
     """
@@ -124,29 +154,37 @@ def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Reso
 
 
 def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
+    document, text = _bodies(message, config)
+    own = OwnTexts(subject=subject, html=document, text=text)
+    if merges:
+        return Content(subject=subject, email_id=config.layout_email_id, own=own)
+    return _wrap(own, config.layout_email_id)
+
+
+def _wrap(own: OwnTexts, layout_email_id: str | None) -> Content:
+    """The texts as variables of the layout. No placeholders are left in them: what they hold by now is text."""
     from . import html  # noqa: PLC0415 - lazy: stored emails need neither HTML nor templates
 
-    document, text = _bodies(message, config)
-    body_html, body_text = html.body_content(document), text or html.html_to_text(document)
-    if not merges:
-        subject, body_text = map(html.escape_placeholders_in_text, (subject, body_text))
-        body_html = html.escape_placeholders(body_html)
-    shown = (html.escape_tags(subject), body_html, html.escape_tags(body_text))
+    document = _render_plain_text(own.text) if own.html is None else own.html
+    body_html, body_text = html.body_content(document), own.text or html.html_to_text(document)
+    subject, body_text = map(html.escape_placeholders_in_text, (own.subject, body_text))
+    shown = (html.escape_tags(subject), html.escape_placeholders(body_html), html.escape_tags(body_text))
     variables = dict(zip(LAYOUT_VARIABLES, shown, strict=True))
-    return Content(subject=subject, email_id=config.layout_email_id, variables=variables)
+    return Content(subject=subject, email_id=layout_email_id, variables=variables)
 
 
 def _raw(message: EmailMessage, subject: str, config: Config, *, merges: bool) -> Content:
     from . import html  # noqa: PLC0415 - lazy
 
-    document, _ = _bodies(message, config)
+    given, text = _bodies(message, config)
+    document = _render_plain_text(text) if given is None else given
     if not merges:
         document, subject = html.escape_placeholders(document), html.escape_placeholders_in_text(subject)
     return Content(subject=subject, template=document, project_id=config.project_id)
 
 
-def _bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
-    """The message's HTML, made from its text where it has none, and its text, which may be empty."""
+def _bodies(message: EmailMessage, config: Config) -> tuple[str | None, str]:
+    """The message's HTML, None where it has none, and its text, which may be empty."""
     body = _text(message.body or "", "body")
     if (alternative := _html_alternative(message)) is not None:
         if message.content_subtype == "html":
@@ -157,7 +195,7 @@ def _bodies(message: EmailMessage, config: Config) -> tuple[str, str]:
         return body, ""
     if message.content_subtype != "plain":
         refuse_feature("content_subtype", config.ignore_unsupported_features)
-    return _render_plain_text(body), body
+    return None, body
 
 
 def _html_alternative(message: EmailMessage) -> str | None:

@@ -7,11 +7,15 @@ do not backtrack, and no parser, since Python's takes quadratic time on unclosed
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape, unescape
 from io import StringIO
 from itertools import product
+from typing import Any
 
 from django.utils.safestring import SafeString
+
+from .variables import render_placeholders, value_to_text
 
 _MAX_TEXT = 200_000  # characters that a text made from HTML, or shown on a page, may have
 
@@ -111,6 +115,19 @@ def _one_line(html: str) -> str:
 def _web_address(attributes: str) -> str:
     found = re.search(_WEB_ADDRESS, attributes)
     return unescape(found[1] or found[2] or found[3]) if found else ""
+
+
+def fill_placeholders(html: str, variables: Mapping[str, Any]) -> str:
+    """Return HTML with values in place of its placeholders, escaped unless they are a ``SafeString``."""
+    texts = {name: value_to_text(value) for name, value in variables.items()}
+    return render_placeholders(
+        html, {name: text if isinstance(text, SafeString) else escape(text) for name, text in texts.items()}
+    )
+
+
+def fill_placeholders_in_text(text: str, variables: Mapping[str, Any]) -> str:
+    """Return text with values in place of its placeholders."""
+    return render_placeholders(text, {name: value_to_text(value) for name, value in variables.items()})
 
 
 def escape_placeholders(html: str) -> str:

@@ -50,8 +50,9 @@ class RecipientStatus:
 class MessageStatus:
     """The result for a message: ``recipients`` maps each address, as the message names it, to a `RecipientStatus`.
 
-    ``missing_variables`` are names that the stored email is known to use and that the call of some recipient lacked;
-    ``stored_email`` is its key or id, where it is known here. ``is_complete``: accepted for every recipient.
+    ``missing_variables`` are names that the stored email, or the message's own text in a layout, is known to use and
+    that some recipient's data lacked; ``stored_email`` is its key or id, where it is known here. ``is_complete``:
+    accepted for every recipient.
     """
 
     def __init__(self) -> None:
@@ -161,7 +162,8 @@ class MigmaMessage(EmailMultiAlternatives):
     message's own body is not sent then. ``conversation_id``: a conversation that holds one email, instead.
     ``merge_global_data``: variables for all recipients; ``merge_data``: the same by address. ``esp_extra``: further
     fields of the request body. ``idempotency_key``: makes repeats safe across processes for 24 hours; one per logical
-    mail. The other attributes are refused on sending, unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
+    mail. An explicit ``Message-ID`` header does the same where there is none. The other attributes are refused on
+    sending, unless ``IGNORE_UNSUPPORTED_FEATURES`` drops them.
     """
 
     def __init__(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.utils.safestring import SafeString
 
 from . import content
 from .addresses import Address, display_name_error, parse, split
-from .api.errors import MissingVariables
+from .api.errors import InvalidAddress, MissingVariables
 from .api.types import SendRequest
 from .content import NO_STORED_EMAIL, Resolver, StoredEmailData, resolve_without_app
 from .message import get_attribute
@@ -37,7 +39,8 @@ _NAMED_IN_SUBJECT = 10  # true recipients that the subject of a redirected mail 
 class RecipientPayload:
     """The request for one recipient. ``address`` is the recipient as the message names it.
 
-    ``missing_variables``: names that the stored email is known to use and that the request does not fill.
+    ``missing_variables``: names that the stored email, or the message's own text in a layout, is known to use and
+    that the recipient's data lack.
     ``stored_email``: its key or id, empty where none is known here.
     """
 
@@ -62,23 +65,23 @@ def build_payloads(
         return []
     addresses = [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to else recipients
     refuse_unsupported(message, config.ignore_unsupported_features)
-    _own_key(message)
+    _ = _own_key(message) or _message_id(message)  # a faulty one refuses the message
     chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
-    needed = _needed_variables(stored, in_subject) if config.missing_variables != "ignore" else frozenset()
-    build_request = partial(SendRequest, **_shared_fields(message, config, chosen, recipients))
+    needed = _needed_variables(chosen, in_subject) if config.missing_variables != "ignore" else frozenset()
+    build_request = partial(SendRequest, **_shared_fields(message, config, chosen))
     defaults = _to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
-    shared = _to_variables(get_attribute(message, "merge_global_data"), "merge_global_data")
-    by_address = _merge_data(message)
-    payloads = []
-    for address, recipient in zip(addresses, recipients, strict=False):  # redirected mail has the first one's data
-        merged = shared | by_address.get(recipient.wire, {})
-        if clash := chosen.variables.keys() & merged.keys():
-            raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
-        variables = {**chosen.variables, **defaults, **merged}
+    payloads: list[RecipientPayload] = []
+    filled, filled_with = chosen, None
+    merge_data = _merge_data(message, recipients)
+    for address, merged in zip(addresses, merge_data, strict=False):  # redirected mail has the first one's data
+        if merged is not filled_with:
+            filled, filled_with = _fill(chosen, merged), merged
+        variables = {**filled.variables, **defaults, **merged}
         _refuse_line_breaks(in_subject, variables)
-        request = build_request(recipient_email=address.wire, variables=variables or None)
-        missing = needed - variables.keys()
+        subject = _redirected_subject(filled.subject, recipients) if config.redirect_to else filled.subject
+        request = build_request(recipient_email=address.wire, subject=subject, variables=variables or None)
+        missing = needed - defaults.keys() - merged.keys()
         payload = RecipientPayload(
             address=address.addr_spec, request=request, missing_variables=missing, stored_email=stored.name
         )
@@ -102,14 +105,18 @@ def _recipients(message: EmailMessage) -> list[Address]:
     return list(found.values())
 
 
-def _shared_fields(
-    message: EmailMessage, config: Config, chosen: content.Content, recipients: list[Address]
-) -> dict[str, Any]:
+def _fill(chosen: content.Content, merged: Mapping[str, Any]) -> content.Content:
+    filled = chosen.fill(merged)
+    if clash := filled.variables.keys() & merged.keys():
+        raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
+    return filled
+
+
+def _shared_fields(message: EmailMessage, config: Config, chosen: content.Content) -> dict[str, Any]:
     from_email, from_name = resolve_sender(message, config, chosen.stored)
     return {
         "from_email": from_email,
         "from_name": from_name,
-        "subject": _redirected_subject(chosen.subject, recipients) if config.redirect_to else chosen.subject,
         "reply_to": resolve_reply_to(message, config),
         "email_id": chosen.email_id,
         "conversation_id": chosen.conversation_id,
@@ -124,15 +131,27 @@ def _shared_fields(
 def resolve_sender(message: EmailMessage, config: Config, stored: StoredEmailData) -> tuple[str, str]:
     """Return the sender's address and the sender's name, which Migma requires.
 
-    The address is the message's own, else the stored email's, else ``FROM_EMAIL``, else Django's default. Raises
-    `InvalidAddress`, and ValueError for a line break in the stored email's ``from_name``.
+    The address is the message's own, else the stored email's, else ``FROM_EMAIL``, else Django's default. The name is
+    that of the address, else the stored email's, else the one that a setting gives the same address, else
+    ``FROM_NAME``, else the address. Raises `InvalidAddress`, and ValueError for a line break in the stored email's
+    ``from_name``.
     """
     explicit = _explicit_sender(message, config)
     address = explicit or _default_sender(message, config, stored)
     if error := display_name_error(stored.from_name):
         raise ValueError(f"The from_name of the stored email {stored.name!r} {error}. Remove it there.")
-    name = explicit.display_name if explicit else ""
-    return address.wire, name or stored.from_name or address.display_name or config.from_name or address.addr_spec
+    name = (explicit.display_name if explicit else "") or stored.from_name or address.display_name
+    return address.wire, name or _configured_name(address, config) or config.from_name or address.addr_spec
+
+
+def _configured_name(address: Address, config: Config) -> str:
+    """The display name that a setting gives this address: much code passes the bare address of the default sender."""
+    for value in filter(None, (config.from_email, settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL)):
+        with suppress(InvalidAddress):  # an unusable default matters only to mail that is sent from it
+            sender = parse(value, "sender")
+            if sender.display_name and sender.wire == address.wire:
+                return sender.display_name
+    return ""
 
 
 def _explicit_sender(message: EmailMessage, config: Config) -> Address | None:
@@ -206,26 +225,35 @@ def _has_merge_data(message: EmailMessage) -> bool:
     return any(get_attribute(message, name) is not None for name in ("merge_data", "merge_global_data"))
 
 
-def _merge_data(message: EmailMessage) -> dict[str, dict[str, Any]]:
-    """The variables of single recipients, by the address that goes to Migma."""
+def _merge_data(message: EmailMessage, recipients: list[Address]) -> list[dict[str, Any]]:
+    """The merge data of each recipient. Those without data of their own share one dict; data of others is ignored."""
+    shared = _to_variables(get_attribute(message, "merge_global_data"), "merge_global_data")
     data = get_attribute(message, "merge_data") or {}
     if not isinstance(data, Mapping):
         raise TypeError(f"merge_data must be a dict of dicts by address, not {type(data).__name__}.")
-    return {
+    by_address = {
         parse(address, "A key of merge_data").wire: _to_variables(values, f"merge_data[{position}]")
         for position, (address, values) in enumerate(data.items())
     }
+    own = (by_address.get(recipient.wire) for recipient in recipients)
+    return [shared | variables if variables else shared for variables in own]
 
 
 def _to_variables(value: Any, path: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{path} must be a dict, not {type(value).__name__}.")
     variables: dict[str, Any] = to_json_value(value or {}, path)
+    for name, item in (value or {}).items():
+        if hasattr(item, "__html__") and isinstance(name, str):  # HTML already, where a message's own text uses it
+            variables[str.__str__(name)] = SafeString(variables[str.__str__(name)])
     return variables
 
 
-def _needed_variables(stored: StoredEmailData, in_subject: list[str]) -> frozenset[str]:
+def _needed_variables(chosen: content.Content, in_subject: list[str]) -> frozenset[str]:
     """The variables that must come with the request: none where the stored email is not known here."""
+    stored = chosen.stored
+    if chosen.own:
+        return frozenset(chosen.own.placeholder_names())
     if stored is NO_STORED_EMAIL:
         return frozenset()
     return stored.body_variables.union(in_subject) - stored.optional_variables
@@ -234,24 +262,31 @@ def _needed_variables(stored: StoredEmailData, in_subject: list[str]) -> frozens
 def _refuse_missing_variables(payloads: list[RecipientPayload], name: str) -> None:
     if missing := sorted(frozenset().union(*(payload.missing_variables for payload in payloads))):
         count = sum(bool(payload.missing_variables) for payload in payloads)
-        raise MissingVariables(
-            f"The stored email {name!r} uses {', '.join(missing)}, which {count} of {len(payloads)} recipients would "
-            "not get",
-            hint="Pass them in merge_global_data or merge_data, or give them a default in the stored email's "
-            "default_variables, or name them in its optional_variables if Migma fills them from the contact.",
-            names=tuple(missing),
-        )
+        which, hint = "message's own text", "Pass them in merge_global_data or merge_data."
+        if name:
+            which = f"stored email {name!r}"
+            hint = (
+                "Pass them in merge_global_data or merge_data, or give them a default in the stored email's "
+                "default_variables, or name them in its optional_variables if Migma fills them from the contact."
+            )
+        reason = f"The {which} uses {', '.join(missing)}, which {count} of {len(payloads)} recipients would not get"
+        raise MissingVariables(reason, hint=hint, names=tuple(missing))
 
 
 def idempotency_key(message: EmailMessage, payload: RecipientPayload, nonce: str) -> str:
     """Return the key of one request: a SHA-256 in hex.
 
-    It is made of the message's own ``idempotency_key`` and the address, else of ``nonce`` (one per mail), the address
-    and the body: an unchanged message that is sent again after a failure has the same key, a changed one another.
+    It is made of the message's own ``idempotency_key`` and the address; else of its ``Message-ID`` header and the
+    address, since packages that build a mail anew repeat that; else of ``nonce`` (one per mail), the address and the
+    body: an unchanged message that is sent again after a failure has the same key, a changed one another.
     """
-    own = _own_key(message)
-    address = payload.request.recipient_email or ""
-    parts = [own.encode(), address.encode()] if own else [nonce.encode(), address.encode(), payload.request.body]
+    address = (payload.request.recipient_email or "").encode()
+    if own := _own_key(message):
+        parts = [own.encode(), address]
+    elif message_id := _message_id(message):
+        parts = [message_id.encode(), address, b"Message-ID"]  # no own key ends so: this place is an address there
+    else:
+        parts = [nonce.encode(), address, payload.request.body]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -261,3 +296,11 @@ def _own_key(message: EmailMessage) -> str:
     if not isinstance(own, str):
         raise TypeError(f"idempotency_key must be a string, not {type(own).__name__}.")
     return str(to_json_value(own, "idempotency_key"))
+
+
+def _message_id(message: EmailMessage) -> str:
+    """The message's ``Message-ID`` header, or an empty string. Raises ValueError and `SerializationError`."""
+    message_id = str(headers_by_name(message).get("message-id") or "")
+    if _has_line_break(message_id):
+        raise ValueError("The Message-ID header contains a line break, which could add headers. Remove line breaks.")
+    return str(to_json_value(message_id.strip(), "Message-ID header"))

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from .api.errors import MigmaError
+from .api.errors import MigmaError, MissingVariables
 from .signals import is_inside_logging, post_send
 
 if TYPE_CHECKING:
@@ -33,11 +33,15 @@ def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs
 
 
 def log_missing_variables(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
-    """Log the variables that a stored email uses and a message lacks, unless the settings ignore them."""
-    if not status.missing_variables or not status.stored_email:  # a refused message, which log_failure reports
+    """Log the variables that a stored email or a message's own text uses and the message lacks.
+
+    Not where the settings ignore them, nor for a message that was refused, which `log_failure` reports.
+    """
+    is_refused = any(isinstance(recipient.error, MissingVariables) for recipient in status.recipients.values())
+    if not status.missing_variables or is_refused:
         return
     names = ", ".join(sorted(status.missing_variables))
-    which = f"the stored email {status.stored_email!r} uses"
+    which = f"the stored email {status.stored_email!r} uses" if status.stored_email else "its own text uses"
     line = f"Mail through {_mailer(alias)} lacked variables that {which}: {names}. See MISSING_VARIABLES."
     _write(line, {"missing_variables": names, "stored_email": status.stored_email})
 

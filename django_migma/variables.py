@@ -1,4 +1,4 @@
-"""Variables: their values as plain JSON, and their placeholders in the texts of a stored email."""
+"""Variables: their values as plain JSON, and their placeholders in the texts of a stored email or of a message."""
 
 from __future__ import annotations
 
@@ -30,8 +30,18 @@ def placeholder_names(*texts: str) -> list[str]:
 
 
 def render_placeholders(text: str, values: Mapping[str, str]) -> str:
-    """Return the text with placeholders replaced where there is a value. For previews: Migma fills in mail itself."""
+    """Return the text with placeholders replaced where there is a value.
+
+    For previews and a message's own texts: Migma fills stored emails itself. Values are not read for placeholders.
+    """
     return re.sub(_PLACEHOLDER, lambda found: values.get(found[1] or found[2], found[0]), text)
+
+
+def value_to_text(value: Any) -> str:
+    """Return a variable's value as readers see it: None is nothing, and what is no text is written as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def to_json_value(value: Any, path: str, depth: int = 0) -> Any:

@@ -2,12 +2,20 @@
 
 import time
 import tracemalloc
+from decimal import Decimal
+from html import unescape
 
 import pytest
+from django.core import mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.test import override_settings
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
-from django_migma.exceptions import SerializationError, UnsupportedFeature
+from django_migma.conf import load_config
+from django_migma.exceptions import MissingVariables, SerializationError, UnsupportedFeature
+from django_migma.payload import build_payloads
+from django_migma.variables import placeholder_names
 
 LAYOUT = "665f1c2ab7d3e4f5a6b70004"
 DOCUMENT = "<!doctype html><html><head><style>p{}</style></head><body class='a'>\n<p>Hi <b>Ada</b></p></body></html>"
@@ -114,6 +122,201 @@ class TestLayout:
             "body_html": "<p>safe</p>",
             "body_text": "1 &lt; 2 & &lt;b>",
         }
+
+
+def invitation(html='<p>Hi {{first_name}}, <a href="{{url}}">come</a></p>', text="", **kwargs):
+    kwargs = {"subject": "{{first_name}}, come to {{shop}}", "to": ["ada@example.org", "bo@example.org"]} | kwargs
+    message = html_mail(html, text, **kwargs) if html else text_mail(text, **kwargs)
+    message.merge_global_data = {"shop": "Beans & Co", "url": "https://a.example/?a=1&b=2"}
+    message.merge_data = {"ada@example.org": {"first_name": "Ada"}, "bo@example.org": {"first_name": "<b>Bo</b>"}}
+    return message
+
+
+class TestLayoutWithMergeData:
+    """A message's own placeholders are filled here: Migma fills those of the layout, and reads none in a variable."""
+
+    @pytest.fixture(autouse=True)
+    def layout(self, migma):
+        migma(LAYOUT_EMAIL_ID=LAYOUT, MAX_CONCURRENCY=1)
+
+    @pytest.fixture
+    def variables(self, accepting):
+        """What goes to the layout for the first recipient of a message that is sent."""
+
+        def send(message):
+            message.send()
+            return accepting.bodies[0]["variables"]
+
+        return send
+
+    def test_each_recipient_gets_texts_of_their_own(self, accepting):
+        """Escaped in HTML, as text in the subject and the text part; the layout may use the data, too."""
+        invitation(text="Hi {{ first_name }}, see {{url}}").send()
+        ada, bo = accepting.bodies
+        link = '<a href="https://a.example/?a=1&amp;b=2">come</a>'
+        assert ada["subject"] == "Ada, come to Beans & Co"
+        assert ada["variables"] == {
+            "subject": "Ada, come to Beans & Co",
+            "body_html": f"<p>Hi Ada, {link}</p>",
+            "body_text": "Hi Ada, see https://a.example/?a=1&b=2",
+            "first_name": "Ada",
+            "shop": "Beans & Co",
+            "url": "https://a.example/?a=1&b=2",
+        }
+        assert bo["subject"] == "<b>Bo</b>, come to Beans & Co"
+        assert bo["variables"]["subject"] == "&lt;b>Bo&lt;/b>, come to Beans & Co"
+        assert bo["variables"]["body_html"] == f"<p>Hi &lt;b&gt;Bo&lt;/b&gt;, {link}</p>"
+        assert bo["variables"]["body_text"] == "Hi &lt;b>Bo&lt;/b>, see https://a.example/?a=1&b=2"
+
+    def test_a_text_is_made_of_the_html_as_it_was_filled(self, variables):
+        """So the address of a link stands in it."""
+        assert variables(invitation())["body_text"] == "Hi Ada, come (https://a.example/?a=1&b=2)"
+
+    def test_html_is_made_of_the_text_as_it_was_filled(self, accepting):
+        """So an address can be clicked, lines break where the value breaks them, and nothing becomes a tag."""
+        message = invitation(html="", text="Hi {{first_name}}\n{{url}}\n{{address}}")
+        message.merge_global_data["address"] = mark_safe("Main <Street>\nTown")
+        message.send()
+        html = accepting.bodies[1]["variables"]["body_html"]
+        link = '<a href="https://a.example/?a=1&amp;b=2">https://a.example/?a=1&amp;b=2</a>'
+        assert f"Hi &lt;b&gt;Bo&lt;/b&gt;<br>{link}<br>Main &lt;Street&gt;<br>Town" in html
+
+    @pytest.mark.parametrize("mark", [mark_safe, lambda text: mark_safe(gettext_lazy(text))])
+    @pytest.mark.parametrize("place", ["merge_global_data", "merge_data"])
+    def test_a_safe_string_stays_html(self, variables, place, mark):
+        message, data = invitation("<p>{{badge}}</p>"), {"badge": mark("<b>1 &amp; 2</b>")}
+        setattr(message, place, data if place == "merge_global_data" else {"ada@example.org": data})
+        found = variables(message)
+        assert found["body_html"] == "<p><b>1 &amp; 2</b></p>"
+        assert found["body_text"] == "1 & 2"
+
+    def test_a_recipients_own_value_is_escaped_where_the_one_for_all_is_safe(self, variables):
+        message = invitation("<p>{{badge}}</p>")
+        message.merge_global_data = {"badge": mark_safe("<b>all</b>")}
+        message.merge_data = {"ada@example.org": {"badge": "<b>own</b>"}}
+        assert variables(message)["body_html"] == "<p>&lt;b&gt;own&lt;/b&gt;</p>"
+
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [
+            (None, ""),
+            ("", ""),
+            (7, "7"),
+            (9.5, "9.5"),
+            (True, "true"),
+            (Decimal("9.90"), "9.90"),
+            (["ä", 1], '["ä", 1]'),
+        ],
+    )
+    def test_a_value_that_is_no_text_is_written_as_json(self, accepting, value, shown):
+        """None is nothing. The layout gets the values as they are."""
+        message = html_mail("<p>{{v}}</p>", subject="{{v}}")
+        message.merge_global_data = {"v": value}
+        message.send()
+        assert unescape(accepting.body["variables"]["body_html"]) == f"<p>{shown}</p>"
+        assert accepting.body["subject"] == shown
+        assert accepting.body["variables"]["v"] == (str(value) if isinstance(value, Decimal) else value)
+
+    @pytest.mark.parametrize(
+        ("template", "value"),
+        [
+            ("{{v}}", "{{secret}}"),
+            ("{{v}}", "{{v}}"),
+            ("{{v}}{secret}}", "{"),
+            ("{{{v}}", "{secret}}"),
+            ("{{v}}{{v}}", "{"),
+            ("{{v}}7B%7Bsecret%7D%7D", "%"),
+            ("{{v}}", "%7B%7bsecret%7D%7D"),
+        ],
+    )
+    def test_what_a_value_holds_is_no_placeholder(self, accepting, template, value):
+        """Neither here nor at Migma, whatever stands beside it."""
+        message = html_mail(f"<p>{template}</p>", template, subject=template)
+        message.merge_global_data = {"v": value, "secret": "hidden"}
+        message.send()
+        body = accepting.body
+        shown = [body["subject"], *(body["variables"][name] for name in ("subject", "body_html", "body_text"))]
+        assert placeholder_names(*shown) == []
+        assert "hidden" not in str(shown)
+        assert shown[0].replace("\u2060", "") == template.replace("{{v}}", value)
+
+    def test_a_line_break_in_a_value_that_the_subject_names_stays_refused(self, accepting):
+        message = invitation()
+        message.merge_global_data["shop"] = "Beans\nBcc: x@example.org"
+        with pytest.raises(ValueError, match="The subject uses the variable 'shop', whose value contains a line"):
+            message.send()
+        assert accepting.bodies == []
+
+    def test_a_placeholder_without_a_value_is_shown_and_logged(self, accepting, caplog):
+        """Each recipient is looked at: the second has no data."""
+        message = invitation("<p>{{first_name}} {{nobody}}</p>", "{{subject}}")
+        del message.merge_data["bo@example.org"]
+        message.send()
+        ada, bo = accepting.bodies
+        assert unescape(ada["variables"]["body_html"]) == "<p>Ada {{nobody}}</p>"
+        assert unescape(bo["variables"]["body_html"]) == "<p>{{first_name}} {{nobody}}</p>"
+        assert bo["subject"] == "{\u2060{first_name}}, come to Beans & Co"
+        assert message.migma_status.missing_variables == {"first_name", "nobody", "subject"}
+        [line] = caplog.messages
+        through = "the mailer 'default'" if hasattr(mail, "mailers") else "Migma"
+        assert line == (
+            f"Mail through {through} lacked variables that its own text uses: first_name, nobody, subject. "
+            "See MISSING_VARIABLES."
+        )
+
+    def test_a_placeholder_without_a_value_stops_the_message_if_the_settings_say_so(self, accepting, migma, caplog):
+        migma(MISSING_VARIABLES="raise")
+        message = invitation()
+        message.merge_data["bo@example.org"] = None
+        with pytest.raises(MissingVariables) as caught:
+            message.send()
+        assert caught.value.names == ("first_name",)
+        assert str(caught.value) == (
+            "The message's own text uses first_name, which 1 of 2 recipients would not get. Pass them in "
+            "merge_global_data or merge_data."
+        )
+        assert accepting.bodies == []
+        assert message.migma_status.missing_variables == {"first_name"}
+        assert len(caplog.messages) == 1
+
+    def test_placeholders_without_values_can_be_ignored(self, accepting, migma, caplog):
+        migma(MISSING_VARIABLES="ignore")
+        message = invitation("{{nobody}}")
+        assert message.send() == 1
+        assert message.migma_status.missing_variables == frozenset()
+        assert caplog.messages == []
+
+    def test_data_for_somebody_who_is_no_recipient_stays_here(self, accepting):
+        """Code that drops a recipient at the last moment need not tidy its data, and nobody else gets to see them."""
+        message = invitation(to=["ada@example.org"])
+        assert message.send() == 1
+        assert "Bo" not in str(accepting.body)
+
+    def test_redirected_mail_is_filled_for_the_first_recipient(self, accepting, migma):
+        migma(REDIRECT_TO="staging@example.com")
+        invitation().send()
+        assert accepting.body["subject"] == "[to ada@example.org, bo@example.org] Ada, come to Beans & Co"
+        assert "Hi Ada" in accepting.body["variables"]["body_html"]
+
+    def test_own_data_may_not_take_the_layouts_names(self, accepting):
+        message = invitation()
+        message.merge_data["bo@example.org"]["body_text"] = "mine"
+        with pytest.raises(ValueError, match=r"merge data sets \['body_text'\], which the layout uses"):
+            message.send()
+        assert accepting.bodies == []
+
+    def test_many_recipients_with_the_same_data_share_one_body(self, accepting, migma):
+        """It is filled once: 2 MB for 100 recipients take no 200 MB."""
+        message = html_mail("<p>{{shop}}</p>" + "a" * 2_000_000, "text", to=[f"r{n}@example.org" for n in range(100)])
+        message.merge_global_data = {"shop": "Beans"}
+        config = load_config({"api_key": "k", "layout_email_id": LAYOUT})
+        tracemalloc.start()
+        try:
+            payloads = build_payloads(message, config)
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
+        assert {payload.request.variables["body_html"][:12] for payload in payloads} == {"<p>Beans</p>"}
 
 
 LIMIT = 5_000_000

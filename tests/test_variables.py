@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_migma.exceptions import SerializationError
-from django_migma.variables import placeholder_names, render_placeholders, to_json_value
+from django_migma.variables import placeholder_names, render_placeholders, to_json_value, value_to_text
 
 HELP = ". Pass text, numbers, dates, lists or dicts."
 ZONE = dt.timezone(dt.timedelta(hours=2))
@@ -240,6 +240,14 @@ def test_names_are_found_in_linear_time_and_little_memory(text):
 )
 def test_names_are_found_as_they_are_and_percent_encoded(text, names):
     assert placeholder_names(text) == names
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("ä", "ä"), (None, ""), (1, "1"), (1.5, "1.5"), (False, "false"), ({"a": ["ä", None]}, '{"a": ["ä", null]}')],
+)
+def test_a_value_as_readers_see_it(value, text):
+    assert value_to_text(value) == text
 
 
 def test_placeholders_are_replaced_where_there_is_a_value():

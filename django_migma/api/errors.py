@@ -13,11 +13,14 @@
         Timeout                no answer in time (also TimeoutError)
       InvalidResponse          a response that is not Migma's
       SendFailed               several failures in one call
+        TemporarySendFailed    all of them temporary
       UnsupportedFeature       Migma's API has no field for it (also ValueError)
       InvalidAddress           not one usable address (also ValueError)
       SerializationError       not expressible in JSON (also TypeError)
       StoredEmailNotFound      no stored email of this key (also LookupError)
-      MissingVariables         a message lacks variables of its stored email (also ValueError)
+      MissingVariables         a message lacks variables of its stored email or its own text (also ValueError)
+      TemporaryError           the same request may succeed later: also a base of RateLimited, ServerError,
+                               NoResponse, Timeout, InvalidResponse and TemporarySendFailed
 
 Attributes have defaults and the reason is the only positional argument, so that errors can be pickled and copied. No
 error keeps a request, a response or a header, since those hold the API key.
@@ -44,6 +47,8 @@ __all__ = [
     "SerializationError",
     "ServerError",
     "StoredEmailNotFound",
+    "TemporaryError",
+    "TemporarySendFailed",
     "Timeout",
     "UnsupportedFeature",
 ]
@@ -86,6 +91,16 @@ class MigmaError(Exception):
 
     def _shows_key(self) -> bool:
         return self.may_have_been_accepted
+
+
+class TemporaryError(MigmaError):
+    """The same mail may be accepted later: what a task should try again, as in ``autoretry_for=(TemporaryError,)``.
+
+    Never raised itself. A task that runs again builds its message anew, and that is a new mail to Migma unless the
+    message has an ``idempotency_key`` or a ``Message-ID`` header that is the same each time.
+    """
+
+    hint = "Send again later, with the same idempotency_key or Message-ID header where the message is built anew."
 
 
 class APIError(MigmaError):
@@ -147,7 +162,7 @@ class Conflict(APIError):
 
     hint = (
         "The first request with this idempotency key had another body: use a new key for a changed message, or send "
-        "the message unchanged."
+        "the message unchanged. An explicit Message-ID header is such a key."
     )
 
     def __init__(self, reason: str = "", *, hint: str = "", code: str = "", **about: Any) -> None:
@@ -159,7 +174,7 @@ class Conflict(APIError):
         return True
 
 
-class RateLimited(APIError):
+class RateLimited(APIError, TemporaryError):
     """429, or ``RATE_LIMIT`` leaves no time (``status_code`` 0, no request was made).
 
     ``retry_after``: seconds to wait, or None if Migma did not say.
@@ -172,13 +187,13 @@ class RateLimited(APIError):
         self.retry_after = retry_after
 
 
-class ServerError(APIError):
+class ServerError(APIError, TemporaryError):
     """5xx: Migma failed. All but 503 leave open whether the mail was accepted."""
 
     hint = "Send again later with the same idempotency key; if it persists, see Migma's status page."
 
 
-class NoResponse(MigmaError, ConnectionError):
+class NoResponse(TemporaryError, ConnectionError):
     """No response: no connection, or one that ended before the response was complete.
 
     ``may_have_been_accepted`` is False if no attempt made a connection.
@@ -193,7 +208,7 @@ class Timeout(NoResponse, TimeoutError):
     hint = "Send again with the same idempotency key; raise TIMEOUT or RETRY_DEADLINE if this happens often."
 
 
-class InvalidResponse(MigmaError):
+class InvalidResponse(TemporaryError):
     """A response that cannot be Migma's: unreadable, a redirect, or over 10 MiB. The mail may have been accepted.
 
     ``status_code`` is the HTTP status, or 0 for a success in a form that is not known.
@@ -228,6 +243,10 @@ class SendFailed(MigmaError):
         self.failures = failures or []
 
 
+class TemporarySendFailed(SendFailed, TemporaryError):
+    """A `SendFailed` all of whose failures are temporary, so that trying again makes sense for each of them."""
+
+
 class UnsupportedFeature(MigmaError, ValueError):
     """The message uses something that Migma's API has no field for. Nothing of it was sent.
 
@@ -255,7 +274,7 @@ class StoredEmailNotFound(MigmaError, LookupError):
 
 
 class MissingVariables(MigmaError, ValueError):
-    """A message lacks variables that its stored email is known to use. ``names``: the missing ones.
+    """A message lacks variables that its stored email or its own text uses. ``names``: the missing ones.
 
     Raised only where ``MISSING_VARIABLES`` is ``"raise"``.
     """

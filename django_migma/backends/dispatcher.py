@@ -25,6 +25,8 @@ from django_migma.api.errors import (
     NoResponse,
     RateLimited,
     SendFailed,
+    TemporaryError,
+    TemporarySendFailed,
 )
 from django_migma.api.retries import backoff
 from django_migma.message import RecipientStatus, mark_not_attempted, start_status, status_of
@@ -79,6 +81,7 @@ class Dispatcher:
 
         self._failed_count = 0
         self._in_doubt = False
+        self._only_temporary = True
         self._failures: list[tuple[EmailMessage, BaseException]] = []
         self._first_other_error: BaseException | None = None
 
@@ -122,7 +125,8 @@ class Dispatcher:
             raise first
         # The text of an error that is not ours may hold anything.
         first_text = str(first) if isinstance(first, MigmaError) else type(first).__name__
-        raise SendFailed(
+        kind = TemporarySendFailed if self._only_temporary else SendFailed
+        raise kind(
             f"{self._failed_count} failures in one call, and {self.sent_count} messages sent. First: {first_text} "
             "See failures for the others; each message's migma_status tells which recipients to send to again.",
             sent_count=self.sent_count,
@@ -313,6 +317,7 @@ class Dispatcher:
     def _add_failure(self, message: EmailMessage, error: BaseException) -> None:
         self._failed_count += 1
         self._in_doubt |= getattr(error, "may_have_been_accepted", False)
+        self._only_temporary &= isinstance(error, TemporaryError)
         if len(self._failures) < MAX_FAILURES:
             self._failures.append((message, error))
         if not isinstance(error, MigmaError):

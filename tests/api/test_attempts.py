@@ -72,7 +72,7 @@ def test_a_conflict_at_the_first_attempt_is_final_and_names_the_key(wire):
     assert str(caught.value) == (
         "Migma answered 409 IDEMPOTENCY_CONFLICT: Key was used. "
         "The first request with this idempotency key had another body: use a new key for a changed message, or send "
-        "the message unchanged. Idempotency key: order-1"
+        "the message unchanged. An explicit Message-ID header is such a key. Idempotency key: order-1"
     )
     assert caught.value.may_have_been_accepted is False
 

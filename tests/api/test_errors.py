@@ -16,6 +16,7 @@ from django_migma.exceptions import ConfigurationError, configuration_error
 
 COMMON = {"may_have_been_accepted": True, "idempotency_key": "order-1", "attempts": 3}
 ANSWER = COMMON | {"status_code": 400, "code": "SOME_CODE", "detail": "for ada@example.org", "data": {"a": [1]}}
+FAILURES = COMMON | {"sent_count": 2, "failed_count": 1, "failures": [("message", "error")]}
 ABOUT = {
     "MigmaError": ((), COMMON),
     "APIError": ((), ANSWER),
@@ -24,15 +25,14 @@ ABOUT = {
     "Forbidden": ((errors.APIError,), ANSWER),
     "NotFound": ((errors.APIError,), ANSWER),
     "Conflict": ((errors.APIError,), ANSWER),
-    "RateLimited": ((errors.APIError,), ANSWER | {"retry_after": 2.5}),
-    "ServerError": ((errors.APIError,), ANSWER),
-    "NoResponse": ((ConnectionError,), COMMON),
-    "Timeout": ((errors.NoResponse, ConnectionError, TimeoutError), COMMON),
-    "InvalidResponse": ((), COMMON | {"status_code": 302}),
-    "SendFailed": (
-        (),
-        COMMON | {"sent_count": 2, "failed_count": 1, "failures": [("message", "error")]},
-    ),
+    "TemporaryError": ((), COMMON),
+    "RateLimited": ((errors.APIError, errors.TemporaryError), ANSWER | {"retry_after": 2.5}),
+    "ServerError": ((errors.APIError, errors.TemporaryError), ANSWER),
+    "NoResponse": ((errors.TemporaryError, ConnectionError), COMMON),
+    "Timeout": ((errors.NoResponse, errors.TemporaryError, ConnectionError, TimeoutError), COMMON),
+    "InvalidResponse": ((errors.TemporaryError,), COMMON | {"status_code": 302}),
+    "SendFailed": ((), FAILURES),
+    "TemporarySendFailed": ((errors.SendFailed, errors.TemporaryError), FAILURES),
     "UnsupportedFeature": ((ValueError,), {"feature": "attachments"}),
     "InvalidAddress": ((ValueError,), COMMON),
     "SerializationError": ((TypeError,), COMMON),
@@ -54,6 +54,14 @@ def test_an_error_is_what_callers_already_catch(name, bases, attributes):
     for base in bases:
         assert issubclass(kind, base)
     assert not issubclass(kind, ImproperlyConfigured)
+
+
+def test_only_what_may_pass_by_itself_is_temporary():
+    """A task that tries these again repeats no refusal."""
+    assert {name for name in ABOUT if issubclass(getattr(errors, name), errors.TemporaryError)} == {
+        *("TemporaryError", "RateLimited", "ServerError", "NoResponse", "Timeout", "InvalidResponse"),
+        "TemporarySendFailed",
+    }
 
 
 @IN_THE_TREE

@@ -6,6 +6,7 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives, send_mail
 from django.test import override_settings
 
+from django_migma.exceptions import Conflict
 from django_migma.message import MigmaMessage
 
 LAYOUT = "665f1c2ab7d3e4f5a6b70004"
@@ -46,6 +47,23 @@ def test_everyone_gets_a_mail_of_their_own(layout):
     assert message.migma_status.status == {"queued"}
     assert message.migma_status.message_id == {stored.id for stored in layout.store.messages()}
     assert message.anymail_status is message.migma_status
+
+
+@pytest.mark.parametrize("escape", [False, True])
+def test_placeholders_of_ordinary_mail_are_filled_within_the_layout(settings, escape):
+    """Whether Migma escapes variables or not, nobody reads ``{{first_name}}``."""
+    from django_migma.testing import sandbox
+
+    settings.MIGMA = settings.MIGMA | {"LAYOUT_EMAIL_ID": LAYOUT}
+    with sandbox(escape_variables=escape) as running:
+        message = EmailMultiAlternatives("Hi {{first_name}}", "Come, {{first_name}}", None, ["ada@example.org"])
+        message.attach_alternative("<b>Come, {{first_name}}</b>", "text/html")
+        message.merge_data = {"ada@example.org": {"first_name": "Ada"}}
+        message.send()
+        [stored] = running.store.messages()
+    assert stored.subject == "Hi Ada"
+    assert "Come, Ada" in stored.html
+    assert "{{" not in stored.html
 
 
 def test_stored_email_with_variables_for_each(layout):
@@ -112,3 +130,22 @@ def test_a_hundred_mails_share_one_connection(layout):
     for _ in range(100):
         send_mail("Hello", "text", None, ["ada@example.org"])
     assert layout.store.stats()["connections"] == 1
+
+
+def test_a_mail_that_is_built_three_times_arrives_once(migma_sandbox):
+    """A queue that builds the mail anew after a lost answer: the sandbox holds one, and repeats its answer."""
+    for _ in range(3):
+        message = MigmaMessage(
+            "Order 7", to=["a@example.org"], template_id=WELCOME, headers={"Message-ID": "<order-7@example.com>"}
+        )
+        assert message.send() == 1
+    assert accepted(migma_sandbox) == [("a@example.org", "Order 7")]
+    assert message.migma_status.recipients["a@example.org"].replayed
+
+
+def test_one_message_id_for_two_different_mails_is_a_conflict_that_says_so(migma_sandbox):
+    headers = {"Message-ID": "<order-7@example.com>"}
+    MigmaMessage("Order 7", to=["a@example.org"], template_id=WELCOME, headers=headers).send()
+    with pytest.raises(Conflict, match="An explicit Message-ID header is such a key"):
+        MigmaMessage("Order 7, shipped", to=["a@example.org"], template_id=WELCOME, headers=headers).send()
+    assert accepted(migma_sandbox) == [("a@example.org", "Order 7")]

@@ -21,6 +21,8 @@ from django_migma.exceptions import (
     NoResponse,
     SendFailed,
     ServerError,
+    TemporaryError,
+    TemporarySendFailed,
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
@@ -175,6 +177,34 @@ class TestSeveralRecipients:
         with pytest.raises(SendFailed) as caught:
             connection().send_messages(chain(refused, [mail()]))
         assert caught.value.may_have_been_accepted
+
+    @pytest.mark.parametrize("status", [429, 500, 502, 503])
+    def test_one_temporary_failure_asks_to_be_tried_again(self, wire, status):
+        """``autoretry_for=(TemporaryError,)`` in a task catches it."""
+        wire.answers((status, {"success": False, "error": "later"}))
+        with pytest.raises(TemporaryError):
+            mail().send()
+
+    def test_failures_that_are_all_temporary_are_so_together(self, wire):
+        wire.answers((503, {"success": False, "error": "busy"}), requests.ConnectionError("cut"))
+        with pytest.raises(TemporarySendFailed, match=r"2 failures in one call.*Send again later, with the same"):
+            mail("a@example.org", "b@example.org").send()
+
+    def test_one_failure_that_stays_makes_all_of_them_a_plain_send_failed(self, wire):
+        wire.answers((503, {"success": False, "error": "busy"}), REFUSED)
+        with pytest.raises(SendFailed) as caught:
+            mail("a@example.org", "b@example.org").send()
+        assert not isinstance(caught.value, TemporaryError)
+        assert caught.value.hint == ""
+
+    def test_a_refusal_after_the_first_thousand_failures_counts(self, wire, connection):
+        """Those that are not kept for ``failures`` are not forgotten."""
+        wire.answers((503, {"success": False, "error": "busy"}))
+        messages = chain((mail() for _ in range(1001)), [mail(tags=["refused"])])
+        with pytest.raises(SendFailed) as caught:
+            connection().send_messages(messages)
+        assert all(isinstance(error, ServerError) for _, error in caught.value.failures)
+        assert not isinstance(caught.value, TemporaryError)
 
     def test_send_failed_pickles_with_its_messages(self, wire):
         wire.answers(REFUSED)
@@ -535,6 +565,18 @@ class TestSendingAgain:
         mail(idempotency_key="order-7").send()
         mail(idempotency_key="order-7").send()
         assert len(set(wire.keys)) == 1
+
+    @pytest.mark.parametrize("about", [{"idempotency_key": "7"}, {"headers": {"Message-ID": "<7@example.com>"}}])
+    def test_with_a_key_of_its_own_a_second_send_is_no_new_mail(self, wire, about):
+        """Nor is one after a failure in part, where the accepted recipient is not called again."""
+        wire.answers(OK, REFUSED, OK)
+        message = mail("a@example.org", "b@example.org", **about)
+        with pytest.raises(InvalidRequest):
+            message.send()
+        message.send()
+        message.send()
+        assert [body["recipientEmail"][0] for body in wire.bodies] == ["a", "b", "b", "a", "b"]
+        assert len(set(wire.keys)) == 2
 
     def test_a_refused_message_can_be_mended(self, wire):
         wire.answers(OK)

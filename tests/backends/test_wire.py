@@ -167,6 +167,52 @@ class TestSender:
         html_mail(from_email="sales@example.com").send()
         assert accepting.body["fromName"] == "The Shop"
 
+    @pytest.mark.parametrize(
+        ("setting", "name"),
+        [("DEFAULT_FROM_EMAIL", "Example Shop"), ("SERVER_EMAIL", "The server"), ("FROM_EMAIL", "Migma Shop")],
+    )
+    @pytest.mark.parametrize("given", [{"from_email": "shop@Example.com"}, {"headers": {"From": "shop@example.com"}}])
+    def test_a_bare_address_takes_the_name_that_a_setting_gives_it(
+        self, accepting, migma, settings, setting, name, given
+    ):
+        """Shop and form packages pass the address alone; readers should see the site's name all the same."""
+        settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL = "webmaster@localhost", "root@localhost"
+        migma(FROM_NAME="The last resort")
+        if setting == "FROM_EMAIL":
+            migma(FROM_EMAIL=f"{name} <shop@example.com>")
+        else:
+            setattr(settings, setting, f"{name} <shop@example.com>")
+        html_mail(**given).send()
+        assert (accepting.body["from"], accepting.body["fromName"]) == ("shop@example.com", name)
+
+    @pytest.mark.parametrize("sender", [None, "shop@example.com"])
+    def test_a_bare_default_takes_the_name_of_another_setting(self, accepting, migma, settings, sender):
+        settings.DEFAULT_FROM_EMAIL, settings.SERVER_EMAIL = "shop@example.com", "The server <shop@EXAMPLE.com>"
+        html_mail(from_email=sender).send()
+        assert accepting.body["fromName"] == "The server"
+
+    def test_another_address_takes_no_name_from_the_settings(self, accepting):
+        """Not even one that differs in the case of its local part, which may be another mailbox."""
+        html_mail(from_email="Shop@example.com").send()
+        assert accepting.body["fromName"] == "Shop@example.com"
+
+    @pytest.mark.django_db
+    def test_a_stored_emails_name_wins_over_the_one_of_a_setting(self, accepting):
+        """It was written for that email; and its bare address is named like any other."""
+        StoredEmail.objects.create(
+            key="a", email_id=EMAIL_ID, from_email="shop@example.com", from_name="Welcome Team"
+        )
+        StoredEmail.objects.create(key="b", email_id=EMAIL_ID[:-1] + "2", from_email="shop@example.com")
+        stored_mail(template_id="a").send()
+        stored_mail(template_id="a", from_email="shop@example.com").send()
+        stored_mail(template_id="b").send()
+        assert [body["fromName"] for body in accepting.bodies] == ["Welcome Team", "Welcome Team", "Example Shop"]
+
+    def test_an_unusable_default_does_not_stop_mail_from_another_sender(self, accepting, settings):
+        settings.DEFAULT_FROM_EMAIL = settings.SERVER_EMAIL = "nobody"
+        html_mail(from_email="sales@example.com").send()
+        assert accepting.body["fromName"] == "sales@example.com"
+
     def test_the_address_is_the_last_resort_for_the_name(self, accepting):
         html_mail(from_email="sales@example.com").send()
         assert accepting.body["fromName"] == "sales@example.com"
@@ -499,6 +545,61 @@ class TestIdempotencyKey:
             stored_mail(idempotency_key=7).send()
         with pytest.raises(SerializationError, match="idempotency_key cannot be sent: it holds a lone surrogate"):
             stored_mail(idempotency_key="\ud800").send()
+
+    @pytest.mark.parametrize("name", ["Message-ID", "Message-Id", "message-id"])
+    def test_a_mail_that_is_built_anew_with_its_message_id_repeats_the_key(self, accepting, name):
+        """What post_office and tasks do when they try again: another object, the same mail."""
+        for _ in range(3):
+            stored_mail(headers={name: "<order-7@example.com>"}).send()
+        assert len(set(accepting.keys)) == 1
+
+    def test_a_message_id_belongs_to_one_mailbox(self, accepting):
+        stored_mail(to=["a@example.org", "b@example.org"], headers={"Message-ID": "<order-7@example.com>"}).send()
+        assert len(set(accepting.keys)) == 2
+
+    def test_a_message_id_is_never_taken_for_a_key_of_the_caller(self, accepting):
+        """Whatever the caller's key contains."""
+        stored_mail(headers={"Message-ID": "order-7"}).send()
+        for own in (
+            "order-7",
+            "order-7\0ada@example.org",
+            "order-7\0ada@example.org\0Message-ID",
+            "Message-ID\0order-7",
+        ):
+            stored_mail(idempotency_key=own).send()
+        assert len(set(accepting.keys)) == 5
+
+    def test_the_callers_key_wins_over_a_message_id(self, accepting):
+        for number in range(2):
+            stored_mail(idempotency_key="order-7", headers={"Message-ID": f"<{number}@example.com>"}).send()
+        assert accepting.keys == [hashlib.sha256(b"order-7\0ada@example.org").hexdigest()] * 2
+
+    def test_a_long_message_id_is_hashed_like_any_other(self, accepting):
+        """Migma takes keys of 100 characters, packages make message ids of 900."""
+        for last in "aab":
+            stored_mail(headers={"Message-ID": f"<{'x' * 900}{last}@example.com>"}).send()
+        assert accepting.keys[0] == accepting.keys[1] != accepting.keys[2]
+        assert {len(key) for key in accepting.keys} == {64}
+
+    @pytest.mark.parametrize("empty", ["", " ", None])
+    def test_an_empty_message_id_is_none(self, accepting, empty):
+        """Not a key that all such mail would share."""
+        for _ in range(2):
+            stored_mail(headers={"Message-ID": empty}).send()
+        assert len(set(accepting.keys)) == 2
+
+    @pytest.mark.parametrize("break_", ["\n", "\r\n ", "\r"])
+    def test_a_message_id_with_a_line_break_is_refused_as_by_django(self, accepting, break_):
+        message = stored_mail(headers={"Message-ID": f"<a@example.com>{break_}Bcc: x@example.org"})
+        with pytest.raises(ValueError, match="The Message-ID header contains a line break") as caught:
+            message.send()
+        assert "example" not in str(caught.value)
+        assert accepting.bodies == []
+        assert message.migma_status.status == {"not_attempted"}
+
+    def test_a_message_id_that_is_no_text_is_refused(self, accepting):
+        with pytest.raises(SerializationError, match="Message-ID header cannot be sent: it holds a lone surrogate"):
+            stored_mail(headers={"Message-ID": "<\ud800@example.com>"}).send()
 
 
 def test_a_refused_message_does_not_keep_others_from_going_out(accepting, connection):
