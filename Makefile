@@ -1,22 +1,25 @@
 # One virtual environment, .venv, made anew when pyproject.toml or the requirements change, or PYTHON names another one
 # (as in "make test PYTHON=python3"; the default is the newest that the matrix knows, else python3);
-# and .venv-bench for the benchmark, so that neither sees the tools of the other.
+# .venv-bench for the benchmark and .venv-apps for the packages of others, so that none sees the tools of another.
 
 ifndef PYTHON
 PYTHON := $(shell sh tests/find_python.sh 3.13 || echo python3)
 endif
 VENV := .venv
 BENCH_VENV := .venv-bench
+APPS_VENV := .venv-apps
+APPS_DJANGO := 6.1
 BIN := $(VENV)/bin
 MADE := $(VENV)/.made-with$(subst /,-,-$(PYTHON))
 BENCH_MADE := $(BENCH_VENV)/.made-with$(subst /,-,-$(PYTHON))
+APPS_MADE := $(APPS_VENV)/.made-with$(subst /,-,-$(PYTHON))-django-$(APPS_DJANGO)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and benchmarks start hundreds of processes: without bytecode, each of them would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test pictures soak bench docs lint matrix build clean
+.PHONY: help demo demo-once test apps pictures soak bench docs lint matrix build clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -32,6 +35,9 @@ test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser w
 	$(BIN)/coverage run -m pytest --numprocesses=auto; status=$$?; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
 	{ $(BIN)/python -m tests.browser.chromium >/dev/null; exit $$status; }
+
+apps: $(APPS_MADE) ## Send the mail of other packages to a sandbox, and write the table of the manual; APPS="wagtail" for one
+	@$(APPS_VENV)/bin/python -m compatibility $(APPS)
 
 pictures: $(VENV)/.test ## Take the pictures of the admin in docs/images anew
 	REQUIRE_BROWSER=1 PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/browser/test_demo.py
@@ -62,8 +68,8 @@ build: $(VENV)/.build ## Build the distributions, check them, list the wheel
 	$(BIN)/python -m zipfile --list dist/*.whl
 
 clean: ## Remove what these verbs have made
-	rm -rf $(VENV) $(BENCH_VENV) build dist docs/_build .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		example_project/.ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(APPS_VENV) build dist docs/_build \
+		.coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache example_project/.ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE): pyproject.toml $(wildcard requirements/*.txt)
@@ -75,6 +81,13 @@ $(BENCH_MADE): pyproject.toml requirements/bench.txt
 	rm -rf $(BENCH_VENV)
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --requirement requirements/bench.txt
+	@touch $@
+
+$(APPS_MADE): pyproject.toml requirements/apps.txt
+	rm -rf $(APPS_VENV)
+	$(PYTHON) -m venv $(APPS_VENV)
+	$(APPS_VENV)/bin/python -m pip install --quiet "django==$(APPS_DJANGO).*" \
+		--requirement requirements/apps.txt
 	@touch $@
 
 $(VENV)/.%: requirements/%.txt $(MADE)

@@ -19,7 +19,7 @@ copyright = "the django-migma founders"  # noqa: A001 - Sphinx's own name
 version = release = django_migma.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosectionlabel"]
-exclude_patterns = ["_build", "performance/tables.rst"]
+exclude_patterns = ["_build", "performance/tables.rst", "works-with/table.rst"]
 html_theme = "furo"
 html_title = f"django-migma {release}"
 html_copy_source = False
