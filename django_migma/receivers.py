@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from .api.errors import MigmaError
-from .signals import is_inside_logging, post_send
+from .signals import is_inside_logging, post_send, write_to_stderr
 
 if TYPE_CHECKING:
     from .message import MessageStatus
@@ -19,11 +18,11 @@ logger = logging.getLogger("django_migma")
 def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
     """Log a message that was not accepted for all recipients, at WARNING, without recipients, bodies or keys.
 
-    The failure of a mail that logging itself sends (``mail_admins`` in a handler) goes to stderr instead: logged, it
-    would cause the next mail, without end.
+    Not the failure of a mail that logging itself sends (``mail_admins`` in a handler): logged, it would cause the
+    next mail, without end. The backend writes it to stderr.
     """
     errors = [recipient.error for recipient in status.recipients.values() if recipient.error]
-    if not errors:
+    if not errors or is_inside_logging():
         return
     counts = Counter(recipient.status for recipient in status.recipients.values())
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
@@ -49,7 +48,7 @@ def _mailer(alias: str | None) -> str:
 def _write(line: str, extra: dict[str, Any]) -> None:
     """Log a line at WARNING, or print it to stderr where logging itself sends the mail."""
     if is_inside_logging():
-        print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
+        write_to_stderr(f"django_migma: {line}")
     else:
         logger.warning("%s", line, extra=extra)
 

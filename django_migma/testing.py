@@ -22,7 +22,7 @@ from .api.connections import close_pools
 from .api.credentials import Secret
 from .api.types import SendRequest, SendResult
 from .backends import direct
-from .conf import Config, load_config
+from .conf import Config
 from .mailers import is_ours
 from .sandbox.options import Switches
 from .sandbox.server import Sandbox
@@ -106,8 +106,8 @@ class EmailBackend(direct.EmailBackend):
     """
 
     def open_client(self) -> tuple[Config, Any]:
-        options = {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}
-        return load_config(options, self.alias), _AcceptingClient()
+        self.options = {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}
+        return self.config(), _AcceptingClient()
 
     def message_finished(self, outgoing: OutgoingMessage) -> None:
         if not hasattr(mail, "outbox"):

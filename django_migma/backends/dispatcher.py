@@ -25,6 +25,7 @@ from django_migma.api.errors import (
     NoResponse,
     RateLimited,
     SendFailed,
+    Timeout,
 )
 from django_migma.api.retries import backoff
 from django_migma.message import RecipientStatus, mark_not_attempted, start_status, status_of
@@ -52,7 +53,14 @@ class Dispatcher:
     """State and result of one ``send_messages()`` call."""
 
     def __init__(
-        self, backend: MigmaBackend, client: MigmaClient, config: Config, resolve: Resolver, *, is_single: bool
+        self,
+        backend: MigmaBackend,
+        client: MigmaClient,
+        config: Config,
+        resolve: Resolver,
+        *,
+        is_single: bool,
+        seconds: float = math.inf,
     ) -> None:
         self.sent_count = 0
         self._backend = backend
@@ -61,7 +69,8 @@ class Dispatcher:
         self._config = config
         self._resolve = resolve
         self._clock = backend.clock
-        self._is_single = is_single
+        self._is_single = is_single or seconds < math.inf
+        self._ends_at = time.monotonic() + seconds  # in true seconds, as the sockets' timeouts
 
         self._messages: deque[OutgoingMessage] = deque()
         self._queue: deque[Call] = deque()
@@ -97,7 +106,7 @@ class Dispatcher:
                 self._advance()
             self._finish_messages()
         except Exception:
-            self._wind_up(self._config.retry_deadline + max(self._config.timeout))
+            self._wind_up(min(self._config.retry_deadline + max(self._config.timeout), self._time_left()))
             raise
         except BaseException:
             self._cancel_pending()
@@ -137,8 +146,8 @@ class Dispatcher:
         except signals.CancelSend:
             status_of(message)
             return
-        except BaseException:
-            mark_not_attempted(message)
+        except BaseException as error:
+            mark_not_attempted(message, error)
             raise
         outgoing = self._prepare(message)
         if not outgoing.status.recipients and not outgoing.refusal:
@@ -188,20 +197,25 @@ class Dispatcher:
             self._start(self._queue.popleft())
         elif self._workers.busy:
             # In true seconds, also where a test's clock is another: a thread works meanwhile.
-            if call := self._workers.next_done(pause if pause > 0 else None):
+            wait = min(pause if pause > 0 else math.inf, self._time_left())
+            if call := self._workers.next_done(wait if wait < math.inf else None):
                 self._collect(call)
                 self._finish_messages()
+            elif not self._time_left():
+                self._give_up()
         else:
             self._clock.sleep(pause)
 
     def _start(self, call: Call) -> None:
         """Make a call in a thread; in this one if it is the only call, or the first with this key.
 
-        The first call of a process goes alone, so that a wrong key is refused once and not sixteen times.
+        The first call of a process goes alone, so that a wrong key is refused once and not sixteen times. Where the
+        time is limited, only a thread can be left behind: a name look-up, for one, has no timeout.
         """
         call.begin(self._clock.monotonic())
         is_only = self._is_single and len(call.outgoing.calls) == 1
-        if is_only or not self._first_call_made or not self._workers.submit(call):
+        is_inline = (is_only or not self._first_call_made) and self._ends_at == math.inf
+        if is_inline or not self._workers.submit(call):
             try:
                 self._run(call)
             finally:
@@ -289,6 +303,18 @@ class Dispatcher:
         for call in self._queue:
             call.outgoing.open -= 1
         self._queue.clear()
+
+    def _time_left(self) -> float:
+        return max(0.0, self._ends_at - time.monotonic())
+
+    def _give_up(self) -> None:
+        """Leave the calls in flight to their threads, which can only improve their statuses."""
+        self._stop()
+        self._workers.abandon()
+        for call in [call for outgoing in self._messages for call in outgoing.calls if call.in_flight]:
+            call.fail(Timeout("Migma did not answer in time", may_have_been_accepted=True, idempotency_key=call.key))
+            call.outgoing.open -= 1
+        self._finish_messages()
 
     def _cancel_pending(self) -> None:
         for call in self._workers.cancel_pending():
