@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
+from django.utils.log import AdminEmailHandler
 
 from .api.credentials import is_local
 from .conf import OPTION_NAMES, SETTINGS, is_set, setting_error
@@ -183,6 +185,25 @@ def allows_http(mailer: Mailer) -> Iterator[CheckMessage]:
     if mailer.value("ALLOW_HTTP") is True:
         hint = "Use it for a sandbox in a neighbouring container only."
         yield Warning("ALLOW_HTTP lets the API key travel unencrypted.", hint=hint, id="migma.W005")
+
+
+@per_mailer()
+def is_quiet_about_errors(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W008: mail about errors goes through a mailer that raises, as before Django 6.1 it could not."""
+    if settings.ADMINS and mailer.alias in _error_mailers() and mailer.value("FAIL_SILENTLY") is not True:
+        text = f"Mail about errors goes through MAILERS[{mailer.alias!r}], which is not quiet."
+        hint = (
+            "Give it an alias of its own, with 'fail_silently': True in the OPTIONS, and name that as 'using' of the "
+            "AdminEmailHandler in LOGGING."
+        )
+        yield Warning(text, hint=hint, id="migma.W008")
+
+
+def _error_mailers() -> set[str]:
+    """The aliases that the handlers in force use. Without ``MAILERS`` there are none, and the handlers are quiet."""
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    handlers = [handler for logger in loggers for handler in getattr(logger, "handlers", ())]
+    return {getattr(one, "using", None) or "default" for one in handlers if isinstance(one, AdminEmailHandler)}
 
 
 @per_mailer(deploy=True)

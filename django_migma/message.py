@@ -117,7 +117,7 @@ def start_status(message: EmailMessage, addresses: Iterable[str], *, is_new: boo
     return attach(message, status_of(message).for_next_send(addresses, is_new=is_new))
 
 
-def mark_not_attempted(message: EmailMessage, error: Exception | None = None) -> MessageStatus:
+def mark_not_attempted(message: EmailMessage, error: BaseException | None = None) -> MessageStatus:
     """Note that nothing was tried, and why, for every recipient that has not been accepted before."""
     addresses = _recipients(message)
     status = start_status(message, addresses)

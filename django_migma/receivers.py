@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from .api.errors import MigmaError, MissingVariables
-from .signals import is_inside_logging, post_send
+from .signals import is_inside_logging, post_send, write_to_stderr
 
 if TYPE_CHECKING:
     from .message import MessageStatus
@@ -19,11 +18,11 @@ logger = logging.getLogger("django_migma")
 def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs: Any) -> None:
     """Log a message that was not accepted for all recipients, at WARNING, without recipients, bodies or keys.
 
-    The failure of a mail that logging itself sends (``mail_admins`` in a handler) goes to stderr instead: logged, it
-    would cause the next mail, without end.
+    Not the failure of a mail that logging itself sends (``mail_admins`` in a handler): logged, it would cause the
+    next mail, without end. The backend writes it to stderr.
     """
     errors = [recipient.error for recipient in status.recipients.values() if recipient.error]
-    if not errors:
+    if not errors or is_inside_logging():
         return
     counts = Counter(recipient.status for recipient in status.recipients.values())
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
@@ -64,11 +63,11 @@ def _mailer(alias: str | None) -> str:
 
 
 def _write(line: str, extra: dict[str, Any], level: int = logging.WARNING) -> None:
-    """Log a line. Where logging itself sends the mail, print it to stderr if it is a warning."""
+    """Log a line. Where logging itself sends the mail, write it to stderr if it is a warning."""
     if not is_inside_logging():
         logger.log(level, "%s", line, extra=extra)
     elif level >= logging.WARNING:
-        print(f"django_migma: {line}", file=sys.stderr)  # noqa: T201
+        write_to_stderr(f"django_migma: {line}")
 
 
 def connect() -> None:

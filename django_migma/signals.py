@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -52,7 +53,13 @@ def send_robust(signal: Signal, sender: type, **arguments: Any) -> None:
     try:
         signal.send(sender, **arguments)
     except Exception:  # noqa: BLE001 - any receiver's
-        traceback.print_exc(file=sys.stderr)
+        write_to_stderr(traceback.format_exc().rstrip())
+
+
+def write_to_stderr(text: str) -> None:
+    """Write a line in place of logging it. A stderr that is closed or full must not replace a site's error page."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr)  # noqa: T201
 
 
 def is_inside_logging() -> bool:

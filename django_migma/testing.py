@@ -24,7 +24,7 @@ from .api.credentials import Secret
 from .api.types import SendRequest, SendResult
 from .backends import direct
 from .backends.fallback import fallback_problem
-from .conf import Config, has_mailers, load_config
+from .conf import Config, has_mailers
 from .mailers import is_ours
 from .message import attach
 from .sandbox.options import Switches
@@ -159,8 +159,8 @@ class EmailBackend(direct.EmailBackend):
     """
 
     def open_client(self) -> tuple[Config, Any]:
-        options = {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}
-        return load_config(options, self.alias), _AcceptingClient()
+        self.options = {**self.options, "api_key": Secret("testing"), "max_concurrency": 1}
+        return self.config(), _AcceptingClient()
 
     def resolver(self, config: Config) -> Resolver:
         """What finds stored emails by their keys. Those in ``STORED_EMAILS`` need no database."""

@@ -12,11 +12,17 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django_migma.api.credentials import Secret
 from django_migma.api.retries import Clock
 from django_migma.conf import OPTION_NAMES, Config, get_setting, load_config
+from django_migma.signals import is_inside_logging
 
 if TYPE_CHECKING:
     from django_migma.api import MigmaClient
 
     from .outgoing import OutgoingMessage
+
+LOGGING_SECONDS = (
+    5.0  # that a log record may wait for the mail it causes: a visitor waits for the error page behind it
+)
+_LOGGING_REQUEST_SECONDS = 4.0  # of these, for the one attempt of each request, so that its own error is here in time
 
 
 class MigmaBackend(BaseEmailBackend):
@@ -46,8 +52,12 @@ class MigmaBackend(BaseEmailBackend):
         self.fail_silently = bool(get_setting("FAIL_SILENTLY", self.options))
 
     def config(self) -> Config:
-        """The settings in force now. Raises `ConfigurationError`."""
-        return load_config(self.options, self.alias)
+        """The settings in force now; mail that a log record causes is limited. Raises `ConfigurationError`."""
+        config = load_config(self.options, self.alias)
+        if not is_inside_logging():
+            return config
+        seconds = min(config.retry_deadline, _LOGGING_REQUEST_SECONDS)
+        return config._replace(max_retries=0, retry_deadline=seconds, fail_silently=False)  # errors go to stderr
 
     def message_finished(self, outgoing: OutgoingMessage) -> None:
         """Called for each message whose calls are over, before ``post_send``. For subclasses."""

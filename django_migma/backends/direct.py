@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING
 
 from django.apps import apps
 
 from django_migma import signals
+from django_migma.api.errors import MigmaError
+from django_migma.exceptions import ConfigurationError
 
-from .base import MigmaBackend, make_client
+from .base import LOGGING_SECONDS, MigmaBackend, make_client
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -29,6 +32,9 @@ class EmailBackend(MigmaBackend):
 
         Raises the error itself for exactly one failure, `SendFailed` for more, none of `MigmaError` in quiet mode;
         `ConfigurationError` always. Each message carries ``migma_status`` afterwards.
+
+        Mail that a log record causes (``mail_admins`` in a handler) takes five seconds at most and raises nothing,
+        whatever the settings: an error here would replace the page of the error that it reports.
         """
         if not email_messages:
             return 0
@@ -39,19 +45,33 @@ class EmailBackend(MigmaBackend):
         is_list = isinstance(email_messages, Sized)
         messages = iter(tuple(email_messages) if is_list else email_messages)  # a copy: receivers may change a list
         is_single = isinstance(email_messages, Sized) and len(email_messages) == 1
-        dispatcher = None
+        for_logging = signals.is_inside_logging()
+        seconds = LOGGING_SECONDS if for_logging else math.inf
+        dispatcher = failure = None
         try:
             config, client = self.open_client()
             resolver, fallback = self.resolver(config), self.open_fallback(config)
-            dispatcher = Dispatcher(self, client, config, resolver, fallback, is_single=is_single)
+            dispatcher = Dispatcher(self, client, config, resolver, fallback, is_single=is_single, seconds=seconds)
             dispatcher.send(messages)
+            return dispatcher.result()
+        except Exception as error:
+            if not for_logging:
+                raise
+            failure = error
+            self._write_to_stderr(error)
         finally:
             if is_list:  # what is left of it; a generator is not consumed further
                 for message in messages:
-                    mark_not_attempted(message)
+                    mark_not_attempted(message, failure)
             sent_count = dispatcher.sent_count if dispatcher else 0
             signals.send_robust(signals.batch_finished, type(self), messages_sent=sent_count, alias=self.alias)
-        return dispatcher.result()
+        return sent_count
+
+    def _write_to_stderr(self, error: Exception) -> None:
+        # The text of an error that is not ours may hold anything.
+        reason = str(error) if isinstance(error, MigmaError | ConfigurationError) else type(error).__name__
+        mailer = f"the mailer {self.alias!r}" if self.alias else "Migma"
+        signals.write_to_stderr(f"django_migma: Mail through {mailer} that a log record caused has failed: {reason}")
 
     def open_client(self) -> tuple[Config, MigmaClient]:
         """The settings in force and the client for one call. Raises `ConfigurationError`."""

@@ -16,8 +16,6 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from django.core.exceptions import ImproperlyConfigured
-
 from django_migma import signals
 from django_migma.api.errors import (
     AuthenticationError,
@@ -26,9 +24,7 @@ from django_migma.api.errors import (
     MissingVariables,
     NoResponse,
     RateLimited,
-    SendFailed,
-    TemporaryError,
-    TemporarySendFailed,
+    Timeout,
     UnsupportedFeature,
 )
 from django_migma.api.retries import backoff
@@ -36,6 +32,7 @@ from django_migma.message import RecipientStatus, mark_not_attempted, start_stat
 from django_migma.payload import build_payloads
 from django_migma.unsupported_features import fallback_obstacle
 
+from .failures import Failures
 from .outgoing import Call, OutgoingMessage
 from .workers import Workers
 
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
     from .fallback import FallbackMailer
 
 GRACE = 2.0  # seconds that an interrupt gives to the calls in flight
-MAX_FAILURES = 1000  # failures that are kept for SendFailed
 _POLL = 0.01  # seconds between looks at the calls in flight, after an exception
 _MESSAGES_PER_CALL = 32  # messages that wait to be finished in order, for each call in flight
 
@@ -67,6 +63,7 @@ class Dispatcher:
         fallback: FallbackMailer | None = None,
         *,
         is_single: bool,
+        seconds: float = math.inf,
     ) -> None:
         self.sent_count = 0
         self._backend = backend
@@ -76,7 +73,8 @@ class Dispatcher:
         self._resolve = resolve
         self._fallback = fallback
         self._clock = backend.clock
-        self._is_single = is_single
+        self._is_single = is_single or seconds < math.inf
+        self._ends_at = time.monotonic() + seconds  # in true seconds, as the sockets' timeouts
 
         self._messages: deque[OutgoingMessage] = deque()
         self._queue: deque[Call] = deque()
@@ -92,11 +90,7 @@ class Dispatcher:
         self._rate_limit_wait = config.rate_limit_wait
         self._reached_at, self._unreached_since = -math.inf, math.inf
 
-        self._failed_count = 0
-        self._in_doubt = False
-        self._only_temporary = True
-        self._failures: list[tuple[EmailMessage, BaseException]] = []
-        self._first_other_error: BaseException | None = None
+        self._failures = Failures()
 
     def send(self, messages: Iterable[EmailMessage]) -> None:
         """Send the messages; stop reading them where every further call would meet the same error.
@@ -113,7 +107,7 @@ class Dispatcher:
                 self._advance()
             self._finish_messages()
         except Exception:
-            self._wind_up(self._config.retry_deadline + max(self._config.timeout))
+            self._wind_up(min(self._config.retry_deadline + max(self._config.timeout), self._time_left()))
             self._close_fallback()
             raise
         except BaseException:
@@ -125,30 +119,9 @@ class Dispatcher:
         self._close_fallback()
 
     def result(self) -> int:
-        """The number of messages sent, or the error that the caller should see.
-
-        ``fail_silently`` swallows `MigmaError` and the errors of another mailer only: a line break in a subject or a
-        wrong type is the site's mistake, and Django's SMTP backend raises it then too.
-        """
-        if self._config.fail_silently and self._first_other_error:
-            raise self._first_other_error
-        if self._config.fail_silently or not self._failed_count:
-            return self.sent_count
-        failures = self._failures
-        first = failures[0][1]
-        if self._failed_count == 1:
-            raise first
-        # The text of an error that is not ours may hold anything.
-        first_text = str(first) if isinstance(first, MigmaError) else type(first).__name__
-        kind = TemporarySendFailed if self._only_temporary else SendFailed
-        raise kind(
-            f"{self._failed_count} failures in one call, and {self.sent_count} messages sent. First: {first_text} "
-            "See failures for the others; each message's migma_status tells which recipients to send to again.",
-            sent_count=self.sent_count,
-            failed_count=self._failed_count,
-            failures=failures,
-            may_have_been_accepted=self._in_doubt,
-        ) from first
+        """The number of messages sent. Raises the error that the caller should see, see `Failures.raise_any`."""
+        self._failures.raise_any(self.sent_count, fail_silently=self._config.fail_silently)
+        return self.sent_count
 
     def _add(self, message: EmailMessage) -> None:
         try:
@@ -156,8 +129,8 @@ class Dispatcher:
         except signals.CancelSend:
             status_of(message)
             return
-        except BaseException:
-            mark_not_attempted(message)
+        except BaseException as error:
+            mark_not_attempted(message, error)
             raise
         outgoing = self._prepare(message)
         if not outgoing.status.recipients and not outgoing.refusal:
@@ -231,20 +204,25 @@ class Dispatcher:
             self._start(self._queue.popleft())
         elif self._workers.busy:
             # In true seconds, also where a test's clock is another: a thread works meanwhile.
-            if call := self._workers.next_done(pause if pause > 0 else None):
+            wait = min(pause if pause > 0 else math.inf, self._time_left())
+            if call := self._workers.next_done(wait if wait < math.inf else None):
                 self._collect(call)
                 self._finish_messages()
+            elif not self._time_left():
+                self._give_up()
         else:
             self._clock.sleep(pause)
 
     def _start(self, call: Call) -> None:
         """Make a call in a thread; in this one if it is the only call, or the first with this key.
 
-        The first call of a process goes alone, so that a wrong key is refused once and not sixteen times.
+        The first call of a process goes alone, so that a wrong key is refused once and not sixteen times. Where the
+        time is limited, only a thread can be left behind: a name look-up, for one, has no timeout.
         """
         call.begin(self._clock.monotonic())
         is_only = self._is_single and len(call.outgoing.calls) == 1
-        if is_only or not self._first_call_made or not self._workers.submit(call):
+        is_inline = (is_only or not self._first_call_made) and self._ends_at == math.inf
+        if is_inline or not self._workers.submit(call):
             try:
                 self._run(call)
             finally:
@@ -333,6 +311,18 @@ class Dispatcher:
             call.outgoing.open -= 1
         self._queue.clear()
 
+    def _time_left(self) -> float:
+        return max(0.0, self._ends_at - time.monotonic())
+
+    def _give_up(self) -> None:
+        """Leave the calls in flight to their threads, which can only improve their statuses."""
+        self._stop()
+        self._workers.abandon()
+        for call in [call for outgoing in self._messages for call in outgoing.calls if call.in_flight]:
+            call.fail(Timeout("Migma did not answer in time", may_have_been_accepted=True, idempotency_key=call.key))
+            call.outgoing.open -= 1
+        self._finish_messages()
+
     def _cancel_pending(self) -> None:
         for call in self._workers.cancel_pending():
             call.cancel()
@@ -353,22 +343,8 @@ class Dispatcher:
         status.is_complete = not outgoing.refusal and all(recipient.accepted for recipient in recipients)
         self._backend.message_finished(outgoing)
         self.sent_count += any(recipient.accepted for recipient in recipients)
-        for error in (outgoing.refusal, outgoing.fallback_error, *(call.error for call in outgoing.calls)):
-            if error is not None:
-                self._add_failure(outgoing, error)
+        self._failures.collect(outgoing)
         signals.send_robust(signals.post_send, self._sender, message=message, status=status, alias=alias)
-
-    def _add_failure(self, outgoing: OutgoingMessage, error: BaseException) -> None:
-        self._failed_count += 1
-        is_fallback = error is outgoing.fallback_error
-        is_doubtful = is_fallback and any(recipient.in_doubt for recipient in outgoing.status.recipients.values())
-        self._in_doubt |= is_doubtful or getattr(error, "may_have_been_accepted", False)
-        self._only_temporary &= isinstance(error, TemporaryError)
-        if len(self._failures) < MAX_FAILURES:
-            self._failures.append((outgoing.message, error))
-        may_be_silent = isinstance(error, MigmaError) or (is_fallback and not isinstance(error, ImproperlyConfigured))
-        if not may_be_silent:
-            self._first_other_error = self._first_other_error or error
 
     def _wind_up(self, seconds: float) -> None:
         """Give the calls in flight some seconds to end, then finish every message as it is.

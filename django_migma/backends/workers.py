@@ -68,6 +68,10 @@ class Workers(Generic[T]):
         self.busy -= len(cancelled)
         return cancelled
 
+    def abandon(self) -> None:
+        """Count no task as busy any more: nobody waits for those that the threads still have."""
+        self.busy = 0
+
     def close(self) -> None:
         """Let the threads end: at once where they wait, else after their task."""
         self._pending.put(None)
