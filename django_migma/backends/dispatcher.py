@@ -129,8 +129,8 @@ class Dispatcher:
         except signals.CancelSend:
             status_of(message)
             return
-        except BaseException as error:
-            mark_not_attempted(message, error)
+        except BaseException as error:  # an interrupt says nothing about the message
+            mark_not_attempted(message, error if isinstance(error, Exception) else None)
             raise
         outgoing = self._prepare(message)
         if not outgoing.status.recipients and not outgoing.refusal:
