@@ -43,7 +43,8 @@ class RecipientPayload:
 
     ``missing_variables``: names that the stored email, or the message's own text in a layout, is known to use and
     that the recipient's data lack. ``stored_email``: its key or id, empty where none is known here.
-    ``dropped_features``: what stays behind, by the names of the settings.
+    ``dropped_features``: what stays behind, by the names of the settings. ``redirected_from``: the true recipients of
+    mail to ``REDIRECT_TO``, which keep the keys of mails to different people apart.
     """
 
     address: str
@@ -51,6 +52,7 @@ class RecipientPayload:
     missing_variables: frozenset[str] = frozenset()
     stored_email: str = ""
     dropped_features: frozenset[str] = frozenset()
+    redirected_from: str = ""
 
 
 def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | None = None) -> list[RecipientPayload]:
@@ -72,7 +74,10 @@ def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | N
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
     needed = _needed_variables(chosen, in_subject) if config.missing_variables != "ignore" else frozenset()
     build_request = partial(SendRequest, **_shared_fields(message, config, chosen))
-    make_payload = partial(RecipientPayload, stored_email=stored.name, dropped_features=dropped)
+    redirected_from = ",".join(recipient.wire for recipient in recipients) if config.redirect_to else ""
+    make_payload = partial(
+        RecipientPayload, stored_email=stored.name, dropped_features=dropped, redirected_from=redirected_from
+    )
     defaults = _to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
     payloads: list[RecipientPayload] = []
     filled, filled_with = chosen, None
@@ -293,7 +298,8 @@ def idempotency_key(message: EmailMessage, payload: RecipientPayload, nonce: str
     address, since packages that build a mail anew repeat that; else of ``nonce`` (one per mail), the address and the
     body: an unchanged message that is sent again after a failure has the same key, a changed one another.
     """
-    address = (payload.request.recipient_email or "").encode()
+    addresses = [payload.request.recipient_email or "", payload.redirected_from]
+    address = "\0".join(filter(None, addresses)).encode()
     if own := _own_key(message):
         parts = [own.encode(), address]
     elif message_id := _message_id(message):

@@ -140,6 +140,16 @@ class TestRedirect:
         message.send()
         assert accepting.body["variables"] == {"name": "Ada"}
 
+    def test_one_key_of_the_site_is_one_key_for_each_true_recipient(self, accepting, migma):
+        """Else Migma would take the second mail for a changed repeat of the first, and refuse it."""
+        migma(REDIRECT_TO="stage@example.com")
+        for address in ("a@example.org", "b@example.org", "a@example.org"):
+            message = mail(to=[address])
+            message.idempotency_key = "news-7"
+            message.send()
+        first, second, again = accepting.keys
+        assert first == again != second
+
     def test_a_recipient_in_the_subject_is_no_placeholder(self, accepting, migma):
         """Braces and percent signs are allowed in an address."""
         migma(REDIRECT_TO="stage@example.com")
