@@ -27,7 +27,7 @@ PYTEST = [
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """1 where mail of a package did not arrive, or, with ``--check``, where the table is not up to date."""
+    """Return 1 if mail of a package did not arrive or, with ``--check``, if the table is not up to date; else 0."""
     chosen = _options(arguments)
     packages = [package for package in PACKAGES if package.name in (chosen.package or [package.name])]
     with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -1,4 +1,4 @@
-"""The packages, and the table of the manual that says which of their mail was seen to arrive."""
+"""The packages, and the table of the manual that says which of their mail arrives."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def allows_http(mailer: Mailer) -> Iterator[CheckMessage]:
 
 @per_mailer()
 def is_quiet_about_errors(mailer: Mailer) -> Iterator[CheckMessage]:
-    """W008: mail about errors goes through a mailer that raises, as before Django 6.1 it could not."""
+    """W008: mail about errors goes through a mailer that raises. Without ``MAILERS``, Django keeps it quiet."""
     if settings.ADMINS and mailer.alias in _error_mailers() and mailer.value("FAIL_SILENTLY") is not True:
         text = f"Mail about errors goes through MAILERS[{mailer.alias!r}], which is not quiet."
         hint = (

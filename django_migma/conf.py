@@ -178,7 +178,8 @@ def mailer_options(alias: str | None) -> Mapping[str, Any]:
     """
     mailers: Mapping[str, Any] = (settings.MAILERS or {}) if has_mailers() else {}
     if alias is not None and alias not in mailers:
-        raise configuration_error(f"MAILERS has no mailer {alias!r}.", None)
+        known = ", ".join(map(repr, mailers)) or "none"
+        raise configuration_error(f"MAILERS has no mailer {alias!r}. Those that it has: {known}.", None)
     return (mailers.get(alias or "default") or {}).get("OPTIONS") or {}
 
 

@@ -34,7 +34,7 @@ LAYOUT_VARIABLES = ("subject", "body_html", "body_text")  # the placeholders of 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnTexts:
-    """What a message says by itself. ``html`` is None where it has to be made from ``text``."""
+    """The message's own subject and bodies. ``html`` is None where it has to be made from ``text``."""
 
     subject: str
     html: str | None
@@ -58,7 +58,7 @@ class OwnTexts:
 class Content:
     """The fields of a request that select or hold the content, its subject, and the stored email if known here.
 
-    ``own`` are texts that have to be filled for each recipient, see `fill`.
+    ``own``: the message's texts, if their placeholders have to be filled for each recipient with `fill`.
     """
 
     stored: StoredEmailData = NO_STORED_EMAIL
@@ -78,9 +78,9 @@ class Content:
 def choose(
     message: EmailMessage, subject: str, config: Config, resolver: Resolver | None = None, *, merges: bool
 ) -> Content:
-    """Return the content of a message. ``merges``: it has merge data, so its placeholders are placeholders.
+    """Return the content of a message. ``merges``: it has merge data, so placeholders in its own texts are filled.
 
-    For messages whose features were looked at: the settings have a route for a body of its own, and its size fits.
+    Takes only messages that `find_unsupported` lets pass: the settings have a route for a body, and its size fits.
     Raises `StoredEmailNotFound`, and ValueError or TypeError for a faulty id.
     """
     template_id, conversation_id = get_attribute(message, "template_id"), get_attribute(message, "conversation_id")
@@ -99,7 +99,7 @@ def _stored(template_id: Any, conversation_id: Any, subject: str, resolver: Reso
         if not is_object_id(conversation_id):
             raise ValueError(f"conversation_id must be 24 hex digits, as Migma's ids are, not {conversation_id!r}.")
         return Content(subject=subject, conversation_id=conversation_id)
-    if type(template_id) is int:  # as code for other providers has it
+    if type(template_id) is int:  # other providers have integers, and so has code written for them
         template_id = str(template_id)
     if is_object_id(template_id):
         return Content(subject=subject, email_id=template_id)
@@ -126,7 +126,7 @@ def _layout(message: EmailMessage, subject: str, config: Config, *, merges: bool
 
 
 def _wrap(own: OwnTexts, layout_email_id: str | None) -> Content:
-    """The texts as variables of the layout. No placeholders are left in them: what they hold by now is text."""
+    """The texts as variables of the layout. Placeholders are filled by now: what still looks like one is text."""
     from . import html  # noqa: PLC0415 - lazy: stored emails need neither HTML nor templates
 
     document = _render_plain_text(own.text) if own.html is None else own.html
@@ -157,7 +157,7 @@ def _bodies(message: EmailMessage) -> tuple[str | None, str]:
 
 
 def _text(value: Any, path: str) -> str:
-    """Text, or bytes in UTF-8, as text. No error shows it."""
+    """Return text as it is, and bytes in UTF-8 as text. Errors do not show it."""
     # Bytes that are no UTF-8 become surrogates, which are refused.
     return str(to_json_value(force_str(value, errors="surrogateescape"), path))
 

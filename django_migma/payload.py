@@ -69,7 +69,7 @@ def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | N
         return []
     addresses = [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to else recipients
     dropped = _refuse_unsupported(message, config)
-    _ = _own_key(message) or _message_id(message)  # a faulty one refuses the message
+    _refuse_unusable_key(message)
     chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
     needed = _needed_variables(chosen, in_subject) if config.missing_variables != "ignore" else frozenset()
@@ -133,7 +133,9 @@ def read_recipients(message: EmailMessage) -> list[Address]:
 def _fill(chosen: content.Content, merged: Mapping[str, Any]) -> content.Content:
     filled = chosen.fill(merged)
     if clash := filled.variables.keys() & merged.keys():
-        raise ValueError(f"The merge data sets {sorted(clash)}, which the layout uses for the message itself.")
+        raise ValueError(
+            f"The merge data sets {sorted(clash)}, which the layout uses for the message itself. Rename them."
+        )
     return filled
 
 
@@ -307,6 +309,12 @@ def idempotency_key(message: EmailMessage, payload: RecipientPayload, nonce: str
     else:
         parts = [nonce.encode(), address, payload.request.body]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _refuse_unusable_key(message: EmailMessage) -> None:
+    """Raise what `idempotency_key` would raise, before anything of the message is sent."""
+    if not _own_key(message):
+        _message_id(message)
 
 
 def _own_key(message: EmailMessage) -> str:

@@ -45,9 +45,9 @@ class StoredEmailData(NamedTuple):
     sample_variables: Mapping[str, Any] = {}
 
     def completed_by(self, other: StoredEmailData) -> StoredEmailData:
-        """Return this one with what it leaves out taken from another. Variables are merged by name.
+        """Return this one, with the fields that it leaves out taken from another. Variables are merged by name.
 
-        The texts of another email say nothing of the variables that this one needs.
+        ``body_variables`` are taken only if both have the same id: otherwise they belong to another email's text.
         """
         is_same = self.email_id == other.email_id
         return self._replace(
@@ -68,9 +68,9 @@ Resolver = Callable[[Any], StoredEmailData]
 
 
 class DeclaredEmails(Mapping[str, StoredEmailData]):
-    """The stored emails of the setting ``STORED_EMAILS``. Each is validated and made when it is first asked for.
+    """The stored emails of the setting ``STORED_EMAILS``. Each is validated and made when it is first looked up.
 
-    So a faulty one stops its own mail only, and a send pays for none that it does not use.
+    So a faulty one stops only the mail that uses it, and a send validates only those that it uses.
     """
 
     def __init__(self, setting: Mapping[str, Any]) -> None:
@@ -91,11 +91,11 @@ class DeclaredEmails(Mapping[str, StoredEmailData]):
         if key not in self._made:
             for problem, hint in entry_problems(key, self._setting[key]):
                 raise ConfigurationError(f"STORED_EMAILS {problem}. {hint}")
-            self._made[key] = _make(key, self._setting[key])
+            self._made[key] = _stored_email_data(key, self._setting[key])
         return self._made[key]
 
     def usable(self) -> list[StoredEmailData]:
-        """Return those without a fault; the system checks name the others."""
+        """Return those without a fault. The system checks report the others."""
         return [self[key] for key, entry in self._setting.items() if not any(entry_problems(key, entry))]
 
 
@@ -110,11 +110,12 @@ class SettingsResolver:
         key = as_key(template_id)
         if key in self._declared:
             return self._declared[key]
-        near = near_keys(key, self._declared) or "Add it to one of them."
+        where = "Add the key to MIGMA['STORED_EMAILS'], or the app to INSTALLED_APPS."
+        hint = near_keys(key, self._declared) or where
         raise StoredEmailNotFound(
             f"No stored email is known by the key {key[:MAX_KEY]!r}: MIGMA['STORED_EMAILS'] does not have it, and "
             "other keys need the app, but 'django_migma' is not in INSTALLED_APPS",
-            hint=f"{near} Or give Migma's id of the email as template_id, 24 hex digits.",
+            hint=f"{hint} Or give Migma's id of the email as template_id, 24 hex digits.",
         )
 
 
@@ -135,7 +136,7 @@ def near_keys(key: str, known: Iterable[str], most: int = 3) -> str:
 
 
 def entry_problems(key: Any, entry: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with one entry of the setting: each problem with a hint, to follow the place of the setting."""
+    """What is wrong with one entry of the setting: each problem, to be read after the setting's name, and a hint."""
     name = repr(key)[:_MAX_SHOWN]
     if not isinstance(key, str) or not KEY.fullmatch(key) or len(key) > MAX_KEY or is_object_id(key):
         hint = f"Write {str(key)!r}." if type(key) is int else "Choose a word, such as welcome or order-receipt."
@@ -154,7 +155,8 @@ def _field_problems(name: str, entry: Mapping[Any, Any]) -> Iterator[tuple[str, 
     for field, (fits, expected) in _FIELDS.items():
         value = entry.get(field)
         if (field == "email_id" or (value is not None and value != "")) and not fits(value):
-            yield f"must give {name} {expected} as {field!r}, not {_shown(value)}", "Correct it, or leave it out."
+            hint = "Copy the id from Migma." if field == "email_id" else "Correct it, or leave it out."
+            yield f"must give {name} {expected} as {field!r}, not {_shown(value)}", hint
 
 
 def _shown(value: Any) -> str:
@@ -196,7 +198,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def _make(key: str, entry: Any) -> StoredEmailData:
+def _stored_email_data(key: str, entry: Any) -> StoredEmailData:
     given = entry if isinstance(entry, Mapping) else {"email_id": entry}
     from_email = str(given.get("from_email") or "")
     return StoredEmailData(

@@ -40,7 +40,7 @@ _MAX_SHOWN = 200  # characters of a title in a text for people
 
 @dataclass(frozen=True, kw_only=True)
 class SyncFailure:
-    """A conversation that was not, or only in part, read, or an email by its id. ``str()`` is a line for people."""
+    """A conversation or declared email that could not be read in full. ``str()`` is one line that says what to do."""
 
     conversation_id: str
     title: str

@@ -68,8 +68,8 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
 def outbox() -> Iterator[list[Any]]:
     """Replace our backend by `testing.EmailBackend` in every mailer, and yield ``mail.outbox``, emptied.
 
-    It stays the same list, which pytest-django's ``mailoutbox`` has too. Messages from before are put back in front
-    of those that were sent meanwhile.
+    The list stays the same object, so it is pytest-django's ``mailoutbox`` too. At the end, earlier messages are put
+    back in front of the new ones.
     """
     box: list[Any] = _outbox()
     earlier = box[:]
@@ -82,7 +82,7 @@ def outbox() -> Iterator[list[Any]]:
 
 
 def _outbox() -> list[Any]:
-    """Django's outbox, which its test runner makes, and so does a first mail without it."""
+    """Django's outbox. Its test runner makes the list; without that runner, the first mail does."""
     if not hasattr(mail, "outbox"):
         mail.outbox = []
     return mail.outbox
@@ -92,9 +92,9 @@ def _outbox() -> list[Any]:
 def stored_emails(*keys: str, **declared: str | Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Declare stored emails for a test, beside those of ``MIGMA["STORED_EMAILS"]``, and yield all of them by key.
 
-    ``stored_emails("welcome")`` is enough where the id does not matter: each key has one that never changes. As
-    keywords they are as in the setting: ``receipt="665f…"``, or a dict, which may leave out ``email_id``. A mailer
-    with ``stored_emails`` among its own options does not see them.
+    ``stored_emails("welcome")`` gives the key an id that is the same in every test. A keyword has the value that the
+    setting would have: ``receipt="665f…"``, or a dict, which may leave out ``email_id``. A mailer with
+    ``stored_emails`` among its own options does not see them.
     """
     given = {key: {"email_id": _made_up_id(key)} for key in keys} | {
         key: {"email_id": _made_up_id(key), **entry} if isinstance(entry, Mapping) else entry
@@ -151,11 +151,11 @@ class _AcceptingClient:
 
 
 class EmailBackend(direct.EmailBackend):
-    """An in-memory backend that does all that the real one does, but for the network.
+    """An in-memory backend that does everything the real one does, except for the network.
 
     Messages are refused, signals sent and statuses set as by the real backend. No API key is needed. The copies in
-    ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order; none for
-    what goes through the mailer of ``FALLBACK``, in whose place Django's in-memory backend stands.
+    ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order. What goes
+    through the mailer of ``FALLBACK`` has none; Django's in-memory backend replaces that mailer.
     """
 
     def open_client(self) -> tuple[Config, Any]:
@@ -163,7 +163,7 @@ class EmailBackend(direct.EmailBackend):
         return self.config(), _AcceptingClient()
 
     def resolver(self, config: Config) -> Resolver:
-        """What finds stored emails by their keys. Those in ``STORED_EMAILS`` need no database."""
+        """Return what finds stored emails by their keys. Those in ``STORED_EMAILS`` need no database."""
         return direct.stored_email_resolver(config, rows_complete_declared=False)
 
     def open_fallback(self, config: Config) -> FallbackMailer | None:
@@ -183,7 +183,7 @@ class EmailBackend(direct.EmailBackend):
             box.append(kept)
 
     def _complete_copy(self, kept: Any, status: MessageStatus) -> None:
-        """Give a copy of Django's in-memory backend, which was made before the end of the send, what ours have."""
+        """Add the attributes of our copies to one of Django's in-memory backend, made before the send ended."""
         attach(kept, copy.deepcopy(status))
         kept.sent_using = next(filter(None, (recipient.mailer for recipient in status.recipients.values())))
         kept.migma_payloads = []

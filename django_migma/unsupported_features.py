@@ -112,7 +112,7 @@ def _features(message: EmailMessage, *, has_body_route: bool) -> Iterator[tuple[
 
 
 def _body_features(message: EmailMessage, *, has_route: bool) -> Iterator[tuple[str, str]]:
-    """What is in the way of sending the message's own body."""
+    """The features for which the message's own body cannot be sent."""
     alternative = html_alternative(message)
     if not has_route:
         yield "body", ""
@@ -191,7 +191,7 @@ def headers_by_name(message: EmailMessage) -> dict[str, Any]:
 
 
 def reply_to_addresses(message: EmailMessage) -> list[str]:
-    """Every address that the message wants replies at: those of its header, else those of ``reply_to``."""
+    """Every address for replies: those of the message's ``Reply-To`` header, else those of ``reply_to``."""
     header = headers_by_name(message).get("reply-to")
     given = [header] if header else [value for value in message.reply_to or () if value]
     return [address for value in given for address in split(value)]

@@ -25,7 +25,7 @@ BUYER = "robin@example.com"
 
 @dataclass(frozen=True, kw_only=True)
 class Send:
-    """One mail of the demo: what it shows, whom it has to reach, and how it is sent. No address occurs in two."""
+    """One mail of the demo: what it shows, who gets it, and how it is sent. No address occurs in two."""
 
     what: str
     recipients: tuple[str, ...]
@@ -33,8 +33,9 @@ class Send:
 
 
 def demo_sends(site: str, user_email: str) -> list[Send]:
-    """Ways in which a Django site sends mail. The last two are pages of the site itself; an order mails its invoice
-    too, which does not go through Migma.
+    """Ways in which a Django site sends mail. The last two are pages of the site itself.
+
+    An order also mails its invoice, which is not in this list: it does not go through Migma.
     """
     readers, archive = ("reader-1@example.com", "reader-2@example.com"), "archive@example.com"
     new = {"ada@example.com": "Ada", "bo@example.com": "Bo"}
@@ -112,7 +113,7 @@ def invoices(folder: Path) -> list[EmailMessage]:
 
 
 def invoice_problems(found: Sequence[EmailMessage], buyer: str) -> list[str]:
-    """A line for whatever is wrong with the mail in files: it should be one invoice with its PDF."""
+    """A line if the mail in files is not exactly one invoice with its PDF."""
     shown = [(message["To"], [part.get_content()[:5] for part in message.iter_attachments()]) for message in found]
     expected = [(buyer, [b"%PDF-"])]
     return [] if shown == expected else [f"The invoice to {buyer} with its PDF should be the only mail in files."]

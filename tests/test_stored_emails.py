@@ -181,8 +181,8 @@ class TestWithoutATable:
             assert connection().send_messages([message(), message()]) == 2
         assert caplog.messages == [
             (
-                "The table of stored emails cannot be read (OperationalError), so STORED_EMAILS serves alone. Check "
-                "the database, and run manage.py migrate."
+                "The table of stored emails cannot be read (OperationalError), so mail is sent with STORED_EMAILS "
+                "alone. Check the database, and run manage.py migrate."
             )
         ]
 
@@ -269,9 +269,14 @@ WORD_HINT = "Choose a word, such as welcome or order-receipt."
         ("k" * 101, WELCOME, f"has the key '{'k' * 79}, {KEY_TEXT}", WORD_HINT),
         ("a", None, f"must give 'a' {ID_TEXT}, or a dict with email_id, not None", "Copy the id from Migma."),
         ("a", [WELCOME], f"must give 'a' {ID_TEXT}, or a dict with email_id, not list", "Copy the id from Migma."),
-        ("a", {}, f"must give 'a' {ID_TEXT} as 'email_id', not None", FIELD_HINT),
-        ("a", {"email_id": ""}, f"must give 'a' {ID_TEXT} as 'email_id', not ''", FIELD_HINT),
-        ("a", {"email_id": "x" * 500}, f"must give 'a' {ID_TEXT} as 'email_id', not '{'x' * 79}", FIELD_HINT),
+        ("a", {}, f"must give 'a' {ID_TEXT} as 'email_id', not None", "Copy the id from Migma."),
+        ("a", {"email_id": ""}, f"must give 'a' {ID_TEXT} as 'email_id', not ''", "Copy the id from Migma."),
+        (
+            "a",
+            {"email_id": "x" * 500},
+            f"must give 'a' {ID_TEXT} as 'email_id', not '{'x' * 79}",
+            "Copy the id from Migma.",
+        ),
         ("a", FULL | {"e-mail": 1}, "has the unknown field 'e-mail' in 'a'", "Did you mean 'email_id'?"),
         (
             "a",

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     from .outgoing import OutgoingMessage
 
-LOGGING_SECONDS = (
-    5.0  # that a log record may wait for the mail it causes: a visitor waits for the error page behind it
-)
-_LOGGING_REQUEST_SECONDS = 4.0  # of these, for the one attempt of each request, so that its own error is here in time
+LOGGING_SECONDS = 5.0  # for mail that a log record causes: a visitor waits meanwhile for the error page
+_LOGGING_REQUEST_SECONDS = 4.0  # for the one attempt of each such request, so that it ends with an error of its own
 
 
 class MigmaBackend(BaseEmailBackend):
@@ -52,7 +50,7 @@ class MigmaBackend(BaseEmailBackend):
         self.fail_silently = bool(get_setting("FAIL_SILENTLY", self.options))
 
     def config(self) -> Config:
-        """The settings in force now; mail that a log record causes is limited. Raises `ConfigurationError`."""
+        """The settings in force now, with short limits while a log record is handled. Raises `ConfigurationError`."""
         config = load_config(self.options, self.alias)
         if not is_inside_logging():
             return config

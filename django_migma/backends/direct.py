@@ -30,8 +30,9 @@ class EmailBackend(MigmaBackend):
     def send_messages(self, email_messages: Iterable[EmailMessage]) -> int:
         """Send messages (any iterable) and return how many have at least one accepted recipient.
 
-        Raises the error itself for exactly one failure, `SendFailed` for more, none of `MigmaError` in quiet mode;
-        `ConfigurationError` always. Each message carries ``migma_status`` afterwards.
+        Raises the error itself for exactly one failure, `SendFailed` for more. Quiet mode swallows `MigmaError` and
+        errors of the mailer of ``FALLBACK``, but never `ConfigurationError`. Each message carries ``migma_status``
+        afterwards.
 
         Mail that a log record causes (``mail_admins`` in a handler) takes five seconds at most and raises nothing,
         whatever the settings: an error here would replace the page of the error that it reports.
@@ -79,7 +80,7 @@ class EmailBackend(MigmaBackend):
         return config, make_client(config, clock=self.clock)
 
     def resolver(self, config: Config) -> Resolver:
-        """What finds stored emails by their keys, during one call."""
+        """Return what finds stored emails by their keys during one call."""
         return stored_email_resolver(config)
 
     def open_fallback(self, config: Config) -> FallbackMailer | None:
@@ -92,9 +93,10 @@ class EmailBackend(MigmaBackend):
 
 
 def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:
-    """What finds stored emails by their keys, during one call; without the app, only ``STORED_EMAILS`` has keys.
+    """Return what finds stored emails by their keys during one call.
 
-    ``rows_complete_declared``: a row with a key of ``STORED_EMAILS`` adds what that leaves out.
+    Without the app, these are the keys of ``STORED_EMAILS``. ``rows_complete_declared``: a row with such a key adds
+    what the setting leaves out.
     """
     from django_migma.stored_emails import DeclaredEmails, SettingsResolver  # noqa: PLC0415 - lazy, for sends only
 

@@ -148,17 +148,17 @@ class Dispatcher:
     def _holds_many(self) -> bool:
         """Whether so many messages wait for an earlier one to be finished that reading more could fill the memory.
 
-        Those that went through the other mailer are few, as they may be large.
+        Of messages for the other mailer, fewer may wait, since their attachments may be large.
         """
         handed_over = sum(outgoing.for_fallback is not None for outgoing in self._messages) if self._fallback else 0
         limit = self._config.max_concurrency
         return len(self._messages) > _MESSAGES_PER_CALL * limit or handed_over > limit
 
     def _prepare(self, message: EmailMessage) -> OutgoingMessage:
-        """The calls that a message still needs; none where it is refused.
+        """Return a message with the calls that it still needs; none if it is refused.
 
-        Whatever goes wrong concerns this message alone, be it a refusal of ours or a fault in the site's template or
-        message class: the others go on, and the error is raised as it is in the end.
+        An error concerns this message only, whether it is a refusal of ours or a fault in the site's template or
+        message class. The others are sent, and the error is raised at the end.
         """
         try:
             return self._read(message)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from django_migma.api.retries import Clock
 
-_RECIPIENTS = {"to", "cc", "bcc"}  # headers
-MAX_IDLE = 60  # seconds. Servers end an idle connection after some minutes, which would look like a mail in doubt.
+_RECIPIENT_HEADERS = {"to", "cc", "bcc"}
+MAX_IDLE = 60  # seconds. Servers close an idle connection after minutes, and a mail sent on it would be unknown.
 SMTP = "django.core.mail.backends.smtp.EmailBackend"  # what MAILERS means by an entry without a BACKEND
 
 
@@ -54,16 +54,16 @@ class FallbackMailer:
         self._open_error: Exception | None = None
 
     def addresses(self, message: EmailMessage) -> list[str]:
-        """Return whom a message will reach through this mailer, as keys of its status. Raises `InvalidAddress`."""
+        """Return the addresses that will get a message, which are the keys of its status. Raises `InvalidAddress`."""
         if self._redirect_to:
             return [parse(self._redirect_to, "REDIRECT_TO").addr_spec]
         return [address.addr_spec for address in read_recipients(message)]
 
     def prepare(self, outgoing: OutgoingMessage) -> None:
-        """Note what to send: the message itself, if it goes to all its recipients.
+        """Set ``outgoing.for_fallback``: the message itself if it goes to all its recipients, else a copy.
 
-        Else a copy that shares the attachments: without those who have it already, or under ``REDIRECT_TO`` to that
-        address alone.
+        The copy goes to those who do not have the message yet, or with ``REDIRECT_TO`` to that address alone. It
+        shares the attachments.
         """
         message, statuses = outgoing.message, outgoing.status.recipients
         recipients = read_recipients(message)
@@ -77,7 +77,7 @@ class FallbackMailer:
         """Send ``outgoing.for_fallback``, and record the result for each recipient that is not accepted yet.
 
         The other mailer's error stands in ``outgoing.fallback_error``. ``unknown`` is recorded before anything can
-        leave, so that an interrupt cannot make the status lie.
+        leave, so that the status is true after an interrupt.
         """
         recipients = outgoing.status.recipients
         earlier = {address: status for address, status in recipients.items() if not status.accepted}
@@ -112,14 +112,17 @@ class FallbackMailer:
         )
 
     def close(self) -> None:
-        """Close the connection, if there is one. An error is not raised, since the mail has gone out before."""
+        """Close the connection, if there is one. An error is ignored: the mail was sent before."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()
 
     def _open(self) -> BaseEmailBackend | None:
-        """The open connection. A failure counts for the whole call, since each further try may take a minute."""
+        """Return the open connection, or None if it cannot be opened.
+
+        That is not tried again in this call, since each try may take a minute.
+        """
         now = self._clock.monotonic()
         if now - self._used_at > MAX_IDLE:
             self.close()
@@ -143,7 +146,7 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def open_fallback(name: str, backend: MigmaBackend, *, redirect_to: str | None) -> FallbackMailer:
-    """Return the mailer of ``FALLBACK``, not connected yet. Raises `ConfigurationError` if there is none to use."""
+    """Return the mailer of ``FALLBACK``, not connected yet. Raises `ConfigurationError` if it cannot be used."""
     problem, hint = fallback_problem(name)
     if problem:
         raise configuration_error(f"{setting_location('FALLBACK', backend.options)} {problem}. {hint}", backend.alias)
@@ -162,11 +165,11 @@ def fallback_problem(name: str) -> tuple[str, str]:
         path = (mailers[name] or {}).get("BACKEND", SMTP)
     try:
         backend = import_string(path)
-    except (ImportError, AttributeError) as error:  # the second for what is no text
+    except (ImportError, AttributeError) as error:  # AttributeError: the path is no string
         hint = "Give the dotted path of a backend class." if path == name else "Correct its BACKEND."
         return f"names {name!r}, whose backend {path!r} cannot be imported ({error})", hint
     if not hasattr(backend, "send_messages"):
-        return f"names {name!r}, but {path!r} is no email backend", f"An email backend is a class, such as {SMTP}."
+        return f"names {name!r}, but {path!r} is no email backend", f"Name an email backend's class, such as {SMTP}."
     if isinstance(backend, type) and issubclass(backend, MigmaBackend):
         return f"names {name!r}, which sends through Migma too", "Name one that sends by other means, such as SMTP."
     return "", ""
@@ -176,7 +179,7 @@ def _connect(name: str) -> Any:
     if has_mailers():
         return mail.mailers[name]
     backend = import_string(name)
-    # Django 6.1 warns where its SMTP backend is made without an alias, as is right under EMAIL_BACKEND.
+    # Django 6.1 warns if its SMTP backend is made without an alias. With EMAIL_BACKEND there is none to give.
     return backend(alias=None) if django.VERSION >= (6, 1) and name == SMTP else backend()
 
 
@@ -194,7 +197,9 @@ def _redirected(message: EmailMessage, recipients: list[Address], redirect_to: s
     changed.to, changed.cc, changed.bcc = [redirect_to], [], []
     changed.subject = redirected_subject(str(message.subject or ""), recipients)
     headers = message.extra_headers or {}
-    changed.extra_headers = {name: value for name, value in headers.items() if str(name).lower() not in _RECIPIENTS}
+    changed.extra_headers = {
+        name: value for name, value in headers.items() if str(name).lower() not in _RECIPIENT_HEADERS
+    }
     return changed
 
 

@@ -31,7 +31,7 @@ from .fields import (
 
 _TEXTS = {"subject", "preheader", "html"}
 _MAX_SHOWN = 80
-_FORGIVING = {"sqlite", "mysql", "oracle"}  # databases whose transactions survive a failed query
+_NEED_NO_SAVEPOINT = {"sqlite", "mysql", "oracle"}  # databases whose transactions survive a failed query
 
 logger = logging.getLogger("django_migma")
 
@@ -209,7 +209,7 @@ class StoredEmailResolver:
 
     @cached_property
     def _rows(self) -> dict[str, StoredEmail] | Exception:
-        """The rows by key, or what came in their place: also a refusal by a test that may not use the database."""
+        """The rows by key, or the error of the query, such as pytest-django's in a test without the database."""
         rows = StoredEmail.objects.named().defer("title", "preheader", "html")  # these may be long
         try:
             with self._savepoint(rows.db):
@@ -218,9 +218,9 @@ class StoredEmailResolver:
             return error
 
     def _savepoint(self, alias: str) -> AbstractContextManager[Any]:
-        """PostgreSQL refuses all that follows a failed query in a transaction, but mail and site go on after it."""
+        """A savepoint where a failed query would break the site's transaction, as in PostgreSQL."""
         database = transaction.get_connection(alias)
-        is_needed = self._declared and database.in_atomic_block and database.vendor not in _FORGIVING
+        is_needed = self._declared and database.in_atomic_block and database.vendor not in _NEED_NO_SAVEPOINT
         return transaction.atomic(using=alias) if is_needed else nullcontext()
 
     def _warn(self, error: Exception) -> None:
@@ -228,8 +228,8 @@ class StoredEmailResolver:
         if isinstance(error, DatabaseError) and not self._has_warned and not is_inside_logging():
             self._has_warned = True
             logger.warning(
-                "The table of stored emails cannot be read (%s), so STORED_EMAILS serves alone. Check the database, "
-                "and run manage.py migrate.",
+                "The table of stored emails cannot be read (%s), so mail is sent with STORED_EMAILS alone. Check the "
+                "database, and run manage.py migrate.",
                 type(error).__name__,
             )
 

@@ -531,7 +531,7 @@ class TestMailers:
             (
                 "x",
                 {"BACKEND": "tests.backends.test_fallback.NoBackend"},
-                r"NoBackend' is no email backend\. An email",
+                r"NoBackend' is no email backend\. Name an email backend's class",
             ),
         ],
     )

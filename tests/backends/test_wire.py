@@ -508,7 +508,7 @@ class TestBeforehand:
         assert unsupported_features(message) == ("attachments",)
 
     def test_an_unknown_mailer(self):
-        with pytest.raises(ConfigurationError, match=r"MAILERS has no mailer 'nwes'\."):
+        with pytest.raises(ConfigurationError, match=r"MAILERS has no mailer 'nwes'\. Those that it has: 'default'"):
             unsupported_features(html_mail(), using="nwes")
 
 

@@ -278,8 +278,9 @@ def test_without_the_app_a_key_is_refused_with_the_reason():
         assert done.stdout.splitlines() == [
             (
                 "No stored email is known by the key 'welcome': MIGMA['STORED_EMAILS'] does not have it, and other "
-                "keys need the app, but 'django_migma' is not in INSTALLED_APPS. Add it to one of them. Or give "
-                "Migma's id of the email as template_id, 24 hex digits."
+                "keys need the app, but 'django_migma' is not in INSTALLED_APPS. Add the key to "
+                "MIGMA['STORED_EMAILS'], or the app to INSTALLED_APPS. Or give Migma's id of the email as "
+                "template_id, 24 hex digits."
             )
         ]
 
