@@ -167,7 +167,9 @@ def _sender(mailer: Mailer) -> str:
 def has_content_route(mailer: Mailer) -> Iterator[CheckMessage]:
     """W003: mail with a body of its own, such as a password reset, would be refused."""
     if not any(is_set(mailer.value(name)) for name in ("LAYOUT_EMAIL_ID", "PROJECT_ID", "FALLBACK")):
-        hint = "Set MIGMA['LAYOUT_EMAIL_ID'], or MIGMA['PROJECT_ID'], or silence this if all mail has a template_id."
+        hint = (
+            "Set MIGMA['LAYOUT_EMAIL_ID'], 'PROJECT_ID' or 'FALLBACK', or silence this if all mail has a template_id."
+        )
         yield Warning("Migma has no way to send mail with a body of its own.", hint=hint, id="migma.W003")
 
 
