@@ -42,10 +42,13 @@ def shorten(text: str) -> str:
 def text_to_html(text: str) -> SafeString:
     """Return plain text as HTML: escaped, paragraphs and line breaks kept, http(s) addresses clickable.
 
+    Empty lines at its beginning and its end are left out.
+
     Not Django's ``urlize``: its treatment of ``example.com`` changes between Django's versions, with a deprecation
     warning in each mail. Not its ``linebreaks``: it makes a string of each paragraph, 500 MB for 10 MB of short ones.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+    text = re.sub(r"\A\s*\n", "", text)  # templates leave empty lines at the top; the indent of the first line stays
     html, position = StringIO(), 0
     for match in re.finditer(_URL, text):
         url = escape(_trim_url(match[0]))

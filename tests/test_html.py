@@ -37,6 +37,10 @@ def link(url, text=None):
         ('<b>&amp; "it\'s"', "<p>&lt;b&gt;&amp;amp; &quot;it&#x27;s&quot;</p>"),
         ("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"),
         ("", "<p></p>"),
+        ("\n\n\nOne\n\n", "<p>One</p>"),
+        ("\r\nOne\nTwo\r\n", "<p>One<br>Two</p>"),
+        ("  \n\t\n  One\n  \n", "<p>  One</p>"),
+        ("\n", "<p></p>"),
     ],
 )
 def test_text_is_escaped_and_keeps_its_paragraphs(text, html):
