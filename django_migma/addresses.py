@@ -19,6 +19,7 @@ _PLAIN = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*"
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
 _NO_ADDRESS = "is not an address"
+_NOT_ASCII = "has letters outside ASCII before the @, which Migma is not known to take"
 _HAS_CONTROL = "contains a line break or another control character"
 
 
@@ -88,9 +89,9 @@ def _parse(text: str) -> Address | str:
     if _has_control(found.display_name + found.addr_spec):
         return _HAS_CONTROL
     domain = _ascii_domain(found.domain)
-    if not domain:
-        return "has a domain that cannot exist"
     local = found.addr_spec[: -len(found.domain) - 1]
+    if not domain or not local.isascii():
+        return _NOT_ASCII if domain else "has a domain that cannot exist"
     return Address(display_name=found.display_name, addr_spec=found.addr_spec, wire=f"{local}@{domain.lower()}")
 
 

@@ -29,8 +29,10 @@ def migma_sandbox() -> Iterator[Any]:
 
 
 @pytest.fixture
-def migma_outbox() -> Iterator[list[Any]]:
+def migma_outbox(request: pytest.FixtureRequest) -> Iterator[list[Any]]:
     """An outbox that refuses what Migma would."""
+    for name in {"db", "transactional_db"} & set(request.fixturenames):
+        request.getfixturevalue(name)  # first: it replaces mail.outbox
     from .testing import outbox  # noqa: PLC0415 - the same
 
     with outbox() as box:

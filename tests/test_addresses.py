@@ -18,6 +18,7 @@ CONTROL = "contains a line break or another control character"
 SEVERAL = "holds several addresses, and Migma takes one"
 NO_ADDRESS = "is not an address"
 NO_DOMAIN = "has a domain that cannot exist"
+NOT_ASCII = "has letters outside ASCII before the @, which Migma is not known to take"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,6 @@ NO_DOMAIN = "has a domain that cannot exist"
         ("bob@[192.0.2.1]", "", "bob@[192.0.2.1]"),
         ("bob@[IPv6:2001:db8::1]", "", "bob@[IPv6:2001:db8::1]"),
         (f"bob@{'a' * 63}.com", "", f"bob@{'a' * 63}.com"),
-        ("jürgen@example.com", "", "jürgen@example.com"),
     ],
 )
 def test_an_address_keeps_its_name_and_its_spelling(text, name, spec):
@@ -62,7 +62,6 @@ def test_an_address_keeps_its_name_and_its_spelling(text, name, spec):
         ("bob@BÜCHER.example", "bob@xn--bcher-kva.example"),
         ("bob@mail.例え.jp", "bob@mail.xn--r8jz45g.jp"),
         ("bob@ａ.example", "bob@a.example"),  # noqa: RUF001 - a wide a, as Japanese keyboards write it
-        ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
         ('"b b"@bücher.example', '"b b"@xn--bcher-kva.example'),
     ],
 )
@@ -123,6 +122,8 @@ def test_a_domain_travels_in_ascii(spec, wire):
         ("bob@☃.example", NO_DOMAIN),
         (f"bob@{'ü' * 70}.example", NO_DOMAIN),
         ("bob@bü_cher.example", NO_DOMAIN),
+        ("jürgen@example.com", NOT_ASCII),
+        ("Jürgen <jürgen@bücher.example>", NOT_ASCII),
         ("bob@[example]", NO_DOMAIN),
     ],
 )

@@ -202,7 +202,7 @@ CASES = [
         "W003",
         {"LAYOUT_EMAIL_ID": None},
         "Migma has no way to send mail with a body of its own.",
-        "Set MIGMA['LAYOUT_EMAIL_ID'], or MIGMA['PROJECT_ID'], or silence this if all mail has a template_id.",
+        "Set MIGMA['LAYOUT_EMAIL_ID'], 'PROJECT_ID' or 'FALLBACK', or silence this if all mail has a template_id.",
     ),
     (
         "W004",

@@ -48,6 +48,11 @@ class TestOutbox:
         assert kept.migma_status.status == {"queued"}
         assert kept.sent_using == ("default" if django.VERSION >= (6, 1) else None)
 
+    def test_the_order_of_fixtures_does_not_matter(self, migma_outbox, db):
+        """pytest-django's ``db`` makes a new ``mail.outbox``."""
+        MigmaMessage("Hello", to=["a@example.org"], template_id=EMAIL_ID).send()
+        assert len(migma_outbox) == 1
+
     def test_gives_the_earlier_outbox_back(self):
         mail.outbox.append("earlier")
         with outbox() as box:

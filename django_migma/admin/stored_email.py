@@ -23,7 +23,7 @@ from django_migma.testsends import MAX_TESTS
 
 from .preview import REMOTE, make_preview, preview_response
 from .send_test import SendTestPage
-from .sync import sync
+from .sync import has_project, sync
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -162,7 +162,7 @@ class StoredEmailAdminMixin(ModelAdmin):
         return (*given, "variables", *_FROM_MIGMA, *_DATES, *(_IDS if obj is not None and obj.synced_at else ()))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        sync_url = self.admin_url("sync") if self.has_sync_permission(request) else ""
+        sync_url = self.admin_url("sync") if self.has_sync_permission(request) and has_project() else ""
         return super().changelist_view(request, {**(extra_context or {}), "sync_url": sync_url})
 
     def render_change_form(

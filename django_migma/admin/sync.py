@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.utils.translation import gettext as _
 
+from django_migma.conf import is_set
 from django_migma.error_messages import explain
-from django_migma.exceptions import MigmaError
-from django_migma.mailers import current_destination
+from django_migma.exceptions import ConfigurationError, MigmaError
+from django_migma.mailers import current_destination, mailer
 from django_migma.models import StoredEmail
 from django_migma.sync import SyncResult, sync_project
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 SECONDS = 15.0  # limit of one request; the messages count what is left, and the next press goes on from there
 _MAX_NAMED = 10
+
+
+def has_project() -> bool:
+    """Whether the settings name a project to sync. Reads no API key, since it runs for each view of the list."""
+    try:
+        return is_set(mailer().value("PROJECT_ID"))
+    except ConfigurationError:
+        return False
 
 
 def sync(admin: Any, request: HttpRequest) -> Iterator[Message]:

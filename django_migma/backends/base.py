@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .outgoing import OutgoingMessage
 
 LOGGING_SECONDS = 5.0  # for mail that a log record causes: a visitor waits meanwhile for the error page
-_LOGGING_REQUEST_SECONDS = 4.0  # for the one attempt of each such request, so that it ends with an error of its own
+LOGGING_REQUEST_SECONDS = 4.0  # for the one attempt of each such request, so that it ends with an error of its own
 
 
 class MigmaBackend(BaseEmailBackend):
@@ -54,7 +54,7 @@ class MigmaBackend(BaseEmailBackend):
         config = load_config(self.options, self.alias)
         if not is_inside_logging():
             return config
-        seconds = min(config.retry_deadline, _LOGGING_REQUEST_SECONDS)
+        seconds = min(config.retry_deadline, LOGGING_REQUEST_SECONDS)
         return config._replace(max_retries=0, retry_deadline=seconds, fail_silently=False)  # errors go to stderr
 
     def message_finished(self, outgoing: OutgoingMessage) -> None:

@@ -21,8 +21,9 @@ from django_migma.conf import has_mailers, setting_location
 from django_migma.exceptions import configuration_error
 from django_migma.message import RecipientStatus
 from django_migma.payload import read_recipients, redirected_subject
+from django_migma.signals import is_inside_logging
 
-from .base import MigmaBackend
+from .base import LOGGING_REQUEST_SECONDS, MigmaBackend
 from .outgoing import OutgoingMessage
 
 if TYPE_CHECKING:
@@ -130,11 +131,19 @@ class FallbackMailer:
         if self._connection is None and self._open_error is None:
             try:
                 self._connection = self.connect()
+                if is_inside_logging():  # an error page waits for this mail
+                    _limit_time(self._connection)
                 self._connection.open()
             except Exception as error:  # noqa: BLE001 - whatever another mailer raises
                 self.close()
                 self._open_error = error
         return self._connection
+
+
+def _limit_time(connection: BaseEmailBackend) -> None:
+    """Shorten the timeout of an SMTP backend; other backends have none of this name."""
+    if hasattr(connection, "timeout"):
+        connection.timeout = min(connection.timeout or LOGGING_REQUEST_SECONDS, LOGGING_REQUEST_SECONDS)
 
 
 def _is_refusal(error: Exception) -> bool:

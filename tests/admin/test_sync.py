@@ -61,6 +61,21 @@ def test_a_broken_conversation_is_named(admin_client, wire):
     assert "Migma's own words" in broken
 
 
+def test_the_button_is_there_where_the_settings_name_a_project(admin_client, mailer, migma, settings):
+    def is_offered():
+        return f'action="{admin_url("sync")}"' in admin_client.get(admin_url("changelist")).content.decode()
+
+    migma(PROJECT_ID=PROJECT)
+    assert is_offered()
+    migma(PROJECT_ID=None)
+    assert not is_offered()
+
+
+def test_the_button_is_not_there_without_a_mailer_of_ours(admin_client):
+    """Django's test runner has replaced them."""
+    assert f'action="{admin_url("sync")}"' not in admin_client.get(admin_url("changelist")).content.decode()
+
+
 def test_a_sync_leaves_an_entry_in_the_history(person, migma_sandbox):
     ada = person("view", "add", "change")
     [(_level, text)] = press(ada)

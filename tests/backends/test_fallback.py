@@ -1,5 +1,6 @@
 """The mailer of FALLBACK: it gets what Migma cannot carry, whole, and its result stands in the status."""
 
+import logging
 import smtplib
 import time
 import tracemalloc
@@ -63,6 +64,7 @@ class OtherBackend(BaseEmailBackend):
             raise self.failures[what]
 
     def open(self):
+        OtherBackend.timeout_at_open = getattr(self, "timeout", None)
         self.happens("open")
 
     def close(self):
@@ -131,6 +133,27 @@ def smtp(wire, migma, settings):
             settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
         migma(FALLBACK="smtp" if HAS_MAILERS else SMTP, MAX_CONCURRENCY=1, MAX_RETRIES=0)
         yield server
+
+
+@pytest.mark.parametrize(("own", "in_force"), [(None, 4.0), (30, 4.0), (2, 2)])
+def test_mail_that_a_log_record_causes_waits_four_seconds_for_smtp(other, connection, monkeypatch, own, in_force):
+    """An error page waits behind it, and Django's SMTP backend has no limit of its own."""
+    monkeypatch.setattr(OtherBackend, "timeout", own, raising=False)
+    send_from_handler(connection(), invoice())
+    assert (OtherBackend.timeout_at_open, len(OtherBackend.sent)) == (in_force, 1)
+
+
+def test_a_backend_without_a_timeout_is_left_as_it_is(other, connection):
+    send_from_handler(connection(), invoice())
+    assert (OtherBackend.timeout_at_open, len(OtherBackend.sent)) == (None, 1)
+
+
+def send_from_handler(backend, message):
+    """Send a message from inside a log record."""
+    logger, handler = logging.Logger("shop"), logging.Handler()
+    handler.emit = lambda record: backend.send_messages([message])
+    logger.addHandler(handler)
+    logger.error("one line")
 
 
 def test_an_invoice_goes_by_smtp_while_the_receipt_goes_through_migma(smtp, wire, connection):
