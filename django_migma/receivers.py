@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from .api.errors import MigmaError, MissingVariables
+from .exceptions import ConfigurationError
 from .signals import is_inside_logging, post_send, write_to_stderr
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def log_failure(sender: type, status: MessageStatus, alias: str | None, **kwargs
     counts = Counter(recipient.status for recipient in status.recipients.values())
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     # The text of an error that is not ours may hold recipients or a body.
-    reason = str(errors[0]) if isinstance(errors[0], MigmaError) else type(errors[0]).__name__
+    reason = str(errors[0]) if isinstance(errors[0], MigmaError | ConfigurationError) else type(errors[0]).__name__
     _write(f"Mail through {_mailer(alias)} was not accepted ({summary}): {reason}", {"status": dict(counts)})
 
 

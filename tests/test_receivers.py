@@ -11,6 +11,7 @@ from django.test import override_settings
 from django.urls import path
 
 from django_migma import signals
+from django_migma.exceptions import ConfigurationError
 from django_migma.message import MigmaMessage
 from tests.conftest import BACKEND
 
@@ -40,6 +41,15 @@ def test_a_failure_is_one_warning(quiet, caplog):
         f"Mail through {where} was not accepted (1 failed, 1 queued): Migma answered 400: Invalid email address: "
         "<address>. Correct what Migma names and send again; a repeat without a change fails the same way."
     )
+
+
+def test_a_faulty_setting_is_logged_with_its_text(quiet, migma, caplog):
+    migma(STORED_EMAILS={"welcome": "no id"})
+    faulty = message()
+    faulty.template_id = "welcome"
+    with pytest.raises(ConfigurationError):
+        faulty.send()
+    assert "STORED_EMAILS must give 'welcome'" in caplog.records[-1].getMessage()
 
 
 def test_a_success_is_no_line(quiet, caplog):
