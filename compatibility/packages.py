@@ -63,6 +63,11 @@ PACKAGES = (
         to_set="``MESSAGE_ID_ENABLED``, and the mailer that it sends with: :ref:`works-with:django-post-office`.",
     ),
     Package(name="django-tasks-db", module="tasks_db", to_set="An ``idempotency_key`` for each mail: :doc:`queue`."),
+    Package(
+        name="django-unfold",
+        module="unfold",
+        to_set="Our mixin before its ``ModelAdmin``: :ref:`stored-emails:Your own admin class`.",
+    ),
     Package(name="djoser", module="djoser"),
     Package(name="wagtail", module="wagtail"),
 )
