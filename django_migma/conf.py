@@ -84,6 +84,51 @@ def _address(value: Any) -> str:
     return ""
 
 
+ENGINES = ("django_migma.engines.tasks", "django_migma.engines.celery")
+SCHEDULE = (15, 60, 300, 900, 3600, 10800)  # seconds between attempts; the last one repeats
+
+
+class QueueSettings(NamedTuple):
+    """The keys of ``QUEUE`` in lower case.
+
+    ``engine``: the module that wakes a worker after a commit; None where ``migma_deliver`` runs all the time.
+    ``schedule``: seconds to wait after the first failed attempt, the second and so on. ``lease``: seconds that a
+    worker has for the rows that it has claimed; None for the default, which depends on ``TIMEOUT``.
+    """
+
+    engine: str | None = None
+    schedule: tuple[float, ...] = SCHEDULE
+    lease: float | None = None
+
+
+def _queue(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return f"must be a dict, not {type(value).__name__}"
+    if unknown := sorted(str(name) for name in value if name not in {"ENGINE", "SCHEDULE", "LEASE"}):
+        return f"has the unknown key {unknown[0]!r}. Known are ENGINE, LEASE, SCHEDULE"
+    engine, schedule, lease = map(value.get, ("ENGINE", "SCHEDULE", "LEASE"))
+    if is_set(engine) and engine not in ENGINES:
+        return f"has the ENGINE {engine!r}. Choose {' or '.join(ENGINES)}, or None for migma_deliver"
+    if schedule is not None and not _is_schedule(schedule):
+        return f"has the SCHEDULE {schedule!r}. Give seconds above 0, such as {SCHEDULE!r}"
+    if lease is not None and not (_is_number(lease) and lease > 0):
+        return f"has the LEASE {lease!r}. Give seconds above 0, or None"
+    return ""
+
+
+def _is_schedule(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple) and len(value) > 0
+    return is_list and all(_is_number(seconds) and seconds > 0 for seconds in value)
+
+
+def _queue_settings(value: Mapping[str, Any]) -> QueueSettings:
+    return QueueSettings(
+        engine=value.get("ENGINE") or None,
+        schedule=tuple(value.get("SCHEDULE") or SCHEDULE),
+        lease=value.get("LEASE"),
+    )
+
+
 _boolean = _rule(lambda value: isinstance(value, bool), "True or False")
 _seconds = _rule(lambda value: _is_number(value) and value > 0, "a number of seconds above 0")
 _timeout = _rule(_is_timeout, "seconds above 0, or a pair of them (connect, read)")
@@ -111,6 +156,8 @@ SETTINGS: dict[str, Setting] = {
     "FALLBACK": Setting(None, _text),
     "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
+    "DELIVERY_LOG": Setting(False, _boolean),
+    "QUEUE": Setting({}, _queue),
 }
 _OPTIONS = {name: name.lower() for name in SETTINGS}
 OPTION_NAMES = frozenset(_OPTIONS.values())
@@ -142,6 +189,8 @@ class Config(NamedTuple):
     fallback: str | None
     missing_variables: str
     fail_silently: bool
+    delivery_log: bool
+    queue: QueueSettings
 
 
 def is_set(value: Any) -> bool:
@@ -211,6 +260,7 @@ def load_config(options: Mapping[str, Any], alias: str | None = None) -> Config:
     timeout, ignored = values["timeout"], values["ignore_unsupported_features"]
     values["timeout"] = tuple(timeout) if isinstance(timeout, list | tuple) else (timeout, timeout)
     values["ignore_unsupported_features"] = ignored if isinstance(ignored, bool) else frozenset(ignored)
+    values["queue"] = _queue_settings(values["queue"])
     return Config(api_key=_api_key(options, alias), **values)
 
 

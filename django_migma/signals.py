@@ -1,4 +1,4 @@
-"""The signals and their arguments. All are sent in the thread that called ``send_messages``.
+"""The signals and their arguments. The first three are sent in the thread that called ``send_messages``.
 
 ``pre_send(sender, message, alias)``
     Before anything of a message is read. A receiver may change the message, or raise `CancelSend` to drop it. Any
@@ -12,7 +12,11 @@
 ``batch_finished(sender, messages_sent, alias)``
     At the end of a ``send_messages`` call. ``messages_sent`` is its return value. Sent robustly.
 
-``sender`` is the backend's class; ``alias`` the key of ``MAILERS``, or None where a site has none.
+``delivery_updated(sender, delivery, previous)``
+    After the commit that changed the status of a row of `Delivery`: by a worker, by tracking, or by a person.
+    ``sender`` is `Delivery`, ``previous`` the status word before. Sent robustly, in the thread that changed the row.
+
+Of the first three, ``sender`` is the backend's class, and ``alias`` the key of ``MAILERS`` or None.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ class CancelSend(Exception):
 pre_send = Signal()
 post_send = Signal()
 batch_finished = Signal()
+delivery_updated = Signal()
 
 _LOGGING = (logging.Logger.callHandlers.__code__, logging.Handler.handle.__code__)
 """Functions on the stack while a log record is handled, in the logging thread or in that of a `QueueListener`."""

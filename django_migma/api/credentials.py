@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from functools import lru_cache
@@ -47,6 +48,14 @@ class Secret(str):
     def as_bearer(self) -> Secret:
         """The value of the ``Authorization`` header, masked too."""
         return Secret("Bearer " + self)
+
+
+def account_digest(api_url: str, api_key: str) -> str:
+    """Tell API keys and addresses apart without showing them: 12 hex digits of their SHA-256.
+
+    Migma keeps idempotency keys per API key, so a repeat under another one is a new mail.
+    """
+    return hashlib.sha256(f"{api_url.rstrip('/')}\0".encode() + api_key.encode()).hexdigest()[:12]
 
 
 def api_key_error(key: object) -> str:

@@ -1,5 +1,6 @@
 """Models of the app."""
 
+from .delivery import Delivery
 from .stored_email import StoredEmail
 
-__all__ = ["StoredEmail"]
+__all__ = ["Delivery", "StoredEmail"]
