@@ -20,6 +20,11 @@ from .stored_email import StoredEmail
 KEY_LIFETIME = dt.timedelta(hours=23)
 """How long a repeat with the same key is safe, counted from the first attempt: Migma keeps keys for 24 hours."""
 
+_SENT_ANEW = (
+    *("alias", "recipient", "subject", "from_email", "stored_email_id", "email_id"),
+    *("is_test", "caller_key", "payload"),
+)
+
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Deliveries by what may happen to them. None of these reads the payload, which may be large."""
@@ -176,8 +181,7 @@ class Delivery(models.Model):
         """
         if not self.payload or self.status in self.UNFINISHED:
             return None
-        kept = ("alias", "recipient", "subject", "from_email", "stored_email_id", "email_id", "is_test", "payload")
-        values = {name: getattr(self, name) for name in kept}
+        values = {name: getattr(self, name) for name in _SENT_ANEW}
         key = hashlib.sha256(uuid.uuid4().bytes).hexdigest()
         return Delivery.objects.using(self._state.db).create(
             **values, idempotency_key=key, due_at=timezone.now(), resent_from=self

@@ -1,0 +1,183 @@
+"""Rows of deliveries: what may stand in them, and what a person may do to one."""
+
+import datetime as dt
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from django_migma.models import Delivery, StoredEmail
+from django_migma.signals import delivery_updated
+
+Status = Delivery.Status
+ACCOUNT = "0123456789ab"
+
+
+def hours_ago(hours):
+    return timezone.now() - dt.timedelta(hours=hours)
+
+
+def row(status, **fields):
+    """A row as the queue would leave it in this state."""
+    due_at = timezone.now() if status in Delivery.UNFINISHED else None
+    values = {"status": status, "due_at": due_at, "payload": '{"subject":"Hi"}', "recipient": "ada@example.org"}
+    number = Delivery.objects.count()
+    return Delivery.objects.create(**{"idempotency_key": f"key-{number}", "subject": "Hi", **values, **fields})
+
+
+def stored(delivery):
+    """The row as the database has it."""
+    return Delivery.objects.get(pk=delivery.pk)
+
+
+@pytest.fixture
+def updates():
+    """Collect what ``delivery_updated`` tells."""
+    found = []
+
+    def receive(sender, delivery, previous, **kwargs):
+        found.append((sender, delivery.pk, previous, delivery.status))
+
+    delivery_updated.connect(receive)
+    yield found
+    delivery_updated.disconnect(receive)
+
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_row_is_due_exactly_until_its_status_is_final(status):
+    is_unfinished = status in Delivery.UNFINISHED
+    row(status)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        row(status, due_at=None if is_unfinished else timezone.now())
+
+
+def test_a_key_stands_in_one_row_but_rows_without_key_are_many():
+    row(Status.NOT_ATTEMPTED, idempotency_key=None)
+    row(Status.FALLBACK, idempotency_key=None)
+    row(Status.WAITING, idempotency_key="same")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        row(Status.WAITING, idempotency_key="same")
+
+
+def test_rows_by_what_may_happen_to_them():
+    due, leased = row(Status.WAITING), row(Status.SENDING, due_at=timezone.now() + dt.timedelta(minutes=1))
+    doubtful, accepted = row(Status.UNKNOWN), row(Status.ACCEPTED, payload="")
+    assert list(Delivery.objects.due()) == [due]
+    assert set(Delivery.objects.due(leased.due_at)) == {due, leased}
+    assert set(Delivery.objects.on_their_way()) == {due, leased}
+    assert list(Delivery.objects.in_doubt()) == [doubtful]
+    assert list(Delivery.objects.finished()) == [accepted]
+
+
+def test_a_row_is_called_by_subject_or_email_and_its_status_and_not_by_its_recipient():
+    assert str(row(Status.WAITING)) == "Hi (waiting)"
+    assert str(row(Status.UNKNOWN, subject="", email_id="665f1c2ab7d3e4f5a6b70001")).startswith(
+        "665f1c2ab7d3e4f5a6b7"
+    )
+    assert str(row(Status.CANCELLED, subject="")) == "- (given up)"
+
+
+def test_deleting_a_stored_email_keeps_its_deliveries():
+    email = StoredEmail.objects.create(email_id="665f1c2ab7d3e4f5a6b70001")
+    delivery = row(Status.ACCEPTED, stored_email=email)
+    email.delete()
+    assert stored(delivery).stored_email is None
+
+
+class TestRetry:
+    @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
+    def test_without_doubt_it_is_safe_at_any_time_and_the_23_hours_begin_anew(self, status):
+        delivery = row(status, first_attempt_at=hours_ago(200), finished_at=timezone.now(), attempts=3)
+        assert delivery.retry("another account")
+        found = stored(delivery)
+        assert (found.status, found.first_attempt_at, found.finished_at) == (Status.WAITING, None, None)
+        assert found in Delivery.objects.due()
+
+    def test_in_doubt_it_is_safe_with_the_same_account_for_23_hours(self):
+        started = hours_ago(22.9)
+        delivery = row(Status.UNKNOWN, in_doubt=True, account=ACCOUNT, first_attempt_at=started)
+        assert delivery.retry(ACCOUNT)
+        assert stored(delivery).first_attempt_at == started
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"first_attempt_at": hours_ago(23.1)}, {"account": "ba9876543210"}, {"first_attempt_at": None}],
+        ids=["too late", "another account", "no known start"],
+    )
+    def test_in_doubt_it_may_double_the_mail_otherwise(self, fields):
+        values = {"in_doubt": True, "account": ACCOUNT, "first_attempt_at": hours_ago(1), **fields}
+        delivery = row(Status.UNKNOWN, **values)
+        assert not delivery.may_retry(ACCOUNT)
+        assert not delivery.retry(ACCOUNT)
+        assert stored(delivery).status == Status.UNKNOWN
+
+    @pytest.mark.parametrize("status", [*Delivery.UNFINISHED, Status.ACCEPTED, Status.BOUNCED, Status.FALLBACK])
+    def test_it_is_for_mail_that_has_come_to_nothing(self, status):
+        assert not row(status).retry(ACCOUNT)
+
+    def test_it_needs_the_request(self):
+        assert not row(Status.FAILED, payload="").retry(ACCOUNT)
+
+
+class TestGiveUp:
+    @pytest.mark.parametrize("status", [Status.WAITING, Status.FAILED, Status.UNKNOWN])
+    def test_no_worker_takes_the_row_any_more(self, status):
+        delivery = row(status)
+        assert delivery.give_up()
+        found = stored(delivery)
+        assert (found.status, found.due_at, found.payload) == (Status.CANCELLED, None, '{"subject":"Hi"}')
+        assert found.finished_at
+
+    @pytest.mark.parametrize("status", [Status.SENDING, Status.ACCEPTED, Status.CANCELLED, Status.NOT_ATTEMPTED])
+    def test_it_is_refused_while_it_is_sent_and_where_nothing_waits(self, status):
+        assert not row(status).give_up()
+
+    def test_a_worker_that_was_faster_wins(self):
+        delivery = row(Status.WAITING)
+        Delivery.objects.filter(pk=delivery.pk).update(status=Status.SENDING)
+        assert not delivery.give_up()
+        assert stored(delivery).status == Status.SENDING
+
+
+class TestSendAnew:
+    @pytest.mark.parametrize("status", [Status.FAILED, Status.UNKNOWN, Status.CANCELLED])
+    def test_the_same_request_waits_under_a_new_key_in_a_row_of_its_own(self, status):
+        delivery = row(status, attempts=4, in_doubt=True, account=ACCOUNT, caller_key="order-3", alias="news")
+        anew = stored(delivery.send_anew())
+        assert anew.resent_from == delivery
+        assert (anew.payload, anew.recipient, anew.alias) == (delivery.payload, "ada@example.org", "news")
+        assert (anew.status, anew.attempts, anew.in_doubt, anew.account) == (Status.WAITING, 0, False, "")
+        assert anew.caller_key == "order-3"
+        assert len(anew.idempotency_key) == 64
+        assert stored(delivery).status == status
+
+    def test_it_needs_the_request_and_one_that_is_over(self):
+        assert row(Status.ACCEPTED, payload="").send_anew() is None
+        assert row(Status.SENDING).send_anew() is None
+
+
+class TestDeliveryUpdated:
+    def test_it_is_sent_after_the_commit(self, updates, django_capture_on_commit_callbacks):
+        delivery = row(Status.FAILED)
+        with django_capture_on_commit_callbacks() as callbacks:
+            delivery.retry(ACCOUNT)
+        assert updates == []
+        for callback in callbacks:
+            callback()
+        assert updates == [(Delivery, delivery.pk, "failed", "waiting")]
+
+    def test_a_receiver_that_raises_is_logged(self, updates, django_capture_on_commit_callbacks, caplog):
+        def fail(**kwargs):
+            raise ValueError("receiver")
+
+        delivery_updated.connect(fail)
+        try:
+            with django_capture_on_commit_callbacks(execute=True):
+                assert row(Status.WAITING).give_up()
+        finally:
+            delivery_updated.disconnect(fail)
+        assert "receiver" in caplog.text
+        assert [update[2:] for update in updates] == [("waiting", "cancelled")]
