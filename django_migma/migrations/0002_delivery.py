@@ -111,9 +111,13 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["alias", "priority", "due_at"], name="django_migma_due"),
                     models.Index(fields=["status"], name="django_migma_status"),
-                    models.Index(fields=["recipient"], name="django_migma_recipient"),
+                    models.Index(
+                        fields=["recipient"], name="django_migma_recipient", opclasses=["varchar_pattern_ops"]
+                    ),
                     models.Index(fields=["send_id"], name="django_migma_send_id"),
-                    models.Index(fields=["caller_key"], name="django_migma_caller_key"),
+                    models.Index(
+                        fields=["caller_key"], name="django_migma_caller_key", opclasses=["varchar_pattern_ops"]
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("idempotency_key",), name="django_migma_delivery_key"),

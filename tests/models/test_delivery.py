@@ -181,3 +181,57 @@ class TestDeliveryUpdated:
             delivery_updated.disconnect(fail)
         assert "receiver" in caplog.text
         assert [update[2:] for update in updates] == [("waiting", "cancelled")]
+
+
+class TestFindingByTime:
+    """`first_id_since` needs no index on dates."""
+
+    def test_ids_are_halved(self):
+        rows = [row(Status.ACCEPTED, created_at=hours_ago(40 - number)) for number in range(40)]
+        for deleted in (1, 2, 3, 20, 39):
+            rows[deleted].delete()
+        left = list(Delivery.objects.order_by("pk"))
+        for hours in (100, 39.5, 37.5, 36.5, 20.5, 19.5, 2.5, 1.5):
+            first = Delivery.objects.first_id_since(hours_ago(hours))
+            since = [found for found in left if found.created_at >= hours_ago(hours)]
+            assert list(Delivery.objects.filter(pk__gte=first).order_by("pk")) == since
+
+    def test_where_nothing_is_that_new_there_is_none(self):
+        assert not Delivery.objects.filter(pk__gte=Delivery.objects.first_id_since(hours_ago(1))).exists()
+        row(Status.ACCEPTED, created_at=hours_ago(2))
+        assert not Delivery.objects.filter(pk__gte=Delivery.objects.first_id_since(hours_ago(1))).exists()
+
+    def test_a_million_ids_take_some_twenty_queries(self, django_assert_max_num_queries):
+        row(Status.ACCEPTED, created_at=hours_ago(2))
+        row(Status.ACCEPTED, pk=1_000_000)
+        with django_assert_max_num_queries(24):
+            assert Delivery.objects.first_id_since(hours_ago(1)) in range(2, 1_000_001)
+
+
+@pytest.mark.parametrize("text", ["ada", "ada@", "ada@example.org", "ada_", "ada%", "Ada", "ádá@"])
+def test_rows_are_found_by_the_beginning_of_an_address(text):
+    for recipient in (
+        "ad@example.org",
+        "ada@example.org",
+        "ada@example.org.au",
+        "adb@example.org",
+        "ádá@example.org",
+    ):
+        row(Status.WAITING, recipient=recipient)
+    found = Delivery.objects.filter(Delivery.objects.beginning_with("recipient", text))
+    assert {each.recipient for each in found} == {
+        each.recipient for each in Delivery.objects.all() if each.recipient.startswith(text)
+    }
+
+
+def test_an_address_is_found_by_the_index():
+    beginning = Delivery.objects.filter(Delivery.objects.beginning_with("recipient", "ada"))
+    assert "django_migma_recipient" in beginning.explain()
+
+
+def test_of_two_who_send_anew_under_the_same_key_one_does():
+    failed = row(Status.FAILED)
+    first, second = failed.send_anew(key="new"), stored(failed).send_anew(key="new")
+    assert first.idempotency_key == "new"
+    assert second is None
+    assert Delivery.objects.count() == 2
