@@ -3,6 +3,7 @@
 import argparse
 import ast
 import re
+import textwrap
 from collections import Counter
 from inspect import getmembers, isclass, signature
 from pathlib import Path
@@ -13,8 +14,9 @@ from django.dispatch import Signal
 
 import django_migma
 from django_migma import exceptions, signals, unsupported_features
-from django_migma.conf import SETTINGS
+from django_migma.conf import SETTINGS, QueueSettings
 from django_migma.message import MigmaMessage
+from django_migma.models import Delivery
 from django_migma.sandbox.faults import KINDS
 from django_migma.sandbox.options import add_arguments
 from django_migma.sandbox.protocol import KEYS
@@ -29,7 +31,11 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / "management" / "commands").gl
 ERRORS = {name: error for name, error in getmembers(exceptions, isclass) if name in exceptions.__all__}
 SIGNALS = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
 CHECK_IDS = set(re.findall(r'"(migma\.[EW]\d{3})"', (PACKAGE / "checks.py").read_text()))
-STATUSES = {"queued", "sent", "processing", "fallback", "failed", "unknown", "not_attempted"}
+STATUSES = {"queued", "sent", "processing", "waiting", "fallback", "failed", "unknown", "not_attempted"}
+DELIVERY_STATUSES, DELIVERY_PERMISSIONS = (
+    set(Delivery.Status.values),
+    {name for name, _ in Delivery._meta.permissions},
+)
 FEATURES = {*unsupported_features.UNSUPPORTED_FEATURES, "body", "body_size"}
 INSPECTION = {name for name in ENDPOINTS if " /v1/" not in name}
 """The sandbox's own endpoints, which are not part of Migma's API."""
@@ -62,6 +68,7 @@ def plain(text: str) -> str:
     [
         ("sending", "Statuses", STATUSES),
         ("sending", "Signals", SIGNALS),
+        ("delivery-log", "Statuses", DELIVERY_STATUSES),
         ("settings", "System checks", CHECK_IDS),
         ("features", "What is refused", FEATURES),
         ("sandbox", "Options", sandbox_options()),
@@ -90,6 +97,25 @@ def test_every_setting_has_its_entry_and_its_default():
     }
 
 
+def test_every_key_of_the_queue_has_its_line_and_its_default():
+    """The table within the entry of QUEUE is complete, and its defaults are those of the code."""
+    [entry] = re.findall(r"^\.\. confval:: QUEUE\n((?:   .*\n|\n)+)", MANUAL["settings"], re.MULTILINE)
+    shown = {cells[0]: ast.literal_eval(plain(cells[1])) for cells in rows(textwrap.dedent(entry))}
+    defaults = QueueSettings._field_defaults
+    assert shown == {f"``{name.upper()}``": default for name, default in defaults.items()}
+
+
+def test_every_field_of_a_delivery_is_described():
+    """Those who write reports find what a column means."""
+    fields = {field.name for field in Delivery._meta.concrete_fields}
+    internal = {"id", "account", "claimed_by", "priority"}
+    assert first_column(section("delivery-log", "What a row holds")) == fields - internal
+
+
+def test_every_permission_of_a_delivery_is_named_beside_its_deed():
+    assert {plain(cells[1]) for cells in rows(section("delivery-log", "In the admin"))} == DELIVERY_PERMISSIONS
+
+
 def test_every_error_has_its_entry():
     assert set(entries("autoexception", "errors")) == ERRORS.keys()
 
@@ -103,6 +129,14 @@ def test_the_hint_of_an_error_is_found_on_its_page(name):
 def test_every_command_has_a_section():
     titles = re.findall(r"^(\w+)\n-+$", MANUAL["commands"], re.MULTILINE)
     assert [title for title in titles if title.startswith("migma_")] == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_says_what_its_exit_status_means(command):
+    """Those who write a unit or a cron job look for it."""
+    [text] = re.findall(r"^Exit status: ((?:.+\n)+)", section("commands", command), re.MULTILINE)
+    assert text.startswith("0 ")
+    assert " 1 " in text
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "migma_sandbox"])
@@ -127,8 +161,12 @@ def test_the_helpers_for_tests_have_their_entries():
 
 
 def test_nothing_has_two_entries():
-    """A name that users can write is described in one place of the manual."""
-    cells = (row[0] for text in MANUAL.values() for row in rows(text))
+    """A name that users can write is described in one place of the manual.
+
+    The status of a row and that of a send share words, so the table of the former is left out here.
+    """
+    pages = MANUAL | {"delivery-log": MANUAL["delivery-log"].replace(section("delivery-log", "Statuses"), "")}
+    cells = (row[0] for text in pages.values() for row in rows(text))
     found = Counter(name for cell in cells if re.fullmatch(r"(``[^`]+``[ ,*]*)+", cell) for name in words(cell))
     found.update(name for page in MANUAL for name in entries("confval", page) + entries("autoexception", page))
     names = {*SETTINGS, *ERRORS, *SIGNALS, *CHECK_IDS, *STATUSES, *FEATURES, *INSPECTION}
