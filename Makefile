@@ -30,9 +30,10 @@ demo: $(VENV)/.demo ## Start the example site and a sandbox, send mail, serve un
 demo-once: $(VENV)/.demo ## The same, and end; fails if any of the mail is missing
 	@$(BIN)/python example_project/demo.py --once
 
-test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser where there is a chromium
+test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser, on PostgreSQL and on Redis where these are installed
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses=auto; status=$$?; \
+	$(BIN)/python -m tests.services $(BIN)/coverage run -m pytest --numprocesses=auto @tests/on_postgresql.txt || status=1; \
 	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && \
 	{ $(BIN)/python -m tests.browser.chromium >/dev/null; exit $$status; }
 

@@ -11,6 +11,7 @@ from django.db import connection as database
 from django.test import override_settings
 
 from django_migma.api.connections import close_pools
+from tests import services
 
 # A suite that was started in the background ignores Ctrl-C, and processes that it starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -138,3 +139,17 @@ def no_table(transactional_db):
     yield
     with database.schema_editor() as editor:
         editor.create_model(StoredEmail)
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server of this run, for tests that need one whatever the project's database is."""
+    with services.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis():
+    """A Redis server of this run."""
+    with services.redis() as server:
+        yield server

@@ -3,7 +3,8 @@
 # all of them together. The newest pair comes first and runs everything; the others leave out the tests in a browser,
 # which would say the same again. The oldest pair gets the oldest requests, urllib3 and idna that we admit. A Python that
 # is not there is reported and left out, or fails the run with MATRIX_STRICT=1. Without a browser its tests are reported
-# and left out, or fail with REQUIRE_BROWSER=1.
+# and left out, or fail with REQUIRE_BROWSER=1; so are those on PostgreSQL and Redis, with REQUIRE_SERVICES=1. The newest
+# pair runs the tests of the queue on PostgreSQL too.
 set -eu
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE  # the tests start hundreds of processes, and each would compile the package anew
@@ -35,6 +36,8 @@ for pair in $pairs; do
         "django==$django_version.*" -r requirements/test.txt $constraints
     # shellcheck disable=SC2086 # the same
     "$environment/bin/python" -m coverage run -m pytest --numprocesses=auto $without
+    [ "$pair" != "$newest" ] || "$environment/bin/python" -m tests.services \
+        "$environment/bin/python" -m coverage run -m pytest --numprocesses=auto @tests/on_postgresql.txt
     last="$environment"
 done
 
@@ -45,6 +48,11 @@ else
     omitted=""
     "$last/bin/python" -m tests.browser.chromium >/dev/null || omitted="--omit=tests/browser/*"
     "$last/bin/python" -m coverage combine --quiet
+    least=100
+    if ! REQUIRE_SERVICES=1 "$last/bin/python" -m tests.services true; then
+        echo "matrix: without that server, the coverage cannot be whole" >&2
+        least=0
+    fi
     # shellcheck disable=SC2086 # the same
-    "$last/bin/python" -m coverage report --fail-under=100 $omitted
+    "$last/bin/python" -m coverage report --fail-under=$least $omitted
 fi

@@ -1,5 +1,8 @@
 """Settings of the test project: the mailer is ours, and the address leads nowhere unless a test gives another."""
 
+import json
+import os
+
 import django
 
 SECRET_KEY = "tests"
@@ -12,7 +15,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django_migma",
 ]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+DATABASES = {"default": json.loads(os.environ.get("TEST_DATABASE", "null")) or SQLITE}  # see tests/services.py
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
