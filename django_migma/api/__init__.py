@@ -11,13 +11,14 @@ from .errors import *  # noqa: F403 - all that it exports
 
 if TYPE_CHECKING:
     from .client import MigmaClient
-    from .resources import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project
+    from .resources import BatchStatus, Domain, Email, EmailLog, EmailSummary, GenerationStatus, Page, Project
     from .types import SendRequest, SendResult, TestSendRequest, TestSendResult
 
 __all__ = [
     "BatchStatus",
     "Domain",
     "Email",
+    "EmailLog",
     "EmailSummary",
     "GenerationStatus",
     "MigmaClient",

@@ -10,7 +10,18 @@ from urllib.parse import quote
 from .credentials import API_URL, Secret, api_key_error, api_url_error
 from .errors import InvalidResponse
 from .rate_limits import parse_rate
-from .resources import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Page, Project, as_dict, as_dicts
+from .resources import (
+    BatchStatus,
+    Domain,
+    Email,
+    EmailLog,
+    EmailSummary,
+    GenerationStatus,
+    Page,
+    Project,
+    as_dict,
+    as_dicts,
+)
 from .retries import Clock, Retry
 from .types import SendRequest, SendResult, TestSendRequest, TestSendResult, encode
 
@@ -122,8 +133,7 @@ class MigmaClient:
         email id, see `generation_status`.
         """
         query = {"projectId": _identifier(project_id), "limit": limit, "page": page}
-        query |= {name: value for name, value in (("status", status), ("search", search)) if value != ""}
-        data = as_dict(self._get("/projects/emails", query))
+        data = as_dict(self._get("/projects/emails", query | _given(status=status, search=search)))
         return Page.from_json(data, tuple(EmailSummary.from_json(item) for item in as_dicts(data.get("emails"))))
 
     def generation_status(self, conversation_id: str) -> GenerationStatus:
@@ -133,6 +143,16 @@ class MigmaClient:
     def get_email(self, email_id: str) -> Email:
         """One stored email with its HTML. Needs ``email:read``."""
         return Email.from_json(self._get(f"/emails/{_segment(email_id)}"))
+
+    def email_logs(self, email_id: str, *, limit: int = 100, cursor: str = "", status: str = "") -> Page[EmailLog]:
+        """What has become of the mails of a stored email, ``limit`` (up to 100) a page. Needs ``email:read``.
+
+        ``cursor``: ``next_cursor`` of the page before. ``status``: only mails with this one, see `EmailLog`. Migma
+        keeps them for about 30 days.
+        """
+        query = {"limit": limit} | _given(cursor=cursor, status=status)
+        data = as_dict(self._get(f"/emails/{_segment(email_id)}/logs", query))
+        return Page.from_json(data, tuple(EmailLog.from_json(item) for item in as_dicts(data.get("emails"))))
 
     def list_domains(self, *, managed: bool = False) -> tuple[Domain, ...]:
         """The workspace's own sending domains, or those that Migma manages. Needs ``domain:read``.
@@ -149,6 +169,11 @@ class MigmaClient:
 def _is_send_result(data: Any) -> bool:
     """Whether this says how a send went: every field may be missing, but a status is a word."""
     return data is None or (isinstance(data, dict) and isinstance(data.get("status"), str | None))
+
+
+def _given(**query: str) -> dict[str, str]:
+    """The parts of a query that are not empty."""
+    return {name: value for name, value in query.items() if value != ""}
 
 
 def _identifier(value: str) -> str:

@@ -1,4 +1,4 @@
-"""What the API returns: batches, projects, emails and domains, and how JSON is read into them.
+"""What the API returns: batches, projects, emails, their logs and domains, and how JSON is read into them.
 
 Reading is lenient: any field may be missing or of another type and reads as empty then; all that Migma sent stays in
 ``raw``. Field names are those of Migma's OpenAPI excerpts and of its Node SDK, mid 2026.
@@ -159,6 +159,31 @@ class GenerationStatus(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmailLog(Resource):
+    """An item of GET /v1/emails/{emailId}/logs: one mail of a stored email, and what has become of it.
+
+    ``tracking_id`` should be the ``send_id`` of the send: that is inferred from a comment in Migma's SDK. ``status``:
+    sent, delivered, opened, clicked, bounced, complained or suppressed. Dates are ISO 8601 text, empty for what has
+    not happened.
+    """
+
+    id: str = json_field("id")
+    tracking_id: str = json_field("tracking_id")
+    domain: str = json_field("domain")
+    from_email: str = json_field("from_email")
+    to_email: str = json_field("to_email")
+    subject: str = json_field("subject")
+    status: str = json_field("status")
+    opened_at: str = json_field("opened_at")
+    clicked_at: str = json_field("clicked_at")
+    open_count: int | None = json_field("open_count", as_int)
+    click_count: int | None = json_field("click_count", as_int)
+    bounce_type: str = json_field("bounce_type")
+    complaint_type: str = json_field("complaint_type")
+    created_at: str = json_field("created_at")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Domain(Resource):
     """A sending domain. Migma's list of ``status`` words is not public."""
 
@@ -180,12 +205,14 @@ class Page(Generic[T]):
     """One page of a list.
 
     ``items`` is a tuple. ``total`` counts all pages, or is None if Migma does not say. ``has_more``: there is a next
-    page. ``raw`` is the JSON object around the list.
+    page. ``next_cursor`` asks for it in lists that have cursors, and is empty in others. ``raw`` is the JSON object
+    around the list.
     """
 
     items: tuple[T, ...]
     total: int | None = None
     has_more: bool = False
+    next_cursor: str = ""
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -195,4 +222,5 @@ class Page(Generic[T]):
         total = as_int(paging.get("total"))
         if total is None:
             total = as_int(data.get("total"))
-        return cls(items=items, total=total, has_more=paging.get("hasMore") is True, raw=data)
+        has_more = paging.get("hasMore", data.get("hasMore")) is True  # beside the list where it has cursors
+        return cls(items=items, total=total, has_more=has_more, next_cursor=as_str(data.get("nextCursor")), raw=data)

@@ -12,6 +12,7 @@ from responses import matchers
 from django_migma import __version__
 from django_migma.api import (
     Domain,
+    EmailLog,
     EmailSummary,
     InvalidRequest,
     InvalidResponse,
@@ -300,6 +301,41 @@ def test_get_email(wire):
     assert (email.email_id, email.html) == ("e1", "<p>Hi")
 
 
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        ({}, {"limit": "100"}),
+        (
+            {"limit": 5, "cursor": "a+b/c=", "status": "bounced"},
+            {"limit": "5", "cursor": "a+b/c=", "status": "bounced"},
+        ),
+    ],
+)
+def test_email_logs(wire, options, query):
+    """Paged by cursor; what is empty is not sent."""
+    data = {"emails": [{"id": 7, "tracking_id": "s1", "status": "delivered"}, 3], "nextCursor": "c2", "hasMore": True}
+    wire.get(f"{URL}/emails/e1/logs", json=ok(data), match=strict_query(query))
+    page = client().email_logs("e1", **options)
+    assert page.items == (EmailLog.from_json({"id": 7, "tracking_id": "s1", "status": "delivered"}),)
+    assert (page.has_more, page.next_cursor, page.raw) == (True, "c2", data)
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "cursor"),
+    [
+        ({"nextCursor": None, "hasMore": False}, False, ""),
+        ({"nextCursor": 40, "hasMore": True}, True, "40"),
+        ({"nextCursor": "c2", "hasMore": "yes"}, False, "c2"),
+        ({"emails": {}, "nextCursor": ["c2"]}, False, ""),
+        ([], False, ""),
+    ],
+)
+def test_cursors_are_read_leniently(wire, data, more, cursor):
+    wire.get(f"{URL}/emails/e1/logs", json=ok(data))
+    page = client().email_logs("e1")
+    assert (page.items, page.has_more, page.next_cursor) == ((), more, cursor)
+
+
 @pytest.mark.parametrize(("options", "path"), [({}, "/domains"), ({"managed": True}, "/domains/managed")])
 def test_list_domains(wire, options, path):
     """A bare array; what is no domain is passed over."""
@@ -311,6 +347,7 @@ BY_ID = {
     "batch_status": "/sending/batches/{}",
     "generation_status": "/projects/emails/{}/status",
     "get_email": "/emails/{}",
+    "email_logs": "/emails/{}/logs?limit=100",
 }
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from django_migma.api import BatchStatus, Domain, Email, EmailSummary, GenerationStatus, Project
+from django_migma.api import BatchStatus, Domain, Email, EmailLog, EmailSummary, GenerationStatus, Project
 from django_migma.api import SendResult as Send
 from django_migma.api import TestSendResult as TestSend
 
@@ -190,6 +190,41 @@ ANSWERS = [
             "updated_at": "2026-05-02",
             "result": {"emails": [{"emailId": "e1"}, "no email", {"emailId": "e2"}]},
             "emails": (Email.from_json({"emailId": "e1"}), Email.from_json({"emailId": "e2"})),
+        },
+    ),
+    (
+        EmailLog,
+        {
+            "id": 7,
+            "tracking_id": "s1",
+            "domain": "example.com",
+            "from_email": "shop@example.com",
+            "to_email": "a@example.org",
+            "subject": "Hello",
+            "status": "clicked",
+            "opened_at": "2026-05-01T08:01:00.000Z",
+            "clicked_at": "2026-05-01T08:02:00.000Z",
+            "open_count": 3,
+            "click_count": 1,
+            "bounce_type": "none",
+            "complaint_type": "none",
+            "created_at": "2026-05-01T08:00:00.000Z",
+        },
+        {
+            "id": "7",
+            "tracking_id": "s1",
+            "domain": "example.com",
+            "from_email": "shop@example.com",
+            "to_email": "a@example.org",
+            "subject": "Hello",
+            "status": "clicked",
+            "opened_at": "2026-05-01T08:01:00.000Z",
+            "clicked_at": "2026-05-01T08:02:00.000Z",
+            "open_count": 3,
+            "click_count": 1,
+            "bounce_type": "none",
+            "complaint_type": "none",
+            "created_at": "2026-05-01T08:00:00.000Z",
         },
     ),
     (
