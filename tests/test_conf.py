@@ -15,6 +15,7 @@ from django_migma.conf import (
     OPTION_NAMES,
     SETTINGS,
     Config,
+    QueueSettings,
     get_setting,
     is_set,
     load_config,
@@ -49,6 +50,7 @@ EXAMPLES = {
     "FALLBACK": (None, "smtp", "django.core.mail.backends.console.EmailBackend"),
     "MISSING_VARIABLES": ("warn", "raise", "ignore"),
     "FAIL_SILENTLY": (False, True, False),
+    "DELIVERY_LOG": (False, True, False),
 }
 EACH = pytest.mark.parametrize("name", EXAMPLES)
 
@@ -67,7 +69,7 @@ def loaded(name, options=None, **migma):
 
 def test_the_table_holds_every_setting():
     """`Config` and the options of a mailer have the same names: each setting can be set in both places."""
-    assert EXAMPLES.keys() | {"API_KEY"} == SETTINGS.keys()
+    assert EXAMPLES.keys() | {"API_KEY", "QUEUE"} == SETTINGS.keys()
     assert set(Config._fields) == OPTION_NAMES == {name.lower() for name in SETTINGS}
 
 
@@ -123,6 +125,10 @@ PAIR = "must be seconds above 0, or a pair of them (connect, read), not {!r}"
 ADDRESS = "must be one address, such as hello@example.com or Example <hello@example.com>"
 PROVIDER = "must be one of ses, resend, sendgrid, mailgun, migma, not {!r}"
 PROJECT = "must be the id of a Migma project (letters and digits, 100 at most), not {!r}"
+ENGINE = (
+    "has the ENGINE {!r}. Choose django_migma.engines.tasks or django_migma.engines.celery, or None for migma_deliver"
+)
+SCHEDULE = "has the SCHEDULE {!r}. Give seconds above 0, such as (15, 60, 300, 900, 3600, 10800)"
 BAD = [
     ("MISSING_VARIABLES", "perhaps", "must be one of raise, warn, ignore, not 'perhaps'"),
     ("API_KEY", "sk 1", "contains white space (a line break at its end is the usual cause: strip it)"),
@@ -136,7 +142,7 @@ BAD = [
     ),
     *(
         (name, value, f"must be True or False, not {value!r}")
-        for name in ("ALLOW_HTTP", "TRANSACTIONAL", "FAIL_SILENTLY")
+        for name in ("ALLOW_HTTP", "TRANSACTIONAL", "FAIL_SILENTLY", "DELIVERY_LOG")
         for value in ("yes", 1, 0)
     ),
     *((name, "nobody", ADDRESS) for name in ("FROM_EMAIL", "REPLY_TO", "REDIRECT_TO")),
@@ -168,6 +174,17 @@ BAD = [
         ("IGNORE_UNSUPPORTED_FEATURES", value, f"must be a list of feature names, or True, not {value!r}")
         for value in ("tags", [1], {"tags": True}, 1)
     ),
+    ("QUEUE", "celery", "must be a dict, not str"),
+    ("QUEUE", {"Engine": None}, "has the unknown key 'Engine'. Known are ENGINE, LEASE, SCHEDULE"),
+    *(("QUEUE", {"ENGINE": value}, ENGINE.format(value)) for value in ("celery", 7, ["django_migma.engines.celery"])),
+    *(
+        ("QUEUE", {"SCHEDULE": value}, SCHEDULE.format(value))
+        for value in (15, [], (), "15", [15, 0], [True], [float("inf")])
+    ),
+    *(
+        ("QUEUE", {"LEASE": value}, f"has the LEASE {value!r}. Give seconds above 0, or None")
+        for value in (0, "9", True)
+    ),
 ]
 
 
@@ -185,6 +202,21 @@ def test_an_unusable_value_is_refused_with_its_place(name, value, problem):
         with pytest.raises(ConfigurationError) as caught:
             load_config({})
     assert str(caught.value) == f"MIGMA['{name}'] {problem}.{advice}"
+
+
+def test_the_queue_has_defaults_of_its_own():
+    """Each key may be left out, or be None or empty."""
+    usual = QueueSettings(engine=None, schedule=(15, 60, 300, 900, 3600, 10800), lease=None)
+    assert loaded("QUEUE") == loaded("QUEUE", QUEUE={}) == usual
+    assert loaded("QUEUE", QUEUE={"ENGINE": "", "SCHEDULE": None, "LEASE": None}) == usual
+
+
+def test_the_queue_is_read_whole_from_one_place():
+    """The option of a mailer replaces the setting; their keys are not merged."""
+    option = {"ENGINE": "django_migma.engines.celery"}
+    setting = {"SCHEDULE": [15, 0.5], "LEASE": 90}
+    assert loaded("QUEUE", QUEUE=setting) == QueueSettings(None, (15, 0.5), 90)
+    assert loaded("QUEUE", {"queue": option}, QUEUE=setting) == QueueSettings(option["ENGINE"])
 
 
 def test_under_an_alias_the_error_is_what_django_raises_there():
