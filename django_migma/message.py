@@ -23,9 +23,10 @@ class RecipientStatus:
     """The result for one recipient.
 
     ``status``: ``queued``, ``sent`` or ``processing`` (Migma has accepted the mail), ``fallback`` (the mailer of
-    ``FALLBACK`` has), ``failed`` (it was not accepted), ``unknown`` (it may have been), ``not_attempted``. ``error``:
-    the exception, if there was one. ``send_id`` identifies the mail in Migma's logs. ``attempts`` counts requests;
-    ``replayed``: Migma repeated an earlier response. ``mailer``: the one of ``FALLBACK`` that was to send the mail.
+    ``FALLBACK`` has), ``waiting`` (it stands in the queue, or goes to that mailer after the commit), ``failed`` (it
+    was not accepted), ``unknown`` (it may have been), ``not_attempted``. ``error``: the exception, if there was one.
+    ``send_id`` identifies the mail in Migma's logs. ``attempts`` counts requests; ``replayed``: Migma repeated an
+    earlier response. ``mailer``: the one of ``FALLBACK`` that was to send the mail.
     """
 
     status: str
@@ -47,6 +48,11 @@ class RecipientStatus:
     def in_doubt(self) -> bool:
         """Whether the mail may have been accepted."""
         return self.status == "unknown"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether sending the message again leaves this recipient out: accepted, or in the queue."""
+        return self.accepted or self.status == "waiting"
 
 
 class MessageStatus:
@@ -88,21 +94,27 @@ class MessageStatus:
         """Distinguishes this mail from all others, for idempotency keys. Made when the mail is first sent."""
         return self._nonce
 
+    @property
+    def _is_queued(self) -> bool:
+        """Whether some recipients are in the queue, and all others accepted."""
+        return "waiting" in self.status and all(recipient.is_done for recipient in self.recipients.values())
+
     def for_next_send(self, addresses: Iterable[str], *, is_new: bool = False) -> MessageStatus:
         """The status of another send, to these addresses.
 
-        If this one was tried and not accepted for all recipients, the mail stays the same: it keeps its nonce,
-        accepted recipients are not called again, and those in doubt stay so until a call proves otherwise. Otherwise,
-        or with ``is_new``, it is a new mail. The status is a new object, since copies of a message share the old one.
+        If this one was tried and some recipient is neither accepted nor in the queue, the mail stays the same: it
+        keeps its nonce, the other recipients are left out, and those in doubt stay so until a call proves otherwise.
+        Otherwise, or with ``is_new``, it is a new mail. The status is a new object, since copies of a message share
+        the old one.
         """
         status = MessageStatus()
         status._nonce = uuid.uuid4().hex
         was_tried = any(old.status != "not_attempted" for old in self.recipients.values())
-        if was_tried and not self.is_complete and not is_new:
+        if was_tried and not self.is_complete and not self._is_queued and not is_new:
             status._nonce = self._nonce
             known = {lower_domain(address): old for address, old in self.recipients.items()}
             found = {address: known[lower_domain(address)] for address in addresses if lower_domain(address) in known}
-            status.recipients = {address: old for address, old in found.items() if old.accepted or old.in_doubt}
+            status.recipients = {address: old for address, old in found.items() if old.is_done or old.in_doubt}
         return status
 
 

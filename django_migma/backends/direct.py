@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sized
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from django.apps import apps
 
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from .fallback import FallbackMailer
 
 
+class MessageTaker(Protocol):
+    """Takes the messages of one call. ``result`` returns ``sent_count``, or raises the error for the caller."""
+
+    sent_count: int
+
+    def send(self, messages: Iterable[EmailMessage]) -> None: ...
+
+    def result(self) -> int: ...
+
+
 class EmailBackend(MigmaBackend):
     """Sends Django's mail through Migma: one call per recipient, several in flight, one status per recipient."""
 
@@ -39,20 +49,15 @@ class EmailBackend(MigmaBackend):
         """
         if not email_messages:
             return 0
-        from django_migma.message import mark_not_attempted  # noqa: PLC0415 - lazy: these two are most of a start-up
-
-        from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy
+        from django_migma.message import mark_not_attempted  # noqa: PLC0415 - lazy: a good part of a start-up
 
         is_list = isinstance(email_messages, Sized)
         messages = iter(tuple(email_messages) if is_list else email_messages)  # a copy: receivers may change a list
         is_single = isinstance(email_messages, Sized) and len(email_messages) == 1
         for_logging = signals.is_inside_logging()
-        seconds = LOGGING_SECONDS if for_logging else math.inf
         dispatcher = failure = None
         try:
-            config, client = self.open_client()
-            resolver, fallback = self.resolver(config), self.open_fallback(config)
-            dispatcher = Dispatcher(self, client, config, resolver, fallback, is_single=is_single, seconds=seconds)
+            dispatcher = self.dispatcher(is_single=is_single, for_logging=for_logging)
             dispatcher.send(messages)
             return dispatcher.result()
         except Exception as error:
@@ -67,6 +72,15 @@ class EmailBackend(MigmaBackend):
             sent_count = dispatcher.sent_count if dispatcher else 0
             signals.send_robust(signals.batch_finished, type(self), messages_sent=sent_count, alias=self.alias)
         return sent_count
+
+    def dispatcher(self, *, is_single: bool, for_logging: bool) -> MessageTaker:
+        """Return what takes the messages of one call. Raises `ConfigurationError`."""
+        from .dispatcher import Dispatcher  # noqa: PLC0415 - lazy: with what it imports, most of a start-up
+
+        config, client = self.open_client()
+        resolver, fallback = self.resolver(config), self.open_fallback(config)
+        seconds = LOGGING_SECONDS if for_logging else math.inf
+        return Dispatcher(self, client, config, resolver, fallback, is_single=is_single, seconds=seconds)
 
     def _write_to_stderr(self, error: Exception) -> None:
         # The text of an error that is not ours may hold anything.

@@ -21,19 +21,15 @@ from django_migma.api.errors import (
     AuthenticationError,
     Forbidden,
     MigmaError,
-    MissingVariables,
     NoResponse,
     RateLimited,
     Timeout,
-    UnsupportedFeature,
 )
 from django_migma.api.retries import backoff
-from django_migma.message import RecipientStatus, mark_not_attempted, start_status, status_of
-from django_migma.payload import build_payloads
-from django_migma.unsupported_features import fallback_obstacle
 
 from .failures import Failures
 from .outgoing import Call, OutgoingMessage
+from .preparation import Preparation
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -70,10 +66,10 @@ class Dispatcher:
         self._sender = type(backend)
         self._client = client
         self._config = config
-        self._resolve = resolve
         self._fallback = fallback
         self._clock = backend.clock
         self._is_single = is_single or seconds < math.inf
+        self._preparation = Preparation(backend, config, resolve, fallback, wait_for_rate=self._is_single)
         self._ends_at = time.monotonic() + seconds  # in true seconds, as the sockets' timeouts
 
         self._messages: deque[OutgoingMessage] = deque()
@@ -124,16 +120,8 @@ class Dispatcher:
         return self.sent_count
 
     def _add(self, message: EmailMessage) -> None:
-        try:
-            signals.pre_send.send(self._sender, message=message, alias=self._backend.alias)
-        except signals.CancelSend:
-            status_of(message)
-            return
-        except BaseException as error:  # an interrupt says nothing about the message
-            mark_not_attempted(message, error if isinstance(error, Exception) else None)
-            raise
-        outgoing = self._prepare(message)
-        if not outgoing.status.recipients and not outgoing.refusal:
+        outgoing = self._preparation.prepare(message, self._messages)
+        if outgoing is None:
             return
         self._messages.append(outgoing)
         if self._fallback and outgoing.for_fallback:
@@ -153,49 +141,6 @@ class Dispatcher:
         handed_over = sum(outgoing.for_fallback is not None for outgoing in self._messages) if self._fallback else 0
         limit = self._config.max_concurrency
         return len(self._messages) > _MESSAGES_PER_CALL * limit or handed_over > limit
-
-    def _prepare(self, message: EmailMessage) -> OutgoingMessage:
-        """Return a message with the calls that it still needs; none if it is refused.
-
-        An error concerns this message only, whether it is a refusal of ours or a fault in the site's template or
-        message class. The others are sent, and the error is raised at the end.
-        """
-        try:
-            return self._read(message)
-        except Exception as error:  # noqa: BLE001
-            status = mark_not_attempted(message, error)
-            status.missing_variables = frozenset(error.names) if isinstance(error, MissingVariables) else frozenset()
-            return OutgoingMessage(message=message, status=status, refusal=error)
-
-    def _read(self, message: EmailMessage) -> OutgoingMessage:
-        try:
-            payloads = build_payloads(message, self._config, self._resolve)
-        except UnsupportedFeature:
-            if self._fallback is None or fallback_obstacle(message):
-                raise
-            outgoing = self._start_message(message, self._fallback.addresses(message))
-            self._fallback.prepare(outgoing)
-            return outgoing
-        outgoing = self._start_message(message, [payload.address for payload in payloads])
-        status = outgoing.status
-        for payload in payloads:
-            status.missing_variables |= payload.missing_variables
-            status.stored_email, status.dropped_features = payload.stored_email, payload.dropped_features
-            if not status.recipients[payload.address].accepted:
-                outgoing.calls.append(Call(outgoing, payload, wait_for_rate=self._is_single))
-        outgoing.open = len(outgoing.calls)
-        return outgoing
-
-    def _start_message(self, message: EmailMessage, addresses: list[str]) -> OutgoingMessage:
-        # The same object may stand twice in a list: that is two mails.
-        is_under_way = any(other.status is status_of(message) for other in self._messages)
-        status = start_status(message, addresses, is_new=is_under_way)
-        earlier = status.recipients
-        # In one assignment: half of it would forget who has been accepted.
-        status.recipients = {
-            address: earlier.get(address) or RecipientStatus(status="not_attempted") for address in addresses
-        }
-        return OutgoingMessage(message=message, status=status)
 
     def _advance(self) -> None:
         """Start the next call if it may start; else wait for a result, or until the rate limit allows more."""
