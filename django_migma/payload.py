@@ -311,10 +311,14 @@ def idempotency_key(message: EmailMessage, payload: RecipientPayload, nonce: str
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
+def caller_key(message: EmailMessage) -> str:
+    """Return the key that the message brings: its ``idempotency_key``, else its ``Message-ID``; empty for neither."""
+    return _own_key(message) or _message_id(message)
+
+
 def _refuse_unusable_key(message: EmailMessage) -> None:
     """Raise what `idempotency_key` would raise, before anything of the message is sent."""
-    if not _own_key(message):
-        _message_id(message)
+    caller_key(message)
 
 
 def _own_key(message: EmailMessage) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .api.errors import MigmaError, MissingVariables
 from .exceptions import ConfigurationError
-from .signals import is_inside_logging, post_send, write_to_stderr
+from .signals import is_inside_logging, post_enqueue, post_send, write_to_stderr
 
 if TYPE_CHECKING:
     from .message import MessageStatus
@@ -73,6 +73,6 @@ def _write(line: str, extra: dict[str, Any], level: int = logging.WARNING) -> No
 
 def connect() -> None:
     """Connect the receivers. A second call changes nothing."""
-    post_send.connect(log_failure, dispatch_uid="django_migma.log_failure")
-    post_send.connect(log_dropped_features, dispatch_uid="django_migma.log_dropped_features")
-    post_send.connect(log_missing_variables, dispatch_uid="django_migma.log_missing_variables")
+    for receiver in (log_failure, log_dropped_features, log_missing_variables):
+        post_send.connect(receiver, dispatch_uid=f"django_migma.{receiver.__name__}")
+        post_enqueue.connect(receiver, dispatch_uid=f"django_migma.{receiver.__name__}")

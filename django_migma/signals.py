@@ -1,4 +1,4 @@
-"""The signals and their arguments. The first three are sent in the thread that called ``send_messages``.
+"""The signals and their arguments. The first four are sent in the thread that called ``send_messages``.
 
 ``pre_send(sender, message, alias)``
     Before anything of a message is read. A receiver may change the message, or raise `CancelSend` to drop it. Any
@@ -9,6 +9,11 @@
     that a stopped call did not reach, or that have no recipients. ``status`` is its ``migma_status``. Sent robustly:
     Django logs a receiver's exception, so that it cannot hide that mail has been sent.
 
+``post_enqueue(sender, message, status, alias)``
+    In place of ``post_send``, after every message that the queue backend has taken or refused: its rows may still be
+    rolled back, and what becomes of them is told by ``delivery_updated``. Mail that the mailer of ``FALLBACK`` sends
+    after the commit has a ``post_send`` too. Sent robustly.
+
 ``batch_finished(sender, messages_sent, alias)``
     At the end of a ``send_messages`` call. ``messages_sent`` is its return value. Sent robustly.
 
@@ -16,7 +21,7 @@
     After the commit that changed the status of a row of `Delivery`: by a worker, by tracking, or by a person.
     ``sender`` is `Delivery`, ``previous`` the status word before. Sent robustly, in the thread that changed the row.
 
-Of the first three, ``sender`` is the backend's class, and ``alias`` the key of ``MAILERS`` or None.
+Of the first four, ``sender`` is the backend's class, and ``alias`` the key of ``MAILERS`` or None.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ class CancelSend(Exception):
 
 pre_send = Signal()
 post_send = Signal()
+post_enqueue = Signal()
 batch_finished = Signal()
 delivery_updated = Signal()
 

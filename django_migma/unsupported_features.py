@@ -103,7 +103,7 @@ def _features(message: EmailMessage, *, has_body_route: bool) -> Iterator[tuple[
         yield "alternatives", ""
     headers = map(str, message.extra_headers or ())
     yield from (("headers", name) for name in headers if name.lower() not in _SUPPORTED_HEADERS)
-    if not _names_stored_email(message):
+    if not names_stored_email(message):
         yield from _body_features(message, has_route=has_body_route)
     if (header := headers_by_name(message).get("from")) and not _is_default_sender(message, header):
         yield "envelope_sender", ""
@@ -125,7 +125,8 @@ def _body_features(message: EmailMessage, *, has_route: bool) -> Iterator[tuple[
         yield "content_subtype", ""
 
 
-def _names_stored_email(message: EmailMessage) -> bool:
+def names_stored_email(message: EmailMessage) -> bool:
+    """Whether the message selects a stored email, so that its own body is not sent."""
     return any(get_attribute(message, name) is not None for name in ("template_id", "conversation_id"))
 
 
@@ -178,7 +179,7 @@ def fallback_obstacle(message: EmailMessage) -> str:
     """Return why another mailer must not send a message that Migma cannot carry; an empty string if it may."""
     if merged := [name for name in _MERGE_ATTRIBUTES if get_attribute(message, name) is not None]:
         return f"the message has {merged[0]}, and readers would see placeholders, or what is meant for others"
-    if _names_stored_email(message) and not (message.body or html_alternative(message)):
+    if names_stored_email(message) and not (message.body or html_alternative(message)):
         return "the message names a stored email and has no body of its own, so readers would see an empty mail"
     if get_attribute(message, "send_at") is not None:
         return "the message has send_at, and it would be sent at once"

@@ -68,20 +68,20 @@ class FallbackMailer:
         """
         message, statuses = outgoing.message, outgoing.status.recipients
         recipients = read_recipients(message)
-        left = [one for one in recipients if one.addr_spec in statuses and not statuses[one.addr_spec].accepted]
+        left = [one for one in recipients if one.addr_spec in statuses and not statuses[one.addr_spec].is_done]
         if self._redirect_to:
             outgoing.for_fallback = _redirected(message, recipients, self._redirect_to)
         else:
             outgoing.for_fallback = message if len(left) == len(recipients) else _copy_for(message, left)
 
     def send(self, outgoing: OutgoingMessage) -> None:
-        """Send ``outgoing.for_fallback``, and record the result for each recipient that is not accepted yet.
+        """Send ``outgoing.for_fallback``, and record the result for each recipient that it is for.
 
         The other mailer's error stands in ``outgoing.fallback_error``. ``unknown`` is recorded before anything can
         leave, so that the status is true after an interrupt.
         """
         recipients = outgoing.status.recipients
-        earlier = {address: status for address, status in recipients.items() if not status.accepted}
+        earlier = {address: status for address, status in recipients.items() if _is_left(status)}
         if not earlier:
             return
         connection = self._open()
@@ -138,6 +138,11 @@ class FallbackMailer:
                 self.close()
                 self._open_error = error
         return self._connection
+
+
+def _is_left(status: RecipientStatus) -> bool:
+    """Whether a recipient is left to this mailer. Those that wait for it have its name, others wait in the queue."""
+    return not status.is_done or (status.status == "waiting" and bool(status.mailer))
 
 
 def _limit_time(connection: BaseEmailBackend) -> None:

@@ -60,6 +60,16 @@ class Call:
     def _set_status(self, status: RecipientStatus) -> None:
         self.outgoing.status.recipients[self.payload.address] = status
 
+    def enqueue(self) -> None:
+        """Make the key, and note that the mail stands in the queue."""
+        self.key = idempotency_key(self.outgoing.message, self.payload, self.outgoing.status.nonce)
+        self._set_status(RecipientStatus(status="waiting", idempotency_key=self.key))
+
+    def meet(self, status: RecipientStatus) -> None:
+        """Take over what has become of an earlier mail with this key."""
+        self.error = status.error
+        self._set_status(status)
+
     def begin(self, now: float) -> None:
         """Make the key, and note that the mail may be accepted from now on."""
         self.key = self.key or idempotency_key(self.outgoing.message, self.payload, self.outgoing.status.nonce)

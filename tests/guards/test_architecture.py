@@ -36,8 +36,10 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 MIN_MODULE_LINES = 60
 DJANGO_NOUNS = {"admin", "apps", "checks", "exceptions", "forms", "models", "receivers", "signals", "urls", "views"}
-ENTRY_POINTS = re.compile(r"(.+\.)?__main__|pytest_plugin|management\.commands\.\w+|migrations\.\w+")
-"""Modules that packaging, Python or Django find by their name."""
+ENTRY_POINTS = re.compile(
+    r"(.+\.)?__main__|pytest_plugin|management\.commands\.\w+|migrations\.\w+|backends\.queue|engines\.\w+"
+)
+"""Modules that packaging, Python, Django or the settings find by their name."""
 TOLERATED_SMALL_MODULES: set[str] = set()
 """Modules that break the rule on small modules today. This list only shrinks."""
 NAMES_THAT_SAY_NOTHING = {"utils", "helpers", "common", "core", "manager"}
