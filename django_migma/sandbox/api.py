@@ -7,7 +7,7 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox import account
+from django_migma.sandbox import account, logs
 from django_migma.sandbox.account import ACCOUNT
 from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
 from django_migma.sandbox.store import Message
@@ -215,6 +215,20 @@ def email(request: Request, email_id: str) -> HttpResponse:
     shown = {name: value for name, value in found.items() if name not in {"slot", "sendOffsetDays"}}
     updated_at = account.find_conversation(found["conversationId"])["updatedAt"]
     return success({**shown, "slotUuid": None, "warnings": [], "updatedAt": updated_at})
+
+
+@endpoint("email:read")
+def email_logs(request: Request, email_id: str) -> HttpResponse:
+    """Single sends of one stored email, newest first. Whether Migma lists test sends and batches here is unknown."""
+    limit = query_int(request, "limit", default=20, low=1, high=100)
+    status = query_choice(request, "status", logs.STATUSES)
+    if not request.sandbox.switches.any_id:
+        account.find_email(email_id)
+    store = request.sandbox.store
+    cursor = request.GET.get("cursor")
+    return success(
+        logs.page(store.single_sends(), email_id, store.clock(), limit=limit, cursor=cursor, status=status)
+    )
 
 
 @endpoint("domain:read")

@@ -82,7 +82,7 @@ def message_html(request: Request, message_id: str) -> HttpResponse:
 
 
 def clear_messages(request: Request) -> HttpResponse:
-    """Batches, counters and idempotency keys stay: Migma would not forget them either."""
+    """Batches, logs, counters and idempotency keys stay: Migma would not forget them either."""
     return json_response({"deleted": request.sandbox.store.clear_messages()})
 
 

@@ -208,7 +208,9 @@ DEFAULT_KINDS = (
     "reset", "hangup", "silent-0.5", "lost", "half", "empty", "slow-0.5", "busy-0.5", "close",
 )  # fmt: skip
 NO_FAULT = parse_fault("ok")
-_DOMAIN = "sandbox.example"
+RECIPIENT_DOMAIN = "sandbox.example"
+"""Mail to addresses here gets the fault, or has the outcome, that their local part names."""
+
 _ALWAYS = "-always"
 # The endpoints that are struck, and where each has its recipient.
 _RECIPIENTS = {"POST /v1/sending": "recipientEmail", "POST /v1/emails/test/send": "to"}
@@ -279,11 +281,11 @@ class FaultPlan:
 
 def _requested_word(body: bytes, field: str) -> str:
     """The fault that the recipient's address asks for, perhaps with ``-always``; empty for ordinary ones."""
-    if _DOMAIN.encode() not in body.lower():  # nearly always; to parse every body twice would be slow
+    if RECIPIENT_DOMAIN.encode() not in body.lower():  # nearly always; to parse every body twice would be slow
         return ""
     try:
         local, _, domain = json.loads(body)[field].lower().rpartition("@")
         parse_fault(local.removesuffix(_ALWAYS))
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return ""
-    return local if domain == _DOMAIN else ""
+    return local if domain == RECIPIENT_DOMAIN else ""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 MissingVariables = Literal["keep", "blank", "error"]
 _MISSING_VARIABLES = get_args(MissingVariables)
+TrackingId = Literal["sendId", "id"]
+_TRACKING_IDS = get_args(TrackingId)
+_MAX_DELAY = 30 * 24 * 3600  # what is later than that is not in the logs
 _WORDS = ", ".join(word for kind in KINDS for word in kind.words)
 _GROUPS = {
     "switches": "What is not publicly known of Migma, to be tried both ways.",
@@ -68,6 +71,19 @@ class Switches:
         True, "switches", "repeat a 4xx answer under its Idempotency-Key, or forget it", action=BooleanOptionalAction
     )
 
+    # That they are the `sendId` is inferred from a comment in the Node SDK.
+    tracking_id: TrackingId = _switch(  # noqa: RUF009 - a field
+        "sendId", "switches", "what identifies a mail in the logs (default: sendId)", choices=_TRACKING_IDS
+    )
+
+    # Documented nowhere.
+    log_delay: float = _switch(
+        0.0, "switches", "seconds until a mail stands in the logs (default: 0)", type=float, metavar="SECONDS"
+    )
+    outcome_delay: float = _switch(
+        1.0, "switches", "seconds from one status of a mail to the next (default: 1)", type=float, metavar="SECONDS"
+    )
+
     verified_domains: tuple[str, ...] = _switch(
         (),
         "account",
@@ -108,6 +124,11 @@ class Switches:
         if self.missing_variables not in _MISSING_VARIABLES:
             known = ", ".join(_MISSING_VARIABLES)
             raise ValueError(f"missing_variables must be one of {known}, not {self.missing_variables!r}")
+        if self.tracking_id not in _TRACKING_IDS:
+            raise ValueError(f"tracking_id must be one of {', '.join(_TRACKING_IDS)}, not {self.tracking_id!r}")
+        for name in ("log_delay", "outcome_delay"):
+            if not 0 <= getattr(self, name) <= _MAX_DELAY:
+                raise ValueError(f"{name} must be from 0 to {_MAX_DELAY} seconds, not {getattr(self, name)}")
         if not 0 <= self.fault_rate <= 1:
             raise ValueError(f"fault_rate must be from 0 to 1, not {self.fault_rate}")
         if self.max_messages < 1:

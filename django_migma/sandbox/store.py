@@ -49,6 +49,7 @@ class Store:
             self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
             self._messages: dict[str, Message] = {}
             self._batches: dict[str, Message] = {}
+            self._single_sends: dict[str, Message] = {}
             self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def add_message(self, message: Message) -> None:
@@ -57,6 +58,8 @@ class Store:
             _add_newest(self._messages, message, limit=self._switches.max_messages)
             if message.recipients is not None:
                 _add_newest(self._batches, message, limit=self._switches.max_messages)
+            elif message.endpoint == "POST /v1/sending":
+                _add_newest(self._single_sends, message, limit=self._switches.max_messages)
 
     def messages(self) -> list[Message]:
         """The accepted messages that are kept, newest last."""
@@ -72,6 +75,11 @@ class Store:
         with self._lock:
             return self._batches.get(batch_id)
 
+    def single_sends(self) -> list[Message]:
+        """Sends to one address, newest first, for the logs. They outlive ``clear_messages``."""
+        with self._lock:
+            return list(reversed(self._single_sends.values()))
+
     def count_replay(self, key_name: str, idempotency_key: str) -> None:
         """Count it for the newest message under the key, if that is still kept."""
         with self._lock:
@@ -81,7 +89,7 @@ class Store:
                     return
 
     def clear_messages(self) -> int:
-        """Drop all messages and return their number; batches, idempotency keys and counters stay."""
+        """Drop all messages and return their number; batches, logs, idempotency keys and counters stay."""
         with self._lock:
             count = len(self._messages)
             self._messages.clear()

@@ -45,6 +45,7 @@ urlpatterns = [
     path("v1/projects/emails", Methods(GET=api.emails)),
     path("v1/projects/emails/<conversation_id>/status", Methods(GET=api.conversation_status)),
     path("v1/emails/<email_id>", Methods(GET=api.email)),
+    path("v1/emails/<email_id>/logs", Methods(GET=api.email_logs)),
     path("v1/domains", Methods(GET=api.domains), {"managed": False}),
     path("v1/domains/managed", Methods(GET=api.domains), {"managed": True}),
     path("v1/webhooks/events", Methods(GET=api.webhook_events)),

@@ -57,6 +57,7 @@ def test_every_switch_has_an_option():
         *("--verified-domain", "shop.example", "--verified-domain", "*"),
         "--any-id",
         "--no-errors-consume-key",
+        *("--tracking-id", "id", "--log-delay", "5", "--outcome-delay", "0.5"),
         "--ignore-keys",
         *("--rate", "10/s"),
         *("--fault-rate", "0.25", "--fault-seed", "7", "--fault-kinds", "500,lost"),
@@ -71,6 +72,9 @@ def test_every_switch_has_an_option():
         subject_variables=False,
         verified_domains=("shop.example", "*"),
         errors_consume_key=False,
+        tracking_id="id",
+        log_delay=5,
+        outcome_delay=0.5,
         idempotency=False,
         rate="10/s",
         fault_rate=0.25,
@@ -86,6 +90,9 @@ def test_every_switch_has_an_option():
     [
         ({"missing_variables": "drop"}, "missing_variables must be one of keep, blank, error, not 'drop'"),
         ({"max_messages": 0}, "max_messages must be at least 1, not 0"),
+        ({"tracking_id": "emailId"}, "tracking_id must be one of sendId, id, not 'emailId'"),
+        ({"log_delay": -1}, "log_delay must be from 0 to 2592000 seconds, not -1"),
+        ({"outcome_delay": float("nan")}, "outcome_delay must be from 0 to 2592000 seconds, not nan"),
     ],
 )
 def test_a_switch_with_a_bad_value_is_a_value_error(value, text):
