@@ -23,7 +23,7 @@ from .resources import (
     as_dicts,
 )
 from .retries import Clock, Retry
-from .types import SendRequest, SendResult, TestSendRequest, TestSendResult, encode
+from .types import FrozenRequest, SendRequest, SendResult, TestSendRequest, TestSendResult, encode
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -79,7 +79,12 @@ class MigmaClient:
         return self._transport.limiter.has_succeeded
 
     def send(
-        self, request: SendRequest, *, idempotency_key: str = "", is_resend: bool = False, wait_for_rate: bool = True
+        self,
+        request: SendRequest | FrozenRequest,
+        *,
+        idempotency_key: str = "",
+        is_resend: bool = False,
+        wait_for_rate: bool = True,
     ) -> SendResult:
         """Send one stored email to one address, or to a segment or tag. Needs the permission ``email:send``.
 

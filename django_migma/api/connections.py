@@ -212,7 +212,9 @@ def network_error(error: Exception) -> Failure:
     what = "Migma did not answer in time" if is_late else "The connection to Migma failed"
     why = f"{'' if is_sent else 'no connection was made, '}{problem or type(cause).__name__}"
     error_class = Timeout if is_late else NoResponse
-    return Failure(error_class(f"{what} ({why})"), may_be_accepted=True if is_sent else None, is_retried=not problem)
+    failure = error_class(f"{what} ({why})")
+    failure.was_sent = is_sent
+    return Failure(failure, may_be_accepted=True if is_sent else None, is_retried=not problem)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -196,9 +196,10 @@ class ServerError(APIError, TemporaryError):
 class NoResponse(TemporaryError, ConnectionError):
     """No response: no connection, or one that ended before the response was complete.
 
-    ``may_have_been_accepted`` is False if no attempt made a connection.
+    ``may_have_been_accepted`` is False if no attempt made a connection, ``was_sent`` if the last one made none.
     """
 
+    was_sent = True
     hint = "Check API_URL, DNS, proxy and firewall, then send again with the same idempotency key."
 
 

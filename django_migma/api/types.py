@@ -104,6 +104,13 @@ class SendRequest:
         return {name: value for name, value in body.items() if value is not None} | dict(self.extra)
 
 
+@dataclass(frozen=True)
+class FrozenRequest:
+    """A POST /v1/sending that was encoded earlier: ``body`` is what `SendRequest.body` was then, byte for byte."""
+
+    body: bytes
+
+
 def _camel_case(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))

@@ -86,18 +86,10 @@ class Call:
     def succeed(self, result: SendResult) -> None:
         """Record what Migma answered. A word that is not known to mean accepted leaves doubt."""
         self.attempts += result.attempts
-        word = result.status or "queued"
-        if word not in ACCEPTED_STATUSES:
-            self.error = InvalidResponse(
-                f"Migma reported success with the status {redact(word)!r}, which is not known to mean accepted",
-                hint="Look the mail up in Migma's logs, or send again: the idempotency key is the same.",
-                may_have_been_accepted=True,
-                idempotency_key=self.key,
-                attempts=self.attempts,
-            )
+        self.error = doubtful_success(result, attempts=self.attempts)
         self._set_status(
             RecipientStatus(
-                status="unknown" if self.error else word,
+                status="unknown" if self.error else result.status or "queued",
                 message_id=result.id,
                 send_id=result.send_id,
                 provider=result.provider,
@@ -125,3 +117,16 @@ class Call:
         """Let go of the encoded body, which only a call in flight needs."""
         self.payload.request.drop_body()
         self.in_flight = False
+
+
+def doubtful_success(result: SendResult, *, attempts: int = 1) -> InvalidResponse | None:
+    """Return the error for a success whose status is not known to mean accepted; None for any other success."""
+    if not result.status or result.status in ACCEPTED_STATUSES:
+        return None
+    return InvalidResponse(
+        f"Migma reported success with the status {redact(result.status)!r}, which is not known to mean accepted",
+        hint="Look the mail up in Migma's logs, or send again: the idempotency key is the same.",
+        may_have_been_accepted=True,
+        idempotency_key=result.idempotency_key,
+        attempts=attempts,
+    )

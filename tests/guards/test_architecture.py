@@ -27,7 +27,7 @@ LADDER = (
     {"models", "migrations"},
     {"backends"},
     {"receivers", "mailers"},
-    {"doctor", "sync", "testsends", "tracking"},
+    {"delivery", "doctor", "sync", "testsends", "tracking"},
     {"sandbox"},
     {"admin", "apps", "checks", "management", "pytest_plugin", "testing"},
 )

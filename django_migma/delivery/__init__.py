@@ -1,0 +1,1 @@
+"""The queue at work: rows of `Delivery` are claimed, posted and marked."""

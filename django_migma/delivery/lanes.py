@@ -1,0 +1,347 @@
+"""A mailer at work: its client, the rows in its hands, and when its account may make the next request.
+
+Pauses belong to the account, so that two mailers with one key share them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import queue
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django_migma.api.credentials import account_digest
+from django_migma.api.errors import MigmaError
+from django_migma.api.types import FrozenRequest
+from django_migma.backends.base import make_client
+from django_migma.backends.outgoing import doubtful_success
+from django_migma.backends.workers import Workers
+
+from . import outcomes
+from .claims import moment
+from .outcomes import Answer, Mark, Row
+
+if TYPE_CHECKING:
+    from django_migma.api import MigmaClient, SendResult
+    from django_migma.api.retries import Clock
+    from django_migma.conf import Config
+    from django_migma.mailers import Mailer
+
+MAX_DOUBTFUL = 16
+"""Unclear answers in a row that stop an account: an outage must not start the 23 hours of a whole backlog."""
+FIRST_PAUSE = 5.0  # seconds; each pause that follows is twice as long
+MAX_PAUSE = 300.0
+MAX_ASKED_PAUSE = 3600.0  # seconds of a Retry-After that are believed
+MAX_HELD = 1.0  # seconds that rows wait in the hand for a rate limit; beyond, they go back, and urgent mail may pass
+REFRESH = 60.0  # seconds until settings are read again: a callable API_KEY may give another key
+_MAX_SUSPECTS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What an answer means after a look at the answers to other rows.
+
+    ``pause``: seconds of a pause that it began; ``is_over``: it ended one.
+    """
+
+    answer: Answer
+    pause: float = 0.0
+    is_over: bool = False
+
+
+class Account:
+    """An API key at an address: when it may be asked next, and how often at once. Any thread may call its methods.
+
+    A new one is asked once, alone, so that a wrong key is refused once and not sixteen times; so is one whose pause
+    is over. A request belongs to the period in which it began: an answer from before a pause does not end it.
+    """
+
+    def __init__(self, digest: str, clock: Clock) -> None:
+        self.digest = digest
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._period = 0
+        self._paused_until = self._held_until = 0.0
+        self._is_paused = False  # until a request has succeeded
+        self._is_probing, self._has_probe = True, False
+        self._pause = 0.0
+        self._in_flight = 0
+        self._doubtful = 0
+        self._successes = 0
+        self._suspects: dict[int, int] = {}
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a pause is in force."""
+        return self._is_paused and self._clock.monotonic() < self._paused_until
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether there was a pause, and no success since."""
+        return self._is_paused
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the last answers were unclear, so many that a pause followed."""
+        return self._doubtful >= MAX_DOUBTFUL
+
+    def wait(self) -> float:
+        """Seconds until a request may be made."""
+        return max(0.0, self._paused_until - self._clock.monotonic(), self._held_until - self._clock.monotonic())
+
+    def room(self) -> int:
+        """How many more requests may begin now."""
+        if self.wait():
+            return 0
+        if self._is_probing:
+            return 0 if self._has_probe else 1
+        return max(0, MAX_DOUBTFUL - self._doubtful - self._in_flight) if self._doubtful else 1_000_000
+
+    def begin(self) -> int | None:
+        """Take the turn for one request, and return its period; None where none may begin."""
+        with self._lock:
+            if not self.room():
+                return None
+            self._in_flight += 1
+            self._has_probe = self._is_probing
+            return self._period
+
+    def settle(self, period: int, answer: Answer, pk: int, retry_after: float | None) -> Settled:
+        """Take note of the answer to the request for the row ``pk``."""
+        with self._lock:
+            self._in_flight -= 1
+            is_current = period == self._period
+            if is_current:
+                self._has_probe = False
+            if answer is Answer.SUSPECT:
+                answer = self._judge(pk)
+            if answer is Answer.NOT_NOW:
+                self._held_until = max(self._held_until, self._clock.monotonic() + (retry_after or 0.0))
+                return Settled(answer=answer)
+            if answer in {Answer.ACCEPTED, Answer.REFUSED}:
+                return self._succeed(answer, is_current)
+            if answer is Answer.UNCLEAR and not self._is_outage(is_current):
+                return Settled(answer=answer)
+            return Settled(answer=answer, pause=self._begin_pause(retry_after, is_current))
+
+    def stop_for(self, seconds: float | None = None) -> float:
+        """Begin a pause without a request, and return its seconds."""
+        with self._lock:
+            return self._begin_pause(seconds, is_current=True)
+
+    def _judge(self, pk: int) -> Answer:
+        """Whether a refusal is this row's fault: since the last one, others have succeeded."""
+        before = self._suspects.pop(pk, None)
+        if before is not None and self._successes > before:
+            return Answer.REFUSED
+        if len(self._suspects) >= _MAX_SUSPECTS:
+            self._suspects.clear()
+        self._suspects[pk] = self._successes if before is None else before
+        return Answer.BLOCKED
+
+    def _succeed(self, answer: Answer, is_current: bool) -> Settled:
+        self._successes += answer is Answer.ACCEPTED
+        self._doubtful = 0
+        is_over = is_current and self._is_paused
+        if is_current:
+            self._is_paused = self._is_probing = False
+            self._pause = 0.0
+        return Settled(answer=answer, is_over=is_over)
+
+    def _is_outage(self, is_current: bool) -> bool:
+        self._doubtful += 1
+        if is_current and not self._is_paused:
+            self._is_probing = False
+        return self._doubtful >= MAX_DOUBTFUL or (is_current and self._is_probing)
+
+    def _begin_pause(self, retry_after: float | None, is_current: bool) -> float:
+        now = self._clock.monotonic()
+        if not is_current:
+            self._paused_until = max(self._paused_until, now + min(retry_after or 0.0, MAX_ASKED_PAUSE))
+            return 0.0
+        if retry_after:
+            seconds = min(retry_after, MAX_ASKED_PAUSE)
+        else:
+            seconds = self._pause = min(max(2 * self._pause, FIRST_PAUSE), MAX_PAUSE)
+        self._paused_until = now + seconds
+        self._is_paused = self._is_probing = True
+        self._has_probe = False
+        self._period += 1
+        return seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """The way of a row to Migma: the settings of its mailer as they were when it was claimed."""
+
+    config: Config
+    client: MigmaClient
+    account: Account
+
+    @property
+    def attempt_seconds(self) -> float:
+        """How long one request may take."""
+        return sum(self.config.timeout)
+
+    @property
+    def lease(self) -> float:
+        """Seconds for which rows are claimed."""
+        return self.config.queue.lease or max(60.0, 2 * self.attempt_seconds + 30)
+
+
+class Call:
+    """A claimed row on its way. ``mark`` is None until it is known what became of it; ``settled``: see `Settled`."""
+
+    def __init__(self, lane: Lane, route: Route, row: Row) -> None:
+        self.lane = lane
+        self.route = route
+        self.row = row
+        self.mark: Mark | None = None
+        self.settled: Settled | None = None
+        self.error: BaseException | None = None
+
+    def make(self, clock: Clock) -> None:
+        """Make the request, in a worker thread. Without a turn, the call stays as it is."""
+        row, route, account = self.row, self.route, self.route.account
+        now, seconds = moment(clock.time()), route.attempt_seconds
+        self.mark = outcomes.refuse_to_send(row, now=now, account=account.digest, seconds=seconds)
+        if self.mark or (period := account.begin()) is None:
+            return
+        began, result = clock.monotonic(), None
+        error: BaseException | None = None
+        try:
+            result = route.client.send(
+                FrozenRequest(row.payload.encode()),
+                idempotency_key=row.idempotency_key or "",
+                is_resend=row.in_doubt,
+                wait_for_rate=False,
+            )
+            error = doubtful_success(result)
+        except BaseException as caught:  # noqa: BLE001 - whatever it is, the row must not get lost in this thread
+            error = caught
+        milliseconds = round(1000 * (clock.monotonic() - began))
+        self.error, retry_after = error, getattr(error, "retry_after", None)
+        self.settled = account.settle(period, outcomes.read_answer(error), row.pk, retry_after)
+        self._conclude(self.settled.answer, result, error, moment(clock.time()), milliseconds)
+
+    def _conclude(
+        self,
+        answer: Answer,
+        result: SendResult | None,
+        error: BaseException | None,
+        now: dt.datetime,
+        milliseconds: int,
+    ) -> None:
+        row = self.row
+        if answer is Answer.NOT_NOW:
+            return
+        if result and not error:
+            self.mark = outcomes.accept(row, result, now)
+            return
+        entry = outcomes.error_entry(row, now, error, milliseconds=milliseconds)
+        if answer is Answer.UNCLEAR:
+            self.mark = outcomes.put_off(row, now, entry, self.route.config.queue.schedule)
+        elif answer is Answer.REFUSED:
+            in_doubt = isinstance(error, MigmaError) and error.may_have_been_accepted
+            self.mark = outcomes.refuse(row, now, entry, in_doubt=in_doubt)
+        else:
+            self.mark = outcomes.give_back(row, now, entry)
+
+
+class Lane:
+    """One mailer of the settings. ``alias`` is its key in ``MAILERS``, empty under ``EMAIL_BACKEND``.
+
+    ``hand``: claimed calls that no thread has yet. ``finished`` gets the lane whenever one of its threads is done.
+    """
+
+    def __init__(
+        self, mailer: Mailer, *, clock: Clock, accounts: dict[str, Account], finished: queue.SimpleQueue[Lane]
+    ) -> None:
+        self.alias = mailer.alias or ""
+        self.hand: deque[Call] = deque()
+        self.next_claim_at = 0.0  # in monotonic seconds
+        self.is_empty = False  # the last look at the table found nothing due
+        self.limit = 1
+        self._mailer = mailer
+        self._clock = clock
+        self._accounts = accounts
+        self._finished = finished
+        self._route: Route | None = None
+        self._read_at = 0.0
+        self._stand_in = Account("", clock)  # while the settings are unusable
+        self._workers: Workers[Call] | None = None
+
+    @property
+    def account(self) -> Account:
+        return self._route.account if self._route else self._stand_in
+
+    @property
+    def busy(self) -> int:
+        """Calls that the threads have."""
+        return self._workers.busy if self._workers else 0
+
+    @property
+    def attempt_seconds(self) -> float:
+        """How long a request in flight may take."""
+        return self._route.attempt_seconds if self._route else 0.0
+
+    def route(self) -> Route:
+        """The way to Migma by the settings of now. Raises `ConfigurationError`."""
+        now = self._clock.monotonic()
+        if self._route and now - self._read_at < REFRESH and not self._route.account.is_recovering:
+            return self._route
+        self._route = None
+        config = self._mailer.config()
+        digest = account_digest(config.api_url, config.api_key)
+        account = self._accounts.get(digest) or self._accounts.setdefault(digest, Account(digest, self._clock))
+        # No retries in the client: all patience is in rows. Its own clock may cut no attempt short.
+        patient = config._replace(max_retries=0, retry_deadline=2 * sum(config.timeout))
+        self._route = Route(config=config, client=make_client(patient, clock=self._clock), account=account)
+        self._read_at = now
+        if self._workers is None:
+            self.limit = config.max_concurrency
+            self._workers = Workers(self._make, max(2, self.limit))  # with one, it would leave the work to us
+        return self._route
+
+    def free(self, batch: int | None) -> int:
+        """How many rows to claim now: up to two rounds in hand, topped up when half a round is free."""
+        in_hand = len(self.hand) + self.busy
+        free = min(batch or 2 * self.limit, self.account.room()) - in_hand
+        return free if free > 0 and (free >= self.limit // 2 or not in_hand) else 0
+
+    def feed(self) -> list[Call]:
+        """Give calls to the threads, twice as many as there are, so that each finds its next one waiting.
+
+        Returns the calls that were made here, because there can be no threads.
+        """
+        made: list[Call] = []
+        depth = 2 * self.limit if self.limit > 1 else 1
+        for _ in range(min(len(self.hand), depth - self.busy, self.account.room())):
+            call = self.hand.popleft()
+            if self._workers and not self._workers.submit(call):
+                call.make(self._clock)
+                made.append(call)
+        return made
+
+    def next_done(self) -> Call | None:
+        """A call that a thread has finished, once `finished` has said that there is one."""
+        return self._workers.next_done() if self._workers else None
+
+    def take_back(self) -> list[Call]:
+        """All calls that no thread has begun."""
+        calls = [*(self._workers.cancel_pending() if self._workers else ()), *self.hand]
+        self.hand.clear()
+        return calls
+
+    def close(self) -> None:
+        """Let the threads end."""
+        if self._workers:
+            self._workers.close()
+
+    def _make(self, call: Call) -> None:
+        with contextlib.suppress(BaseException):
+            call.make(self._clock)
+        self._finished.put(self)
