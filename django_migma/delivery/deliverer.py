@@ -247,7 +247,7 @@ class _Run:
         marks = self._marks
         self._claims.mark(marks)
         self._marks = []
-        self._counts.update(mark.word for mark in marks)
+        self._counts.update(str(mark.word) for mark in marks)
         for mark in marks:
             self._note(mark)
         if self._deliverer.report:
