@@ -1,14 +1,14 @@
 """Rows of the queue, made by hand."""
 
+import datetime as dt
 import hashlib
 import itertools
 import json
 
-from django.utils import timezone
-
 from django_migma.conf import has_mailers
 from django_migma.models import Delivery
 
+LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _numbers = itertools.count(1)
 
 
@@ -35,7 +35,7 @@ def row(**fields):
         "recipient": f"reader{number}@example.org",
         "subject": f"Mail {number}",
         "payload": payload(number),
-        "due_at": timezone.now(),
+        "due_at": LONG_AGO,
     }
     return Delivery(**values | fields)
 
