@@ -75,6 +75,7 @@ class Migration(migrations.Migration):
                 ("batch", models.CharField(blank=True, max_length=32, verbose_name="batch")),
                 ("is_test", models.BooleanField(default=False, verbose_name="test")),
                 ("caller_key", models.CharField(blank=True, max_length=255, verbose_name="key in the code")),
+                ("payload_digest", models.CharField(blank=True, editable=False, max_length=64)),
                 ("payload", models.TextField(blank=True, editable=False, verbose_name="request")),
                 (
                     "resent_from",
