@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from django.db import router, transaction
@@ -15,6 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from django_migma import signals
+from django_migma.api.credentials import account_digest
 from django_migma.api.errors import Conflict
 from django_migma.message import MessageStatus, RecipientStatus
 from django_migma.models import Delivery, StoredEmail
@@ -25,8 +27,6 @@ from .failures import Failures
 from .preparation import Preparation
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from django.core.mail import EmailMessage
     from django.dispatch import Signal
 
@@ -39,20 +39,30 @@ if TYPE_CHECKING:
 
 ROWS_PER_INSERT = 1000
 MOST_URGENT = 20  # mails of one call that go before those of larger calls
+_BULK = 1
+
+_Status = Delivery.Status
 _WORDS: dict[str, str] = {
-    Delivery.Status.WAITING: "waiting",
-    Delivery.Status.SENDING: "waiting",
-    Delivery.Status.FALLBACK: "fallback",
-    Delivery.Status.UNKNOWN: "unknown",
-    Delivery.Status.ACCEPTED: "queued",
-    Delivery.Status.DELIVERED: "queued",
-    Delivery.Status.OPENED: "queued",
-    Delivery.Status.CLICKED: "queued",
-    Delivery.Status.BOUNCED: "queued",
-    Delivery.Status.COMPLAINED: "queued",
-    Delivery.Status.SUPPRESSED: "queued",
+    **dict.fromkeys([_Status.WAITING, _Status.SENDING], "waiting"),
+    **dict.fromkeys([_Status.ACCEPTED, _Status.DELIVERED, _Status.OPENED, _Status.CLICKED], "queued"),
+    **dict.fromkeys([_Status.BOUNCED, _Status.COMPLAINED, _Status.SUPPRESSED], "queued"),
+    _Status.FALLBACK: "fallback",
+    _Status.UNKNOWN: "unknown",
 }
-"""What a message's status says of a row; nothing was accepted for the others. Migma's own word is not kept."""
+"""What a message's status says of an earlier row: ``failed`` for all others. Rows do not keep Migma's own word."""
+_LEFT_BY_THE_LOG = (_Status.FAILED, _Status.UNKNOWN, _Status.NOT_ATTEMPTED)
+
+
+class _Pending(NamedTuple):
+    """A message whose rows are not inserted yet.
+
+    ``key`` is the caller's. ``stored_id``: Migma's id of the stored email that the message names; empty for a body of
+    its own, also in a layout.
+    """
+
+    outgoing: OutgoingMessage
+    key: str = ""
+    stored_id: str = ""
 
 
 class Enqueuer:
@@ -74,20 +84,21 @@ class Enqueuer:
     ) -> None:
         self.sent_count = 0
         self._backend = backend
-        self._fail_silently = config.fail_silently
+        self._config = config
         self._fallback = fallback
         self._preparation = Preparation(backend, config, resolve, fallback)
         self._failures = Failures()
         self._using = router.db_for_write(Delivery)
+        self._rows = Delivery.objects.using(self._using)
         self._begin = partial(transaction.atomic, using=self._using, savepoint=uses_savepoint)
         self._transaction = ExitStack()
         self._has_begun = False
 
-        self._pending: list[OutgoingMessage] = []
-        self._calls: list[Call] = []  # those of the pending messages
+        self._pending: list[_Pending] = []
+        self._row_count = 0  # of the pending messages
         self._for_fallback: list[OutgoingMessage] = []
         self._earlier: WeakKeyDictionary[MessageStatus, dict[str, RecipientStatus]] = WeakKeyDictionary()
-        self._stored_emails: dict[str, int | None] = {}  # rows by the ids at Migma, as far as they were looked up
+        self._stored_emails: dict[str, int | None] = {"": None}  # rows by Migma's ids, as far as they were looked up
 
     def send(self, messages: Iterable[EmailMessage]) -> None:
         """Queue the messages, all or none.
@@ -99,10 +110,10 @@ class Enqueuer:
             with self._transaction:
                 for message in messages:
                     self._add(message)
-                    if len(self._calls) >= ROWS_PER_INSERT:
-                        self._insert(priority=1)
+                    if self._row_count >= ROWS_PER_INSERT:
+                        self._insert(priority=_BULK)
                         self._finish_messages()
-                self._insert(priority=1 if self._has_begun or len(self._calls) > MOST_URGENT else 0)
+                self._insert(priority=_BULK if self._has_begun or self._row_count > MOST_URGENT else 0)
         except BaseException as error:
             self._undo(error if isinstance(error, Exception) else None)
             raise
@@ -112,7 +123,7 @@ class Enqueuer:
 
     def result(self) -> int:
         """The number of messages queued. Raises the error that the caller should see, see `Failures.raise_any`."""
-        self._failures.raise_any(self.sent_count, fail_silently=self._fail_silently)
+        self._failures.raise_any(self.sent_count, fail_silently=self._config.fail_silently)
         return self.sent_count
 
     def _add(self, message: EmailMessage) -> None:
@@ -120,12 +131,12 @@ class Enqueuer:
         if outgoing is None:
             return
         self._earlier[outgoing.status] = dict(outgoing.status.recipients)
-        for call in outgoing.calls:
-            call.enqueue()
         if self._fallback and outgoing.for_fallback:
             self._keep_for_fallback(outgoing, outgoing.for_fallback, self._fallback.name)
-        self._pending.append(outgoing)
-        self._calls.extend(outgoing.calls)
+        for call in outgoing.calls:
+            call.enqueue()
+        self._row_count += len(outgoing.calls)
+        self._pending.append(_read(outgoing) if outgoing.calls else _Pending(outgoing))
 
     def _keep_for_fallback(self, outgoing: OutgoingMessage, message: EmailMessage, mailer: str) -> None:
         outgoing.for_fallback = _snapshot(message)
@@ -136,65 +147,88 @@ class Enqueuer:
 
     def _insert(self, *, priority: int) -> None:
         """Insert the rows of the pending messages. The first insert begins the transaction."""
-        if not self._calls:
+        if not self._row_count:
             return
         if not self._has_begun:
             self._transaction.enter_context(self._begin())
             self._has_begun = True
-        self._look_up_stored_emails()
-        now = timezone.now()
-        rows = {call: self._row(call, priority, now) for call in self._calls}
-        insert = partial(Delivery.objects.using(self._using).bulk_create, batch_size=ROWS_PER_INSERT)
-        insert([row for row in rows.values() if not row.caller_key])
-        if keyed := {call: row for call, row in rows.items() if row.caller_key}:
+        self._find_stored_emails()
+        rows, keyed = [], {}
+        for call, row in self._make_rows(priority):
+            if row.caller_key or call.outgoing.is_repeat:
+                keyed[call] = row
+            else:
+                rows.append(row)
+        self._rows.bulk_create(rows, batch_size=ROWS_PER_INSERT)
+        if keyed:
             # An IntegrityError would break the caller's transaction.
-            insert(list(keyed.values()), ignore_conflicts=True)
+            self._rows.bulk_create(keyed.values(), batch_size=ROWS_PER_INSERT, ignore_conflicts=True)
             self._compare_with_first(keyed)
-        self._calls = []
+        self._row_count = 0
 
-    def _row(self, call: Call, priority: int, now: dt.datetime) -> Delivery:
-        request = call.payload.request
-        message = call.outgoing.message
-        return Delivery(
-            idempotency_key=call.key,
-            alias=self._backend.alias or "",
-            recipient=call.payload.address.lower()[:320],
-            subject=_storable(request.subject, 255),
-            from_email=request.from_email[:320],
-            stored_email_id=self._stored_emails.get(_chosen_id(call)),
-            email_id=request.email_id or "",
-            priority=priority,
-            due_at=now,
-            created_at=now,
-            caller_key=_storable(caller_key(message), 255),
-            payload=request.body.decode(),
-        )
+    def _make_rows(self, priority: int) -> Iterator[tuple[Call, Delivery]]:
+        now, alias = timezone.now(), self._backend.alias or ""
+        for outgoing, key, stored_id in self._pending:
+            for call in outgoing.calls:
+                request = call.payload.request
+                yield (
+                    call,
+                    Delivery(
+                        idempotency_key=call.key,
+                        alias=alias,
+                        recipient=call.payload.address.lower()[:320],
+                        subject=_storable(request.subject, 255),
+                        from_email=request.from_email[:320],
+                        stored_email_id=self._stored_emails[stored_id],
+                        email_id=request.email_id or "",
+                        priority=priority,
+                        due_at=now,
+                        created_at=now,
+                        caller_key=_storable(key, 255),
+                        payload_digest=hashlib.sha256(request.body).hexdigest() if key else "",
+                        payload=request.body.decode(),
+                    ),
+                )
 
     def _compare_with_first(self, keyed: dict[Call, Delivery]) -> None:
         """Set the status of each call to that of the first row with its key, whoever has inserted it."""
-        fields = ("idempotency_key", "status", "payload", "provider", "message_id", "send_id", "attempts")
-        rows = Delivery.objects.using(self._using).only(*fields)
-        found = rows.in_bulk([call.key for call in keyed], field_name="idempotency_key")
+        first_rows = self._rows.in_bulk([call.key for call in keyed], field_name="idempotency_key")
         for call, row in keyed.items():
-            first = found.get(call.key, row)
-            call.meet(_status_of_first(first, row.payload))
+            first = first_rows.get(call.key, row)  # not visible to an older snapshot of the caller's transaction
+            if first.status in _LEFT_BY_THE_LOG and not first.payload:
+                self._take_over(first, row)
+            else:
+                call.meet(_status_of_first(first, row))
 
-    def _look_up_stored_emails(self) -> None:
+    def _take_over(self, first: Delivery, row: Delivery) -> None:
+        """Queue a mail whose direct send the log has noted as failed or in doubt, in the row that it has."""
+        names = ("alias", "priority", "due_at", "payload", "payload_digest")
+        doubt = {
+            "first_attempt_at": first.first_attempt_at or first.created_at,
+            "account": first.account or account_digest(self._config.api_url, self._config.api_key),
+        }
+        self._rows.filter(pk=first.pk, status=first.status).update(
+            status=_Status.WAITING,
+            finished_at=None,
+            **{name: getattr(row, name) for name in names},
+            **(doubt if first.in_doubt else {}),
+        )
+
+    def _find_stored_emails(self) -> None:
         """Find the rows of the stored emails that the pending messages name: one query for new ones."""
-        ids = {_chosen_id(call) for call in self._calls} - self._stored_emails.keys() - {""}
+        ids = {pending.stored_id for pending in self._pending} - self._stored_emails.keys()
         if not ids:
             return
-        rows = StoredEmail.objects.using(self._using).filter(Q(email_id__in=ids) | Q(conversation_id__in=ids))
         self._stored_emails.update(dict.fromkeys(ids))
-        for pk, email_id, conversation_id in rows.values_list("pk", "email_id", "conversation_id"):
-            self._stored_emails.update({str(conversation_id): pk, str(email_id): pk})
+        rows = StoredEmail.objects.using(self._using).filter(Q(email_id__in=ids) | Q(conversation_id__in=ids))
+        for pk, *found in rows.values_list("pk", "conversation_id", "email_id"):
+            self._stored_emails.update({migmas_id: pk for migmas_id in found if migmas_id in ids})
 
     def _finish_messages(self) -> None:
         pending, self._pending = self._pending, []
-        for outgoing in pending:
-            status = outgoing.status
-            recipients = status.recipients.values()
-            status.is_complete = not outgoing.refusal and all(recipient.accepted for recipient in recipients)
+        for outgoing, _key, _stored_id in pending:
+            recipients = outgoing.status.recipients.values()
+            outgoing.status.is_complete = not outgoing.refusal and all(recipient.accepted for recipient in recipients)
             self._backend.message_finished(outgoing)
             self.sent_count += any(recipient.is_done for recipient in recipients)
             self._failures.collect(outgoing)
@@ -223,10 +257,11 @@ class Enqueuer:
             }
 
 
-def _chosen_id(call: Call) -> str:
-    """Migma's id of the stored email that the message names; empty for a body of its own, also in a layout."""
-    request, message = call.payload.request, call.outgoing.message
-    return (request.email_id or request.conversation_id or "").lower() if names_stored_email(message) else ""
+def _read(outgoing: OutgoingMessage) -> _Pending:
+    request, stored_id = outgoing.calls[0].payload.request, ""
+    if names_stored_email(outgoing.message):
+        stored_id = (request.email_id or request.conversation_id or "").lower()
+    return _Pending(outgoing, caller_key(outgoing.message), stored_id)
 
 
 def _storable(text: str, length: int) -> str:
@@ -234,17 +269,16 @@ def _storable(text: str, length: int) -> str:
     return text.replace("\0", "\ufffd")[:length]
 
 
-def _status_of_first(first: Delivery, payload: str) -> RecipientStatus:
-    """The status of a mail with a key of the caller's, from the first row that has the key."""
-    word, key = _WORDS.get(first.status, "failed"), first.idempotency_key or ""
-    if first.payload and first.payload != payload:
-        error = _conflict("The queue has a mail with this idempotency key and another body", Conflict.hint, key)
-        return RecipientStatus(status="failed", idempotency_key=key, error=error)
-    if word in {"failed", "unknown"}:
+def _status_of_first(first: Delivery, row: Delivery) -> RecipientStatus:
+    """The status of a mail whose key may have a row already. ``row`` is the one that it would get."""
+    word, key = _WORDS.get(first.status, "failed"), row.idempotency_key or ""
+    reason = hint = ""
+    if first.payload_digest and first.payload_digest != row.payload_digest:
+        word = "failed"
+        reason, hint = "The queue has a mail with this idempotency key and another body", Conflict.hint
+    elif word in {"failed", "unknown"}:
         reason = f"This idempotency key belongs to delivery {first.pk}, whose status is {first.status}"
         hint = "Try that one again in the admin, or use a new key for a new mail."
-        error = _conflict(reason, hint, key, may_have_been_accepted=word == "unknown")
-        return RecipientStatus(status=word, idempotency_key=key, error=error)
     return RecipientStatus(
         status=word,
         message_id=first.message_id,
@@ -252,16 +286,17 @@ def _status_of_first(first: Delivery, payload: str) -> RecipientStatus:
         provider=first.provider,
         idempotency_key=key,
         attempts=first.attempts,
+        error=_conflict(reason, hint, key, is_in_doubt=word == "unknown") if reason else None,
     )
 
 
-def _conflict(reason: str, hint: str, key: str, *, may_have_been_accepted: bool = False) -> Conflict:
+def _conflict(reason: str, hint: str, key: str, *, is_in_doubt: bool) -> Conflict:
     return Conflict(
         reason,
         hint=hint,
         code="IDEMPOTENCY_CONFLICT",
         idempotency_key=key,
-        may_have_been_accepted=may_have_been_accepted,
+        may_have_been_accepted=is_in_doubt,
     )
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class OutgoingMessage:
     """A message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none.
 
-    ``for_fallback`` is what the mailer of ``FALLBACK`` sends instead, ``fallback_error`` its error.
+    ``for_fallback`` is what the mailer of ``FALLBACK`` sends instead, ``fallback_error`` its error. ``is_repeat``: an
+    earlier send of this mail has not reached all recipients, so its keys may have been used.
     """
 
     message: EmailMessage
@@ -29,6 +30,7 @@ class OutgoingMessage:
     refusal: Exception | None = None
     for_fallback: EmailMessage | None = None
     fallback_error: Exception | None = None
+    is_repeat: bool = False
 
 
 class Call:

@@ -97,10 +97,11 @@ def _start_message(
 ) -> OutgoingMessage:
     # The same object may stand twice in a list: that is two mails.
     is_under_way = any(other.status is status_of(message) for other in under_way)
+    nonce = status_of(message).nonce
     status = start_status(message, addresses, is_new=is_under_way)
     earlier = status.recipients
     # In one assignment: half of it would forget who has been accepted.
     status.recipients = {
         address: earlier.get(address) or RecipientStatus(status="not_attempted") for address in addresses
     }
-    return OutgoingMessage(message=message, status=status)
+    return OutgoingMessage(message=message, status=status, is_repeat=status.nonce == nonce)

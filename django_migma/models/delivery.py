@@ -76,10 +76,11 @@ class Delivery(models.Model):
 
     ``due_at`` is when a worker may claim the row next; while it is being sent, the end of the worker's lease; null
     once the status is final. ``payload`` is the body of the request, byte for byte, and empty from the moment Migma
-    has accepted it; rows of mail that was sent directly never have one. ``payload_digest`` is its SHA-256 in hex, kept
-    for mail with a key of the caller's, so that another mail with this key is noticed. ``first_attempt_at`` starts the
-    23 hours in which a repeat with the same key is safe. ``in_doubt``: an earlier attempt may have been accepted, by
-    the account ``account``. ``errors`` holds the last 20 failed attempts, see `django_migma.delivery.outcomes`.
+    has accepted it; rows of mail that was sent directly never have one. ``payload_digest`` is its SHA-256 in hex,
+    kept for mail with a key of the caller's, so that another mail with this key is noticed. ``first_attempt_at``
+    starts the 23 hours in which a repeat with the same key is safe. ``in_doubt``: an earlier attempt may have been
+    accepted, by the account ``account``. ``errors`` holds the last 20 failed attempts, see
+    `django_migma.delivery.outcomes`.
     """
 
     class Status(models.TextChoices):
