@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .api.credentials import Secret, is_local
+from .api.credentials import Secret, account_digest, is_local
 from .backends.base import MigmaBackend
 from .conf import Config, get_setting, has_mailers, load_config, setting_location
 from .exceptions import ConfigurationError, configuration_error
@@ -116,7 +116,7 @@ def mailer(alias: str | None = None) -> Mailer:
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Where the default mailer sends: its alias and settings, or the ``problem`` with them."""
+    """Where a mailer sends: its alias and settings, or the ``problem`` with them."""
 
     alias: str = ""
     is_sandbox: bool = False
@@ -134,15 +134,20 @@ class Destination:
         return f"{self.alias} {self.config.api_url} {self.redirect_to}".rstrip() if self.config else ""
 
     @property
+    def account(self) -> str:
+        """The `account_digest` of address and key, within which Migma recognises idempotency keys; or empty."""
+        return account_digest(self.config.api_url, self.config.api_key) if self.config else ""
+
+    @property
     def inbox_url(self) -> str:
         """The page on which the sandbox shows the mail it accepted; empty for Migma itself."""
         return urljoin(self.config.api_url, "/_sandbox/messages") if self.config and self.is_sandbox else ""
 
 
-def current_destination() -> Destination:
-    """Return the destination of the default mailer, or of the first that uses our backend."""
+def current_destination(alias: str | None = None) -> Destination:
+    """Return the destination of a mailer; without an alias, of the default one, or the first that is ours."""
     try:
-        chosen = mailer()
+        chosen = mailer(alias)
         config = chosen.config()
     except ConfigurationError as error:
         return Destination(problem=str(error))

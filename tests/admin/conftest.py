@@ -1,12 +1,16 @@
-"""Fixtures for the tests of the admin: stored emails, users with permissions, and the messages of a page."""
+"""Fixtures for the tests of the admin: rows, users with permissions, and the messages of a page."""
 
+import datetime as dt
+
+import django
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from django_migma.models import StoredEmail
+from django_migma.models import Delivery, StoredEmail
 
 PROJECT = "665f1c2ab7d3e4f5a6a70001"
 WELCOME = "665f1c2ab7d3e4f5a6b70001"
@@ -16,9 +20,9 @@ TEST_SEND = "http://127.0.0.1:9/v1/emails/test/send"
 LIST = "http://127.0.0.1:9/v1/projects/emails"
 
 
-def admin_url(view, *args, site="admin"):
-    """The address of a view of the stored emails' admin."""
-    return reverse(f"admin:django_migma_storedemail_{view}", args=args, current_app=site)
+def admin_url(view, *args, site="admin", model="storedemail"):
+    """The address of a view of the stored emails' admin, or that of another model."""
+    return reverse(f"admin:django_migma_{model}_{view}", args=args, current_app=site)
 
 
 def messages_of(response):
@@ -44,12 +48,35 @@ def receipt(db):
 
 
 @pytest.fixture
+def deliver(db):
+    """Write a delivery as the queue would leave it in this state; ``ago`` is its age in hours."""
+
+    def make(status="waiting", *, ago=0, **fields):
+        now = timezone.now()
+        is_unfinished = status in Delivery.UNFINISHED
+        values = {
+            "idempotency_key": f"{Delivery.objects.count():064}",
+            "alias": "default" if django.VERSION >= (6, 1) else "",
+            "recipient": "ada@example.org",
+            "subject": "Your receipt",
+            "status": status,
+            "due_at": now if is_unfinished else None,
+            "finished_at": None if is_unfinished else now,
+            "created_at": now - dt.timedelta(hours=ago),
+            "payload": '{"subject":"Your receipt"}',
+        }
+        return Delivery.objects.create(**{**values, **fields})
+
+    return make
+
+
+@pytest.fixture
 def person(db):
     """A signed-in member of staff with these permissions and no others."""
 
-    def make(*permissions, name="ada", **options):
+    def make(*permissions, name="ada", model="storedemail", **options):
         user = get_user_model().objects.create_user(name, f"{name}@example.org", is_staff=True)
-        chosen = Permission.objects.filter(codename__in=[f"{found}_storedemail" for found in permissions])
+        chosen = Permission.objects.filter(codename__in=[f"{found}_{model}" for found in permissions])
         assert len(chosen) == len(permissions)
         user.user_permissions.set(chosen)
         client = Client(**options)

@@ -1,0 +1,249 @@
+"""What staff may do to deliveries: try again with the same key, send anew, give up. Each asks for a confirmation."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, router, transaction
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from django_migma.mailers import Destination, current_destination
+from django_migma.models import Delivery
+
+from .delivery_verdict import DOUBT, GOOD, Deed, Group, group_of, why_not
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+MAX_ROWS = 1000  # rows of one confirmation
+_MAX_SHOWN = 50
+_CHUNK = 100  # rows with their requests in memory
+_ROW = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
+
+TITLES = {
+    Deed.RETRY: gettext_lazy("Try again with the same key"),
+    Deed.RESEND: gettext_lazy("Send anew"),
+    Deed.CANCEL: gettext_lazy("Give up"),
+}
+_EXPLANATIONS = {
+    Deed.RETRY: gettext_lazy(
+        "The same request is sent again, with the same key. If Migma has the mail already, it says so and sends no "
+        "second one."
+    ),
+    Deed.RESEND: gettext_lazy(
+        "The same request is queued once more under a new key, as a delivery of its own. Migma cannot know that it "
+        "is a repeat."
+    ),
+    Deed.CANCEL: gettext_lazy("No worker tries it any more. It can be tried again later, while its request is kept."),
+}
+_DONE = {
+    Deed.RETRY: gettext_lazy("Tried again with the same key."),
+    Deed.RESEND: gettext_lazy("Sent anew."),
+    Deed.CANCEL: gettext_lazy("Given up."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A chosen row as the page shows it. ``reason`` is why the deed leaves it as it is, or an empty string.
+
+    ``last_repeat`` is the id of the last row that sent it anew, or 0: part of the new key, so that a form that is
+    submitted twice, or two people with the same page, send it anew once.
+    """
+
+    pk: int
+    recipient: str
+    subject: str
+    alias: str
+    status: str
+    group: Group
+    reason: str
+    may_double: bool
+    last_repeat: int
+
+    @property
+    def token(self) -> str:
+        return f"{self.pk}:{self.last_repeat}"
+
+
+class DeedPage:
+    """One request to the page of a deed: by GET or by the list's action it asks, by its own form it acts.
+
+    The deeds are conditional on the state of each row, and "send anew" on its last repeat, so a form that is
+    submitted twice does each of them once.
+    """
+
+    def __init__(self, admin: Any, request: HttpRequest, deed: Deed) -> None:
+        self.admin, self.request, self.deed = admin, request, deed
+        self.database = router.db_for_write(Delivery)
+        self.now = timezone.now()
+        self.mailers: dict[str, Destination] = {}
+
+    def response(self) -> HttpResponse:
+        """Answer the page's own address. Raises PermissionDenied."""
+        if self.request.method == "POST":
+            tokens = dict(_ROW.findall(self.request.POST.get("rows", "")))
+            return self._act({int(pk): int(repeat) for pk, repeat in tokens.items()})
+        found = re.findall(r"[0-9]{1,18}", self.request.GET.get("ids", ""))
+        return self.page([int(pk) for pk in found])
+
+    def page(self, ids: list[int]) -> HttpResponse:
+        """Ask for a confirmation. Nothing is changed."""
+        rows = [self._row(delivery) for chunk in self._chunks(ids[:MAX_ROWS]) for delivery in chunk]
+        if not rows:
+            return self._redirect([], messages.ERROR, _("None of the chosen deliveries exists. Choose again."))
+        possible = [row for row in rows if not row.reason]
+        title, site = TITLES[self.deed], self.admin.admin_site
+        context = {
+            **site.each_context(self.request),
+            "title": title,
+            "original": title,  # the last of the breadcrumbs, where the page of one delivery has its subject
+            "opts": self.admin.opts,
+            "has_view_permission": True,
+            "media": self.admin.media,
+            "explanation": _EXPLANATIONS[self.deed],
+            "is_warning": self.deed is Deed.RESEND,
+            "rows": rows[:_MAX_SHOWN],
+            "hidden": len(rows) - len(rows[:_MAX_SHOWN]),
+            "max_rows": MAX_ROWS if len(ids) > MAX_ROWS else 0,
+            "possible": len(possible),
+            "doubled": sum(row.may_double for row in possible),
+            "reasons": Counter(row.reason for row in rows if row.reason).most_common(),
+            "tokens": ",".join(row.token for row in possible),
+            "destinations": [(alias, self._mailer(alias)) for alias in sorted({row.alias for row in possible})],
+            "button": _button(self.deed, len(possible)),
+            "page_url": self.admin.admin_url(self.deed.value),
+            "list_url": self.admin.admin_url("changelist") if len(rows) > 1 else self._url([rows[0].pk]),
+        }
+        self.request.current_app = site.name
+        return TemplateResponse(self.request, "admin/django_migma/delivery/deed.html", context)
+
+    def _mailer(self, alias: str) -> Destination:
+        if alias not in self.mailers:
+            self.mailers[alias] = current_destination(alias or None)
+        return self.mailers[alias]
+
+    def _chunks(self, ids: list[int]) -> Iterator[list[Delivery]]:
+        """The rows with their requests, some at a time. Raises PermissionDenied for one that the user may not see."""
+        repeats = Delivery.objects.filter(resent_from=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+        found = self.admin.get_queryset(self.request).using(self.database).order_by("pk")
+        rows = found.defer(None).select_related(None).annotate(last_repeat=Coalesce(Subquery(repeats), 0))
+        for start in range(0, len(ids), _CHUNK):
+            chunk = list(rows.filter(pk__in=ids[start : start + _CHUNK]))
+            if not all(self.admin.has_deed_permission(self.request, self.deed, delivery) for delivery in chunk):
+                raise PermissionDenied
+            yield chunk
+
+    def _row(self, delivery: Any) -> Row:
+        group = group_of(delivery.status)
+        return Row(
+            pk=delivery.pk,
+            recipient=delivery.recipient,
+            subject=delivery.subject,
+            alias=delivery.alias,
+            status=delivery.get_status_display(),
+            group=group,
+            reason=why_not(self.deed, delivery, self._mailer(delivery.alias), self.now),
+            may_double=self.deed is Deed.RESEND and (delivery.in_doubt or group in {GOOD, DOUBT}),
+            last_repeat=delivery.last_repeat,
+        )
+
+    def _act(self, repeats: dict[int, int]) -> HttpResponse:
+        ids = list(repeats)[:MAX_ROWS]
+        changed, left = 0, Counter[str]()
+        try:
+            for chunk in self._chunks(ids):  # each is read before its transaction, which then begins with a write
+                with transaction.atomic(using=self.database):
+                    reasons = [self._do(delivery, repeats[delivery.pk]) for delivery in chunk]
+                    self._record([each for each, reason in zip(chunk, reasons, strict=True) if not reason])
+                changed += reasons.count("")
+                left.update(filter(None, reasons))
+        except OperationalError:
+            self._say(messages.ERROR, _("The database is busy, and not everything was done. Try again."))
+        for reason, count in left.most_common():
+            text = ngettext("%(count)d delivery was left as it is:", "%(count)d were left as they are:", count)
+            self._say(messages.WARNING, f"{text % {'count': count}} {reason}")
+        if changed:
+            self._say(messages.SUCCESS, _result(self.deed, changed))
+        return self._back(ids)
+
+    def _do(self, delivery: Any, last_repeat: int) -> str:
+        """Do the deed to a row, or return why not."""
+        if reason := why_not(self.deed, delivery, self._mailer(delivery.alias), self.now):
+            return reason
+        if self.deed is Deed.RETRY:
+            is_done = delivery.retry(self._mailer(delivery.alias).account)
+        elif self.deed is Deed.CANCEL:
+            is_done = delivery.give_up()
+        else:
+            is_done = delivery.last_repeat == last_repeat and delivery.send_anew(key=_new_key(delivery)) is not None
+        return "" if is_done else _("It has changed since the page was opened. Look at it again.")
+
+    def _record(self, changed: list[Delivery]) -> None:
+        """Write the history, an entry for each row."""
+        if changed:
+            user: Any = self.request.user
+            LogEntry.objects.log_actions(user.pk, changed, CHANGE, str(_DONE[self.deed]))
+
+    def _redirect(self, ids: list[int], level: int, text: str) -> HttpResponse:
+        self._say(level, text)
+        return self._back(ids)
+
+    def _back(self, ids: list[int]) -> HttpResponse:
+        """Return to the page of one row, or else to the list."""
+        return HttpResponseRedirect(self._url(ids))
+
+    def _url(self, ids: list[int]) -> str:
+        is_single = len(ids) == 1
+        url: str = self.admin.admin_url("change", ids[0]) if is_single else self.admin.admin_url("changelist")
+        return url
+
+    def _say(self, level: int, text: str) -> None:
+        self.admin.message_user(self.request, text, level)
+
+
+def _new_key(delivery: Any) -> str:
+    """The key of the row that sends this one anew: the same for all who saw the same last repeat."""
+    return hashlib.sha256(f"{delivery.idempotency_key} {delivery.pk} {delivery.last_repeat}".encode()).hexdigest()
+
+
+def _button(deed: Deed, count: int) -> str:
+    if deed is Deed.RETRY:
+        text = ngettext("Try %(count)d again", "Try %(count)d again", count)
+    elif deed is Deed.RESEND:
+        text = ngettext("Send %(count)d anew", "Send %(count)d anew", count)
+    else:
+        text = ngettext("Give %(count)d up", "Give %(count)d up", count)
+    return text % {"count": count}
+
+
+def _result(deed: Deed, count: int) -> str:
+    if deed is Deed.RETRY:
+        text = ngettext(
+            "%(count)d delivery is tried again with the same key.",
+            "%(count)d deliveries are tried again with their keys.",
+            count,
+        )
+    elif deed is Deed.RESEND:
+        text = ngettext(
+            "%(count)d delivery is sent anew, as a delivery of its own.",
+            "%(count)d deliveries are sent anew, each as a delivery of its own.",
+            count,
+        )
+    else:
+        text = ngettext("%(count)d delivery was given up.", "%(count)d deliveries were given up.", count)
+    return text % {"count": count}

@@ -1,0 +1,280 @@
+"""What the page of a delivery says: its verdict, why a deed is out of the question, and its timeline.
+
+Everything here follows from the row, from the settings of today and from the clock; nothing is read or written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from django.utils.timesince import timeuntil
+from django.utils.timezone import is_aware, make_aware
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from django_migma.models import Delivery
+from django_migma.models.delivery import KEY_LIFETIME
+
+if TYPE_CHECKING:
+    from django_migma.mailers import Destination
+
+Status = Delivery.Status
+WORKER_LATE = dt.timedelta(minutes=2)  # a row that has been due for longer has no worker
+
+
+class Deed(Enum):
+    """What a person may do to deliveries. The value is the word in addresses and permissions."""
+
+    RETRY = "retry"
+    RESEND = "resend"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Statuses that mean the same to a person: one colour, and one symbol beside the word."""
+
+    name: str
+    symbol: str
+    label: Any
+
+
+WAITING = Group(name="waiting", symbol="◔", label=gettext_lazy("on their way"))
+GOOD = Group(name="good", symbol="✓", label=gettext_lazy("accepted"))
+DOUBT = Group(name="doubt", symbol="?", label=gettext_lazy("unknown"))
+BAD = Group(name="bad", symbol="✕", label=gettext_lazy("failed"))
+QUIET = Group(name="quiet", symbol="○", label=gettext_lazy("not sent"))
+GROUPS: Mapping[str, Group] = {
+    Status.WAITING: WAITING,
+    Status.SENDING: WAITING,
+    Status.ACCEPTED: GOOD,
+    Status.DELIVERED: GOOD,
+    Status.OPENED: GOOD,
+    Status.CLICKED: GOOD,
+    Status.FALLBACK: GOOD,
+    Status.UNKNOWN: DOUBT,
+    Status.FAILED: BAD,
+    Status.BOUNCED: BAD,
+    Status.COMPLAINED: BAD,
+    Status.SUPPRESSED: BAD,
+    Status.CANCELLED: QUIET,
+    Status.NOT_ATTEMPTED: QUIET,
+}
+
+
+def group_of(status: str) -> Group:
+    """The group of a status; of a word of another release, the quiet one."""
+    return GROUPS.get(status, QUIET)
+
+
+def why_not(deed: Deed, delivery: Delivery, today: Destination, now: dt.datetime) -> str:
+    """Return why the deed cannot be done to this row, in a sentence; an empty string where it can.
+
+    ``today`` is the destination of the row's mailer by the settings of today.
+    """
+    status = delivery.status
+    if deed is Deed.CANCEL:
+        return _why_not_cancel(status)
+    if status in Delivery.UNFINISHED:
+        return _("It is on its way already.")
+    if group_of(status) is GOOD or (deed is Deed.RETRY and status not in Delivery.RETRIED):
+        return _("It is finished: %(status)s.") % {"status": delivery.get_status_display()}
+    if not delivery.payload:
+        return _("Its request is not kept: send it again from the site.")
+    if today.problem:
+        return today.problem
+    if deed is Deed.RESEND or delivery.may_retry(today.account, now):
+        return ""
+    if key_end(delivery) <= now:
+        return _("Its key has run out at Migma, so another attempt may be a second mail.")
+    return _("The API key or the address of the API has changed, so another attempt may be a second mail.")
+
+
+def _why_not_cancel(status: str) -> str:
+    if status == Status.SENDING:
+        return _("A worker is sending it. Wait for the outcome.")
+    if status in {Status.WAITING, Status.FAILED, Status.UNKNOWN}:
+        return ""
+    return _("It is finished: %(status)s.") % {"status": Status(status).label if status in Status else status}
+
+
+def key_end(delivery: Delivery) -> dt.datetime:
+    """Until when a repeat with the same key is safe for a row in doubt."""
+    return (delivery.first_attempt_at or delivery.created_at) + KEY_LIFETIME
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is the matter with a row, in a sentence or two, and the one deed that is right now, if there is one."""
+
+    text: str
+    deed: Deed | None = None
+
+
+def verdict(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
+    """Return the verdict on a row at this time."""
+    status = delivery.status
+    if status == Status.WAITING:
+        return _of_waiting(delivery, today, now)
+    if status == Status.SENDING:
+        return Verdict(text=_of_sending(delivery, now))
+    if status == Status.UNKNOWN:
+        return _of_unknown(delivery, today, now)
+    if status in {Status.FAILED, Status.CANCELLED}:
+        return _of_failed(delivery, today, now)
+    if status == Status.ACCEPTED and delivery.replayed:
+        found = _("Migma had it already when it was asked again: it was accepted once.")
+        return Verdict(text=f"{found} {_ARRIVAL}")
+    return Verdict(text=str(_FINAL.get(status, _("This status is of another release."))))
+
+
+_GIVEN_UP = gettext_lazy("It was given up: nobody gets it.")
+_GIVEN_UP_IN_DOUBT = gettext_lazy("It was given up. Migma may have it all the same.")
+_ARRIVAL = gettext_lazy("Whether it arrived shows in Migma's dashboard.")
+_FINAL: Mapping[str, Any] = {
+    Status.ACCEPTED: gettext_lazy("Migma took it; whether it arrived shows in Migma's dashboard."),
+    Status.DELIVERED: gettext_lazy("It is in the recipient's mailbox, or in the spam folder there."),
+    Status.OPENED: gettext_lazy("It has arrived and was opened."),
+    Status.CLICKED: gettext_lazy("It has arrived, and a link in it was followed."),
+    Status.BOUNCED: gettext_lazy("The recipient's server sent it back. Correct the address before you send again."),
+    Status.COMPLAINED: gettext_lazy("The recipient called it spam. Do not write to this address any more."),
+    Status.SUPPRESSED: gettext_lazy(
+        "Migma did not send it: the address is on its list of addresses that get no mail, for example since it "
+        "bounced before."
+    ),
+    Status.FALLBACK: gettext_lazy("Migma cannot carry it, so another mailer has sent it."),
+    Status.NOT_ATTEMPTED: gettext_lazy(
+        "Nothing was sent: an earlier error stopped the call. Send it again from the site."
+    ),
+}
+
+
+def _of_waiting(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
+    if today.problem:
+        text = _("It waits, and no worker can send it: %(problem)s") % {"problem": today.problem}
+        return Verdict(text=text, deed=Deed.CANCEL)
+    if delivery.due_at is not None and delivery.due_at <= now - WORKER_LATE:
+        return Verdict(text=_("It waits for a worker, and none has come. Is manage.py migma_deliver running?"))
+    if not delivery.attempts:
+        return Verdict(text=_("It waits for a worker. There is nothing to do."))
+    if delivery.in_doubt:
+        text = _("Migma may have it. It is tried again with the same key, so that it is not sent twice.")
+    else:
+        text = _("Migma has not taken it yet. It is tried again by itself.")
+    return Verdict(text=f"{text} {_('There is nothing to do.')}")
+
+
+def _of_sending(delivery: Delivery, now: dt.datetime) -> str:
+    if delivery.due_at is not None and delivery.due_at > now:
+        return _("A worker is sending it. There is nothing to do.")
+    return _("Its worker did not report in time. The next worker tries again with the same key.")
+
+
+def _of_unknown(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
+    text = _("Migma may have this mail.")
+    reason = why_not(Deed.RETRY, delivery, today, now)
+    if not reason:
+        advice = _("Try again with the same key: Migma then answers with the mail that it has, or takes it now.")
+        return Verdict(text=f"{text} {advice}", deed=Deed.RETRY)
+    if not delivery.payload:
+        advice = _("Its request is not kept. Look it up at Migma before you send it again from the site.")
+        return Verdict(text=f"{text} {advice}", deed=Deed.CANCEL)
+    if today.problem:
+        return Verdict(text=f"{text} {_('It cannot be tried again: %(problem)s') % {'problem': reason}}")
+    advice = _("Look it up at Migma: if it is there, give it up here; if not, send it anew.")
+    return Verdict(text=f"{text} {reason} {advice}", deed=Deed.CANCEL)
+
+
+def _of_failed(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
+    if delivery.status == Status.CANCELLED:
+        return Verdict(text=str(_GIVEN_UP_IN_DOUBT if delivery.in_doubt else _GIVEN_UP))
+    text = _("Migma did not take it: nobody gets it.")
+    if reason := why_not(Deed.RETRY, delivery, today, now):
+        return Verdict(text=f"{text} {reason}")
+    return Verdict(text=f"{text} {_('When the cause is gone, try again with the same key.')}", deed=Deed.RETRY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A line of the timeline. ``group`` gives its colour; ``time`` is None where the row does not say."""
+
+    time: dt.datetime | None
+    title: str
+    group: Group = QUIET
+    text: str = ""
+    aside: str = ""
+    is_ahead: bool = False
+
+    @property
+    def ahead(self) -> str:
+        """How long from now, in words."""
+        return _("in %(time)s") % {"time": timeuntil(self.time, depth=1)} if self.time else ""
+
+
+def timeline(delivery: Delivery, now: dt.datetime) -> list[Event]:
+    """Return what happened to a row, oldest first, and what comes next. Of failed attempts, the last 20 are kept."""
+    return [
+        Event(time=delivery.created_at, title=_("Written")),
+        *map(_failed_attempt, _entries(delivery)),
+        *_now_or_end(delivery, now),
+    ]
+
+
+def _entries(delivery: Delivery) -> Iterator[Mapping[str, Any]]:
+    """The readable entries of ``errors``: another release may have written others."""
+    found = delivery.errors if isinstance(delivery.errors, list) else []
+    return (entry for entry in found if isinstance(entry, Mapping))
+
+
+def _failed_attempt(entry: Mapping[str, Any]) -> Event:
+    status, code, wait = entry.get("status"), entry.get("code"), entry.get("wait")
+    words = [str(found) for found in (status, code) if found]
+    asides = []
+    if isinstance(wait, int | float):
+        asides.append(_("next attempt after %(seconds)s s") % {"seconds": round(wait)})
+    if worker := entry.get("worker"):
+        asides.append(_("worker %(worker)s") % {"worker": worker})
+    if isinstance(took := entry.get("ms"), int | float) and took:
+        asides.append(_("%(ms)d ms") % {"ms": took})
+    return Event(
+        time=_time(entry.get("time")),
+        title=" ".join([_("Not taken"), *words]),
+        group=BAD if status else DOUBT,
+        text=str(entry.get("text") or ""),
+        aside=", ".join(asides),
+    )
+
+
+def _time(value: object) -> dt.datetime | None:
+    try:
+        found = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return make_aware(found) if found and not is_aware(found) else found
+
+
+def _now_or_end(delivery: Delivery, now: dt.datetime) -> Iterator[Event]:
+    label = str(delivery.get_status_display())
+    group = group_of(delivery.status)
+    if delivery.status == Status.SENDING:
+        worker = delivery.claimed_by.partition("/")[0]
+        aside = _("worker %(worker)s") % {"worker": worker} if worker else ""
+        text = _("the worker has until then to report")
+        yield Event(time=delivery.due_at, title=label, group=group, text=text, aside=aside, is_ahead=True)
+    elif delivery.status == Status.WAITING:
+        title = _("Next attempt, with the same key") if delivery.attempts else _("First attempt")
+        yield Event(time=delivery.due_at, title=title, group=group, is_ahead=True)
+    elif delivery.tracked_at and delivery.finished_at:
+        accepted = str(Status.ACCEPTED.label)
+        yield Event(time=delivery.finished_at, title=accepted, group=GOOD, text=_replayed(delivery))
+        yield Event(time=delivery.tracked_at, title=label, group=group, text=_("as Migma's log says"))
+    else:
+        yield Event(time=delivery.finished_at, title=label, group=group, text=_replayed(delivery))
+
+
+def _replayed(delivery: Delivery) -> str:
+    return _("Migma had it from an earlier attempt") if delivery.replayed else ""
