@@ -19,10 +19,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test apps pictures soak bench docs lint matrix build clean
+.PHONY: help demo demo-once test apps pictures soak bench bench-queue docs lint matrix build clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.demo ## Start the example site and a sandbox, send mail, serve until Ctrl-C
 	@$(BIN)/python example_project/demo.py
@@ -48,6 +48,9 @@ soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed
 
 bench: $(BENCH_MADE) ## Measure speed beside others; BENCH="--quick" for a rough idea, "--against PATH" with another checkout
 	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
+
+bench-queue: $(BENCH_MADE) ## Measure the queue beside others, on SQLite, PostgreSQL and Redis; BENCH="--quick" for a rough idea
+	@$(BENCH_VENV)/bin/python -m benchmarks.queue $(BENCH)
 
 docs: $(VENV)/.docs ## Build the manual into docs/_build, without a warning
 	$(BIN)/python -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet docs docs/_build

@@ -46,7 +46,7 @@ class Laboratory:
     def run(self, measure: str, *, checkout: str = "", bundle: str = "", **question: Any) -> dict[str, Any]:
         """Answer of a fresh client process. Raises RuntimeError if it fails."""
         command = [sys.executable, "-P", "-m", "benchmarks.client"]
-        asked, env = json.dumps({"measure": measure} | question), self._environment(checkout, bundle)
+        asked, env = json.dumps({"measure": measure} | question), self.environment(checkout, bundle)
         done = subprocess.run(command, input=asked, capture_output=True, text=True, env=env, check=False)
         if done.returncode:
             raise RuntimeError(f"The client process failed at {asked}:\n{done.stderr}")
@@ -55,16 +55,23 @@ class Laboratory:
     @contextmanager
     def server(self, kind: str, *, delay: float = 0, tls: bool = False) -> Iterator[Server]:
         """Run a server (``http`` or ``smtp``) on a free loopback port. ``delay`` is in seconds."""
-        command = [sys.executable, "-P", "-m", "benchmarks.servers", kind, str(delay)]
-        command += [str(self._folder / "server.pem")] if tls else []
+        certificate = [str(self._folder / "server.pem")] if tls else []
+        with self.started("benchmarks.servers", kind, str(delay), *certificate) as server:
+            yield server
+
+    @contextmanager
+    def started(self, module: str, *arguments: str) -> Iterator[Server]:
+        """Run a module that serves as `benchmarks.servers` does."""
+        command = [sys.executable, "-P", "-m", module, *arguments]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, env=self._environment(), **pipes) as process:  # leaving closes its input
+        with subprocess.Popen(command, env=self.environment(), **pipes) as process:  # leaving closes its input
             yield Server(process)
 
     def _packages(self, checkout: str) -> Path:
         return self._folder / f"packages-{checkout}"
 
-    def _environment(self, checkout: str = "", bundle: str = "") -> dict[str, str]:
+    def environment(self, checkout: str = "", bundle: str = "") -> dict[str, str]:
+        """That of a process which uses the package of a checkout, without proxies."""
         kept = {name: value for name, value in os.environ.items() if name.upper() not in _UNWANTED}
         kept["PYTHONPATH"] = os.pathsep.join([str(self._packages(checkout)), str(ROOT)])
         return kept | (dict.fromkeys(_BUNDLES, str(self._folder / f"{bundle}.pem")) if bundle else {})
@@ -79,7 +86,11 @@ class Server:
 
     def counts(self) -> dict[str, Any]:
         """What it has counted so far."""
-        print("counts", file=self._process.stdin, flush=True)
+        return self.ask("counts")
+
+    def ask(self, question: str) -> dict[str, Any]:
+        """Its answer to a line."""
+        print(question, file=self._process.stdin, flush=True)
         return self._read()
 
     def _read(self) -> dict[str, Any]:

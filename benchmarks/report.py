@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .results import Figure, Run, figure
+from .results import Figure, Measured, Run, figure
 from .scenarios import OTHER, Scenario
 
 NOT_MEASURED = "n/a"
@@ -28,7 +28,7 @@ class Target:
     against: str = ""
     how: str = "ratio"
 
-    def row(self, runs: Sequence[Run]) -> list[str]:
+    def row(self, runs: Sequence[Measured]) -> list[str]:
         """The target, what was measured, and whether the median keeps the bound."""
         found = figure(runs, self.scenario, self.entry, self.metric, against=self.against, how=self.how)
         verdict = NOT_MEASURED
@@ -73,11 +73,9 @@ COMPARED = {
 
 def document(machine: dict[str, Any], scale: float, scenarios: Sequence[Scenario], runs: Sequence[Run]) -> str:
     """Everything, the targets and the comparison last."""
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     text = (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {machine['system']}. "
-        f"{versions}. Revision {machine['revision']}, {machine['date']}. The stub server by itself answered "
-        f"{machine['stub_capacity']:,.0f} requests a second.\n\n"
+        f"{described(machine)} The stub server by itself answered {machine['stub_capacity']:,.0f} requests a "
+        "second.\n\n"
         "Medians of interleaved rounds, smallest and largest value in brackets, each run in a fresh process. "
         "Connections include those of a short warm-up. *Memory* is the growth of the peak of resident memory. "
         "*Server busy* is what the server used of one core.\n"
@@ -86,13 +84,22 @@ def document(machine: dict[str, Any], scale: float, scenarios: Sequence[Scenario
         text += f"\nNOT FOR PUBLICATION: sizes are {scale:g} of those that titles and targets speak of.\n"
     parts = [text, *(_scenario(scenario, runs) for scenario in scenarios)]
     title = "Targets: ratios within one round, medians of all rounds"
-    parts.append(_table(title, ["What", "Target", "Measured", "Met"], [target.row(runs) for target in TARGETS]))
+    parts.append(table(title, ["What", "Target", "Measured", "Met"], [target.row(runs) for target in TARGETS]))
     if "other_revision" in machine:
         title = f"This checkout against revision {machine['other_revision']}: ratios within one round"
         found = {what: figure(runs, *entry, against=f"{entry[1]}-{OTHER}") for what, entry in COMPARED.items()}
         rows = [[what, str(ratio or NOT_MEASURED)] for what, ratio in found.items()]
-        parts.append(_table(title, ["What", "Ratio"], rows))
+        parts.append(table(title, ["What", "Ratio"], rows))
     return "\n".join(parts)
+
+
+def described(machine: dict[str, Any]) -> str:
+    """What was measured on and with, in a few sentences."""
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {machine['system']}. "
+        f"{versions}. Revision {machine['revision']}, {machine['date']}."
+    )
 
 
 def _scenario(scenario: Scenario, runs: Sequence[Run]) -> str:
@@ -102,7 +109,7 @@ def _scenario(scenario: Scenario, runs: Sequence[Run]) -> str:
         for entry in scenario.entries
     ]
     rounds = max(run.round for run in runs if run.scenario == scenario.name)
-    return _table(f"{scenario.title}, {rounds} rounds", ["Contender", *columns.values()], rows)
+    return table(f"{scenario.title}, {rounds} rounds", ["Contender", *columns.values()], rows)
 
 
 def _cell(found: Figure | None, metric: str) -> str:
@@ -113,7 +120,8 @@ def _cell(found: Figure | None, metric: str) -> str:
     return f"{median} ({least} to {most})" if metric in _SPREAD else median
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in reStructuredText."""
     widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
     rule = ["=" * width for width in widths]
     lines = [

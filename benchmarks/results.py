@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 PACKAGES = ("django-migma", "django", "requests", "urllib3", "django-anymail")
 
@@ -45,6 +45,10 @@ class Run:
         arrived = self.accepted if self.requests is None else self.requests - self.warm_up
         return self.messages - min(self.accepted, arrived)
 
+    def value(self, metric: str) -> float:
+        """One of `METRICS`."""
+        return METRICS[metric](self)
+
 
 METRICS: dict[str, Callable[[Run], float]] = {
     "messages": lambda run: run.messages,
@@ -62,6 +66,22 @@ METRICS: dict[str, Callable[[Run], float]] = {
 }
 
 
+class Measured(Protocol):
+    """A run of any benchmark, see `Run`."""
+
+    @property
+    def scenario(self) -> str: ...
+
+    @property
+    def entry(self) -> str: ...
+
+    @property
+    def round(self) -> int: ...
+
+    def value(self, metric: str) -> float:
+        """The value of a metric."""
+
+
 class Figure(NamedTuple):
     """A median, and the smallest and largest value."""
 
@@ -74,7 +94,7 @@ class Figure(NamedTuple):
 
 
 def figure(
-    runs: Sequence[Run], scenario: str, entry: str, metric: str, *, against: str = "", how: str = "ratio"
+    runs: Sequence[Measured], scenario: str, entry: str, metric: str, *, against: str = "", how: str = "ratio"
 ) -> Figure | None:
     """A metric of one entry, or its ``ratio`` or ``difference`` to another's within each round.
 
@@ -89,11 +109,11 @@ def figure(
     return Figure(statistics.median(ordered), ordered[0], ordered[-1]) if ordered else None
 
 
-def _by_round(runs: Sequence[Run], scenario: str, entry: str, metric: str) -> dict[int, float]:
-    return {run.round: METRICS[metric](run) for run in runs if (run.scenario, run.entry) == (scenario, entry)}
+def _by_round(runs: Sequence[Measured], scenario: str, entry: str, metric: str) -> dict[int, float]:
+    return {run.round: run.value(metric) for run in runs if (run.scenario, run.entry) == (scenario, entry)}
 
 
-def this_machine(root: Path) -> dict[str, Any]:
+def this_machine(root: Path, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """The processor, the versions in use, and the revision of a checkout."""
     information = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
     named = re.search(r"^model name\s*: (.+)$", information, re.MULTILINE)
@@ -102,7 +122,7 @@ def this_machine(root: Path) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "versions": {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"Python": platform.python_version()} | {name: version(name) for name in packages},
         "revision": revision(root),
         "date": datetime.now(UTC).date().isoformat(),
     }

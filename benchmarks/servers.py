@@ -46,18 +46,20 @@ class Connection(asyncio.Protocol):
             self.transport.write(answer)
 
 
-def _response(status, body):
+def response(status, body, **headers):
+    """An HTTP response in JSON."""
     content = json.dumps(body).encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    return head.encode() + content
+    fields = {"Content-Type": "application/json", "Content-Length": len(content)} | headers
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + content
 
 
 _DATA = {"id": "665f1c2ab7d3e4f5a6b70001", "status": "queued", "provider": "migma"}
 RESPONSES = {
-    (b"POST", b"/v1/sending"): _response("200 OK", {"success": True, "data": _DATA}),
-    (b"POST", b"/emails"): _response("200 OK", {"id": "49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"}),
+    (b"POST", b"/v1/sending"): response("200 OK", {"success": True, "data": _DATA}),
+    (b"POST", b"/emails"): response("200 OK", {"id": "49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"}),
 }
-REFUSED = _response("404 Not Found", {"success": False, "error": "Not found", "code": "NOT_FOUND"})
+REFUSED = response("404 Not Found", {"success": False, "error": "Not found", "code": "NOT_FOUND"})
 
 
 class HttpStub(Connection):
@@ -70,12 +72,16 @@ class HttpStub(Connection):
         whole = end + (int(length[1]) if length else 0)
         if end < 4 or len(self.received) < whole:
             return False
-        method, path, _ = self.received.split(b" ", 2)
-        self.received = self.received[whole:]
-        response = RESPONSES.get((method, path), REFUSED)
-        self.counts["refused"] += response is REFUSED
-        self.accept(response)
+        request, self.received = self.received[:whole], self.received[whole:]
+        self.take(request)
         return True
+
+    def take(self, request):
+        """Answer one request."""
+        method, path, _ = request.split(b" ", 2)
+        answer = RESPONSES.get((method, path), REFUSED)
+        self.counts["refused"] += answer is REFUSED
+        self.accept(answer)
 
 
 OK = b"250 OK\r\n"
@@ -99,25 +105,31 @@ class SmtpSink(Connection):
             return False
         self.received = rest
         if self.in_mail:
-            self.accept(OK)
+            self.take(part)
         else:
             self.counts["refused"] += part[:4].upper() not in REPLIES
             self.transport.write(REPLIES.get(part[:4].upper(), b"502 Not implemented\r\n"))
         self.in_mail = not self.in_mail and part.upper() == b"DATA"
         return True
 
+    def take(self, mail):
+        """Answer one mail."""
+        self.accept(OK)
 
-async def serve(kind, delay, certificate=None):
-    """Serve on a free loopback port until standard input ends; over TLS with a certificate."""
-    counts, end, loop = Counter(connections=0, requests=0, refused=0), asyncio.Event(), asyncio.get_running_loop()
+
+async def serve(protocol, answer, certificate=None):
+    """Serve a protocol on a free loopback port until standard input ends; over TLS with a certificate.
+
+    ``answer`` makes what is printed for what was read.
+    """
+    end, loop = asyncio.Event(), asyncio.get_running_loop()
     if context := ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None:
         context.load_cert_chain(certificate)
-    protocol = {"http": HttpStub, "smtp": SmtpSink}[kind]
-    server = await loop.create_server(lambda: protocol(counts, delay), "127.0.0.1", 0, ssl=context, backlog=1024)
+    server = await loop.create_server(protocol, "127.0.0.1", 0, ssl=context, backlog=1024)
 
     def read():
-        if os.read(sys.stdin.fileno(), 4096):
-            print(json.dumps({**counts, "server_cpu_seconds": time.process_time()}), flush=True)
+        if asked := os.read(sys.stdin.fileno(), 4096):
+            print(json.dumps(answer(asked)), flush=True)
         else:
             end.set()
 
@@ -127,9 +139,23 @@ async def serve(kind, delay, certificate=None):
     server.close()
 
 
+def run(main, *, has_delays):
+    """Run a server's coroutine."""
+    # epoll rounds its timers up to whole milliseconds, which would make a 10 ms server one of 10.5 ms.
+    selector = selectors.SelectSelector() if has_delays else selectors.DefaultSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(main)
+
+
 if __name__ == "__main__":
     kind, delay, *certificate = sys.argv[1:]
-    # epoll rounds its timers up to whole milliseconds, which would make a 10 ms server one of 10.5 ms.
-    selector = selectors.SelectSelector() if float(delay) else selectors.DefaultSelector()
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        runner.run(serve(kind, float(delay), *certificate))
+    counts = Counter(connections=0, requests=0, refused=0)
+    stub = {"http": HttpStub, "smtp": SmtpSink}[kind]
+    run(
+        serve(
+            lambda: stub(counts, float(delay)),
+            lambda _: {**counts, "server_cpu_seconds": time.process_time()},
+            *certificate,
+        ),
+        has_delays=float(delay),
+    )
