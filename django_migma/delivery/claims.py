@@ -40,11 +40,11 @@ def moment(seconds: float) -> dt.datetime:
 def worker_name() -> str:
     """A name for this worker, new at each call: of host and process, and what tells it from one before a reboot."""
     host = "".join(filter(str.isalnum, socket.gethostname().partition(".")[0]))
-    return f"{host[:10]}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
+    return f"{host[:9]}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
 
 class Claims:
-    """The rows that one worker has. ``worker``: its name, at most 24 characters."""
+    """The rows that one worker has. ``worker``: its name, at most 25 characters."""
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
@@ -81,7 +81,7 @@ class Claims:
         return found
 
     def _claim(self, rows: DeliveryQuerySet, count: int, account: str, now: dt.datetime, lease: float) -> list[Row]:
-        claim = f"{self.worker}/{next(self._numbers)}"
+        claim = f"{self.worker}/{next(self._numbers) % 1_000_000}"  # 32 characters at most, see worker_name
         lease_ends_at = now + dt.timedelta(seconds=lease)
         values = {  # in this order: MySQL lets each assignment see those before it
             "account": Case(When(in_doubt=False, status=Status.WAITING, then=Value(account)), default=F("account")),

@@ -176,7 +176,7 @@ class _Run:
         self._flush()
         if self._claim():
             self._feed()
-        elif (call := self._wait()) is not None:
+        elif self._goes_on() and (call := self._wait()) is not None:
             self._collect(call)
 
     def _next_finished(self, timeout: float) -> Call | None:
@@ -204,6 +204,7 @@ class _Run:
     def _collect(self, call: Call) -> None:
         """Take a call from its thread: with a mark, or back into the hand, since no request was made."""
         self._last_row_at = self._clock.monotonic()
+        call.lane.is_empty = False  # it may have gone back, and be due
         if settled := call.settled:
             self._log(call, settled.pause, is_over=settled.is_over)
         if call.mark:
@@ -359,10 +360,11 @@ class _Run:
         return PassResult(
             counts=dict(self._counts),
             next_due=self._next_due,
-            has_due=self._has_due([lane.alias for lane in self._lanes if lane not in paused]),
-            is_paused=self._has_due([lane.alias for lane in paused]),
+            has_due=any(self._has_due(lane) for lane in self._lanes if lane not in paused),
+            is_paused=any(map(self._has_due, paused)),
         )
 
-    def _has_due(self, aliases: list[str]) -> bool:
-        due = self._claims.due(aliases, moment(self._clock.time()))
-        return bool(aliases) and self._with_database(due.exists)
+    def _has_due(self, lane: Lane) -> bool:
+        """Whether rows are due now, or before a pause is over: some ran into it, and are due at its end."""
+        now = moment(self._clock.time() + lane.account.wait())
+        return self._with_database(self._claims.due([lane.alias], now).exists)

@@ -19,6 +19,7 @@ from django_migma.api.types import FrozenRequest
 from django_migma.backends.base import make_client
 from django_migma.backends.outgoing import doubtful_success
 from django_migma.backends.workers import Workers
+from django_migma.exceptions import ConfigurationError
 
 from . import outcomes
 from .claims import moment
@@ -248,7 +249,9 @@ class Call:
             in_doubt = isinstance(error, MigmaError) and error.may_have_been_accepted
             self.mark = outcomes.refuse(row, now, entry, in_doubt=in_doubt)
         else:
-            self.mark = outcomes.give_back(row, now, entry)
+            wait = self.route.account.wait()
+            due_at = now + dt.timedelta(seconds=wait)
+            self.mark = outcomes.give_back(row, due_at, {**entry, "wait": round(wait)})
 
 
 class Lane:
@@ -295,6 +298,9 @@ class Lane:
             return self._route
         self._route = None
         config = self._mailer.config()
+        if config.queue.lease and config.queue.lease <= sum(config.timeout):
+            text = f"has the LEASE {config.queue.lease!r}, and one request may take {sum(config.timeout)} s (TIMEOUT)"
+            raise ConfigurationError(self._mailer.describe("QUEUE", text))
         digest = account_digest(config.api_url, config.api_key)
         account = self._accounts.get(digest) or self._accounts.setdefault(digest, Account(digest, self._clock))
         # No retries in the client: all patience is in rows. Its own clock may cut no attempt short.

@@ -112,11 +112,14 @@ def refuse_to_send(row: Row, *, now: dt.datetime, account: str, seconds: float) 
     return None
 
 
-def give_back(row: Row, now: dt.datetime, error: Mapping[str, Any] | None = None) -> Mark:
-    """Undo the claim: no request was made, or the answer says nothing about the row."""
+def give_back(row: Row, due_at: dt.datetime, error: Mapping[str, Any] | None = None) -> Mark:
+    """Undo the claim: no request was made, or the answer says nothing about the row.
+
+    ``due_at``: now, or the end of a pause that the row ran into, so that another row asks first then.
+    """
     fields = {
         "status": Status.WAITING,
-        "due_at": now,
+        "due_at": due_at,
         "attempts": row.attempts - 1,
         "first_attempt_at": row.first_attempt_at if row.in_doubt else None,  # without doubt, no 23 hours run
         "claimed_by": "",
