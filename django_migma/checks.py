@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from email.utils import parseaddr
+from importlib.util import find_spec
 from typing import Any
 
+import django
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
+from django.db import connections, router
 from django.utils.log import AdminEmailHandler
 
 from .api.credentials import is_local
+from .backends import queue
 from .conf import OPTION_NAMES, SETTINGS, is_set, setting_error
 from .mailers import Mailer, mailers
 from .stored_emails import entry_problems
@@ -231,3 +235,80 @@ def mails_true_recipients(mailer: Mailer) -> Iterator[CheckMessage]:
     if is_set(mailer.value("REDIRECT_TO")):
         hint = "Right for staging; remove REDIRECT_TO in production."
         yield Warning("All mail is redirected to one address by REDIRECT_TO.", hint=hint, id="migma.W007")
+
+
+@per_mailer()
+def has_time_for_an_attempt(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E012: the lease of the queue's rows is over before one attempt can be, so that none would be begun."""
+    if setting_error("QUEUE", mailer.options) or setting_error("TIMEOUT", mailer.options):
+        return
+    lease, timeout = mailer.value("QUEUE").get("LEASE"), mailer.value("TIMEOUT")
+    seconds = sum(timeout) if isinstance(timeout, list | tuple) else 2 * timeout
+    if lease is not None and lease <= seconds:
+        problem = f"has a LEASE of {lease:g} s, and one attempt may take {seconds:g} s (TIMEOUT: connect and read)"
+        hint = "Leave LEASE out, or make it at least twice as long as an attempt may take."
+        yield Error(mailer.describe("QUEUE", problem), hint=hint, id="migma.E012")
+
+
+_PACKAGES = {
+    "django_migma.engines.celery": ("celery", "celery"),
+    "django_migma.engines.tasks": ("django_tasks", "tasks"),
+}
+"""The package that each engine needs, and our extra that installs it. Django has its own tasks from 6.0 on."""
+
+
+@per_mailer()
+def has_engine(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E013: the package of the queue's engine is not installed."""
+    engine = _engine(mailer)
+    if engine is None or (engine.endswith(".tasks") and django.VERSION >= (6, 0)):
+        return
+    package, extra = _PACKAGES[engine]
+    if find_spec(package) is None:
+        hint = f"Install it: pip install 'django-migma[{extra}]'. Or leave ENGINE out, and run migma_deliver."
+        yield Error(mailer.describe("QUEUE", f"needs the package {package}"), hint=hint, id="migma.E013")
+
+
+def _engine(mailer: Mailer) -> str | None:
+    """The engine of a mailer that uses the queue; None where the setting is faulty, which another check says."""
+    if not mailer.uses_queue or setting_error("QUEUE", mailer.options):
+        return None
+    return mailer.value("QUEUE").get("ENGINE") or None
+
+
+@per_mailer()
+def has_storable_alias(mailer: Mailer) -> Iterator[CheckMessage]:
+    """E014: the alias is longer than rows of the queue can hold."""
+    if mailer.uses_queue and (error := queue.alias_error(mailer.alias)):
+        problem, _, hint = error.partition(". ")
+        yield Error(f"MAILERS[{mailer.alias!r}]: {problem}.", hint=hint, id="migma.E014")
+
+
+@per_mailer()
+def takes_turns_on_sqlite(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W009: SQLite's default lets a view that reads before it writes fail beside a worker: "database is locked"."""
+    from .models import Delivery  # noqa: PLC0415 - lazy: checks are imported where models may not be
+
+    database = connections[router.db_for_write(Delivery)]
+    mode = str(database.settings_dict["OPTIONS"].get("transaction_mode") or "")
+    if mailer.uses_queue and database.vendor == "sqlite" and mode.upper() not in {"IMMEDIATE", "EXCLUSIVE"}:
+        text = f"The queue is in the SQLite database {database.alias!r}, whose transactions begin without a lock."
+        hint = (
+            "Set 'transaction_mode': 'IMMEDIATE' in its OPTIONS; otherwise a view that reads before it writes fails "
+            "with 'database is locked' beside a busy worker, whatever the timeout. WAL mode helps, too."
+        )
+        yield Warning(text, hint=hint, id="migma.W009")
+
+
+@per_mailer()
+def delivers_in_a_worker(mailer: Mailer) -> Iterator[CheckMessage]:
+    """W010: django.tasks has no worker, so the request that sends mail would deliver it, and wait."""
+    if (_engine(mailer) or "").endswith(".tasks") and _runs_tasks_at_once():
+        text = "QUEUE names the engine of django.tasks, whose default backend runs tasks at once, in the request."
+        hint = "Set TASKS to a backend with workers, such as that of django-tasks-db, or use migma_deliver."
+        yield Warning(text, hint=hint, id="migma.W010")
+
+
+def _runs_tasks_at_once() -> bool:
+    tasks = getattr(settings, "TASKS", None) or {}
+    return str(tasks.get("default", {}).get("BACKEND", "ImmediateBackend")).endswith("ImmediateBackend")

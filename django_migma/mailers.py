@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from .api.credentials import Secret, account_digest, is_local
+from .backends import queue
 from .backends.base import MigmaBackend
 from .conf import Config, get_setting, has_mailers, load_config, setting_location
 from .exceptions import ConfigurationError, configuration_error
@@ -19,10 +20,14 @@ from .stored_emails import DeclaredEmails
 
 
 class Mailer(NamedTuple):
-    """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options, the key masked."""
+    """A mailer that uses our backend: its alias (None under ``EMAIL_BACKEND``) and its options, the key masked.
+
+    ``uses_queue``: its backend is that of the queue, or a subclass.
+    """
 
     alias: str | None
     options: Mapping[str, Any]
+    uses_queue: bool = False
 
     def value(self, name: str) -> Any:
         """Return the value of a setting that is in force for this mailer."""
@@ -66,14 +71,15 @@ def mailers() -> Iterator[Mailer]:
         configured: Mapping[str, Any] = settings.MAILERS or {}
         for alias, mailer in configured.items():
             chosen = mailer or {}
-            if is_ours(chosen.get("BACKEND")):
-                yield Mailer(alias=alias, options=_mask_key(chosen.get("OPTIONS") or {}))
+            if is_ours(path := chosen.get("BACKEND")):
+                options = _mask_key(chosen.get("OPTIONS") or {})
+                yield Mailer(alias=alias, options=options, uses_queue=_is_queue(path))
         return
     with warnings.catch_warnings():  # Django 6.1 deprecates the setting, and has warned where the site sets it
         warnings.simplefilter("ignore")
         backend = settings.EMAIL_BACKEND
     if is_ours(backend):
-        yield Mailer(alias=None, options={})
+        yield Mailer(alias=None, options={}, uses_queue=_is_queue(backend))
 
 
 def _mask_key(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -91,6 +97,10 @@ def is_ours(path: Any) -> bool:
     except ImportError:  # Django reports it when the mailer is used
         return False
     return isinstance(backend, type) and issubclass(backend, MigmaBackend)
+
+
+def _is_queue(path: Any) -> bool:
+    return issubclass(import_string(path), queue.EmailBackend)
 
 
 def mailer(alias: str | None = None) -> Mailer:

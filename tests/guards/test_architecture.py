@@ -28,6 +28,7 @@ LADDER = (
     {"backends"},
     {"receivers", "mailers"},
     {"delivery", "doctor", "sync", "testsends", "tracking"},
+    {"engines"},
     {"sandbox"},
     {"admin", "apps", "checks", "management", "pytest_plugin", "testing"},
 )
