@@ -30,7 +30,7 @@ LADDER = (
     {"delivery", "doctor", "sync", "testsends", "tracking"},
     {"engines"},
     {"sandbox"},
-    {"admin", "apps", "checks", "management", "pytest_plugin", "testing"},
+    {"admin", "apps", "checks", "management", "pytest_plugin", "tasks", "testing"},
 )
 """Lowest rung first. A module may import modules below it or beside it, without a cycle."""
 MAX_FILE_LINES = 400
@@ -38,7 +38,7 @@ MAX_FUNCTION_LINES = 40
 MIN_MODULE_LINES = 60
 DJANGO_NOUNS = {"admin", "apps", "checks", "exceptions", "forms", "models", "receivers", "signals", "urls", "views"}
 ENTRY_POINTS = re.compile(
-    r"(.+\.)?__main__|pytest_plugin|management\.commands\.\w+|migrations\.\w+|backends\.queue|engines\.\w+"
+    r"(.+\.)?__main__|pytest_plugin|management\.commands\.\w+|migrations\.\w+|backends\.queue|engines\.\w+|tasks"
 )
 """Modules that packaging, Python, Django or the settings find by their name."""
 TOLERATED_SMALL_MODULES: set[str] = set()

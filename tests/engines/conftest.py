@@ -1,0 +1,28 @@
+"""The queue with an engine, with no memory of earlier tests, over a faked wire."""
+
+import django
+import pytest
+from django.test import override_settings
+
+from django_migma import engines
+from django_migma.backends import hand_over
+from tests.conftest import our_mailer
+
+QUEUE = "django_migma.backends.queue.EmailBackend"
+TASKS = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+
+
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch):
+    """Neither the last wake-up nor pauses are remembered, and a pass lingers for a moment only."""
+    monkeypatch.setattr(engines, "LINGER", 0.05)
+    hand_over._not_before.clear()
+    engines._deliverer.cache_clear()
+    engines._woken_at.clear()
+
+
+@pytest.fixture
+def engine(wire, migma, transactional_db):
+    """Make the queue the default mailer, with an engine: ``engine("tasks")``."""
+    with override_settings(**our_mailer(backend=QUEUE)):
+        yield lambda name: migma(QUEUE={"ENGINE": f"django_migma.engines.{name}"})
