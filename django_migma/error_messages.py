@@ -6,12 +6,16 @@ no page and no command can do.
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .api.errors import Conflict, Forbidden, InvalidRequest, MigmaError, NoResponse, RateLimited, ServerError
+from .api.responses import redact
 
 _LATER = _("Try again later; if it lasts, see Migma's status page.")
 _ADVICE: dict[type[MigmaError], Promise] = {
@@ -34,6 +38,14 @@ def explain(error: BaseException, *, permission: str = "email:send") -> str:
     if isinstance(error, ImproperlyConfigured | ValueError | TypeError):
         return str(error)
     return gettext("The site's own code raised %(error)s, and nothing was sent.") % {"error": type(error).__name__}
+
+
+def error_entry(error: BaseException, now: dt.datetime) -> dict[str, Any]:
+    """Return an entry for a row's ``errors``: time (ISO 8601), HTTP status or 0, code and text, without addresses."""
+    is_readable = isinstance(error, MigmaError | ImproperlyConfigured)  # the text of any other may hold anything
+    text = getattr(error, "reason", "") or str(error) if is_readable else type(error).__name__
+    status, code = getattr(error, "status_code", 0), getattr(error, "code", "")
+    return {"time": now.isoformat(), "status": status, "code": redact(code), "text": text}
 
 
 def _reason(error: MigmaError) -> str:

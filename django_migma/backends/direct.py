@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from django_migma.conf import Config
     from django_migma.stored_emails import Resolver
 
+    from .delivery_log import DeliveryLog
     from .fallback import FallbackMailer
 
 
@@ -79,8 +80,9 @@ class EmailBackend(MigmaBackend):
 
         config, client = self.open_client()
         resolver, fallback = self.resolver(config), self.open_fallback(config)
+        log = None if for_logging else self.open_log(config)
         seconds = LOGGING_SECONDS if for_logging else math.inf
-        return Dispatcher(self, client, config, resolver, fallback, is_single=is_single, seconds=seconds)
+        return Dispatcher(self, client, config, resolver, fallback, log=log, is_single=is_single, seconds=seconds)
 
     def _write_to_stderr(self, error: Exception) -> None:
         # The text of an error that is not ours may hold anything.
@@ -104,6 +106,17 @@ class EmailBackend(MigmaBackend):
         from .fallback import open_fallback  # noqa: PLC0415 - lazy: few sites need it
 
         return open_fallback(config.fallback, self, redirect_to=config.redirect_to)
+
+    def open_log(self, config: Config) -> DeliveryLog | None:
+        """What writes the rows of one call; None where ``DELIVERY_LOG`` is off, or the app is not installed.
+
+        Never for mail that a log record causes: the database may be what is broken, and a visitor waits.
+        """
+        if not config.delivery_log or not (apps.apps_ready and apps.is_installed("django_migma")):
+            return None
+        from .delivery_log import DeliveryLog  # noqa: PLC0415 - models need the app
+
+        return DeliveryLog(self.alias)
 
 
 def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from django_migma.stored_emails import Resolver
 
     from .base import MigmaBackend
+    from .delivery_log import DeliveryLog
     from .fallback import FallbackMailer
 
 GRACE = 2.0  # seconds that an interrupt gives to the calls in flight
@@ -58,6 +59,7 @@ class Dispatcher:
         resolve: Resolver,
         fallback: FallbackMailer | None = None,
         *,
+        log: DeliveryLog | None = None,
         is_single: bool,
         seconds: float = math.inf,
     ) -> None:
@@ -67,6 +69,7 @@ class Dispatcher:
         self._client = client
         self._config = config
         self._fallback = fallback
+        self._log = log
         self._clock = backend.clock
         self._is_single = is_single or seconds < math.inf
         self._preparation = Preparation(backend, config, resolve, fallback, wait_for_rate=self._is_single)
@@ -112,6 +115,8 @@ class Dispatcher:
             raise
         finally:
             self._workers.close()
+            if self._log:
+                self._log.write()
         self._close_fallback()
 
     def result(self) -> int:
@@ -289,6 +294,8 @@ class Dispatcher:
         self._backend.message_finished(outgoing)
         self.sent_count += any(recipient.accepted for recipient in recipients)
         self._failures.collect(outgoing)
+        if self._log:
+            self._log.add(outgoing)
         signals.send_robust(signals.post_send, self._sender, message=message, status=status, alias=alias)
 
     def _wind_up(self, seconds: float) -> None:

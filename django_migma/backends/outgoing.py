@@ -20,7 +20,8 @@ class OutgoingMessage:
     """A message on its way. ``open`` counts the calls that are not over; ``refusal`` is why there are none.
 
     ``for_fallback`` is what the mailer of ``FALLBACK`` sends instead, ``fallback_error`` its error. ``is_repeat``: an
-    earlier send of this mail has not reached all recipients, so its keys may have been used.
+    earlier send of this mail has not reached all recipients, so its keys may have been used. ``settled`` are the
+    recipients that it has reached, and that this one leaves out.
     """
 
     message: EmailMessage
@@ -31,6 +32,7 @@ class OutgoingMessage:
     for_fallback: EmailMessage | None = None
     fallback_error: Exception | None = None
     is_repeat: bool = False
+    settled: frozenset[str] = frozenset()
 
 
 class Call:

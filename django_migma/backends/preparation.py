@@ -104,4 +104,5 @@ def _start_message(
     status.recipients = {
         address: earlier.get(address) or RecipientStatus(status="not_attempted") for address in addresses
     }
-    return OutgoingMessage(message=message, status=status, is_repeat=status.nonce == nonce)
+    settled = frozenset(address for address, old in earlier.items() if old.is_done)
+    return OutgoingMessage(message=message, status=status, is_repeat=status.nonce == nonce, settled=settled)

@@ -27,6 +27,10 @@ _SENT_ANEW = (
 )
 
 
+_TAKEN_OVER = ("status", "in_doubt", "account", "provider", "message_id", "send_id", "replayed", "finished_at")
+MAX_ERRORS = 20
+
+
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Deliveries by what may happen to them. None of these reads the payload, which may be large."""
 
@@ -103,6 +107,11 @@ class Delivery(models.Model):
 
     UNFINISHED: ClassVar = (Status.WAITING, Status.SENDING)
     RETRIED: ClassVar = (Status.FAILED, Status.UNKNOWN, Status.CANCELLED)
+    _REPLACED: ClassVar[dict[str, tuple[Status, ...]]] = {
+        Status.ACCEPTED: (*UNFINISHED, *RETRIED, Status.NOT_ATTEMPTED),
+        Status.UNKNOWN: (*RETRIED, Status.NOT_ATTEMPTED),
+        Status.FAILED: (Status.FAILED, Status.NOT_ATTEMPTED),
+    }
 
     idempotency_key = NullCharField(_("idempotency key"), max_length=64, null=True, editable=False)
     alias = models.CharField(_("mailer"), max_length=64, blank=True)
@@ -219,6 +228,26 @@ class Delivery(models.Model):
                 return Delivery.objects.using(self._state.db).create(idempotency_key=new_key, **values)
         except IntegrityError:
             return None
+
+    def bring_forward(self, later: Delivery) -> bool:
+        """Take over what became of the same mail when it was sent again; False where that is no step forward.
+
+        ``later`` is a row that is not stored. A row that is accepted stays accepted, one in doubt is only ever
+        resolved by an acceptance, and one that a worker has is left to it until then.
+        """
+        if self.status not in self._REPLACED.get(later.status, ()):
+            return False
+        values = {name: getattr(later, name) for name in _TAKEN_OVER}
+        values["attempts"] = self.attempts + later.attempts
+        values["errors"] = [*self.errors, *later.errors][-MAX_ERRORS:]
+        values |= {"due_at": None, "claimed_by": ""}
+        if later.status == self.Status.ACCEPTED:
+            values["payload"] = ""
+        if not self._state.adding:
+            return self._change(**values)
+        for name, value in values.items():
+            setattr(self, name, value)
+        return True
 
     def _change(self, **values: object) -> bool:
         """Update the row if its status and doubt are still those of this object, and this object with it."""

@@ -66,6 +66,11 @@ def _is_storable(value: object) -> bool:
         return False
 
 
+def storable(text: str, length: int) -> str:
+    """A text that every database can store, of ``length`` characters at most: without NUL and lone surrogates."""
+    return text[:length].encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
 class NullCharField(CharField):
     """A text that is null when empty, so that it can be unique otherwise."""
 

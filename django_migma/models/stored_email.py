@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -40,6 +40,12 @@ class StoredEmailQuerySet(models.QuerySet["StoredEmail"]):
     def named(self) -> Self:
         """Rows that code can use by their key."""
         return self.exclude(key=None)
+
+    def keys_by_id(self, ids: Collection[str]) -> dict[str, int]:
+        """Primary keys of rows by Migma's id of the email, or of the conversation where a row has no other."""
+        rows = self.filter(Q(email_id__in=ids) | Q(email_id=None, conversation_id__in=ids))
+        found = rows.values_list("pk", "email_id", "conversation_id")
+        return {str(email_id or conversation_id): pk for pk, email_id, conversation_id in found}
 
 
 class StoredEmail(models.Model):

@@ -235,3 +235,40 @@ def test_of_two_who_send_anew_under_the_same_key_one_does():
     assert first.idempotency_key == "new"
     assert second is None
     assert Delivery.objects.count() == 2
+
+
+WORSE = {
+    Status.ACCEPTED: {*Delivery.UNFINISHED, *Delivery.RETRIED, Status.NOT_ATTEMPTED},
+    Status.UNKNOWN: {*Delivery.RETRIED, Status.NOT_ATTEMPTED},
+    Status.FAILED: {Status.FAILED, Status.NOT_ATTEMPTED},
+}
+
+
+@pytest.mark.parametrize("later", [*WORSE, Status.NOT_ATTEMPTED, Status.FALLBACK])
+@pytest.mark.parametrize("status", Status)
+def test_a_repeat_brings_a_row_forward_and_never_back(status, later):
+    """Nobody takes a row from a worker but by an acceptance, and doubt ends with one only."""
+    delivery = row(status)
+    repeat = Delivery(status=later, attempts=1, errors=[{"text": "no"}], finished_at=timezone.now())
+    assert delivery.bring_forward(repeat) == (status in WORSE.get(later, ()))
+    expected = later if status in WORSE.get(later, ()) else status
+    assert (delivery.status, stored(delivery).status) == (expected, expected)
+
+
+def test_a_row_that_is_brought_forward_keeps_its_history_and_gives_up_its_request(
+    updates, django_capture_on_commit_callbacks
+):
+    delivery = row(Status.FAILED, attempts=2, errors=[{"text": "first"}], claimed_by="w")
+    repeat = Delivery(status=Status.ACCEPTED, attempts=1, errors=[], message_id="m1", provider="ses", replayed=True)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert delivery.bring_forward(repeat)
+    found = stored(delivery)
+    assert (found.attempts, found.errors, found.payload, found.claimed_by) == (3, [{"text": "first"}], "", "")
+    assert (found.message_id, found.provider, found.replayed) == ("m1", "ses", True)
+    assert updates == [(Delivery, delivery.pk, Status.FAILED, Status.ACCEPTED)]
+
+
+def test_the_last_20_errors_are_kept():
+    delivery = row(Status.FAILED, errors=[{"text": str(number)} for number in range(20)])
+    assert delivery.bring_forward(Delivery(status=Status.FAILED, errors=[{"text": "20"}]))
+    assert [error["text"] for error in stored(delivery).errors] == [str(number) for number in range(1, 21)]
