@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
+from django_migma.api.credentials import account_digest
 from django_migma.api.types import ACCEPTED_STATUSES
 from django_migma.error_messages import error_entry
 from django_migma.models import Delivery, StoredEmail
+from django_migma.models.delivery import MAX_CALLER_KEY
 from django_migma.models.fields import storable
 from django_migma.payload import caller_key
 from django_migma.unsupported_features import names_stored_email
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
     from django_migma.api.types import SendRequest
+    from django_migma.conf import Config
 
     from .outgoing import OutgoingMessage
 
@@ -48,8 +51,9 @@ class DeliveryLog:
     whole timeout.
     """
 
-    def __init__(self, alias: str | None) -> None:
+    def __init__(self, alias: str | None, config: Config) -> None:
         self._alias = storable(alias or "", 64)
+        self._config = config
         self._entries: dict[object, Entry] = {}
         self._stored_emails: dict[str, int | None] = {}
         self._has_failed = False
@@ -133,11 +137,14 @@ class DeliveryLog:
             errors=[error_entry(recipient.error, now)] if recipient.error else [],
             created_at=now,
             finished_at=now,
-            caller_key=storable(key, 255),
+            caller_key=storable(key, MAX_CALLER_KEY),
         )
+        if recipient.in_doubt and recipient.idempotency_key:
+            row.first_attempt_at = now
+            row.account = account_digest(self._config.api_url, self._config.api_key)
         if request is None or not names_stored_email(outgoing.message):
             return Entry(row, "")
-        return Entry(row, request.email_id or request.conversation_id or "")
+        return Entry(row, (request.email_id or request.conversation_id or "").lower())
 
 
 def _texts(message: EmailMessage, request: SendRequest | None) -> tuple[str, str, str]:

@@ -116,7 +116,7 @@ class EmailBackend(MigmaBackend):
             return None
         from .delivery_log import DeliveryLog  # noqa: PLC0415 - models need the app
 
-        return DeliveryLog(self.alias)
+        return DeliveryLog(self.alias, config)
 
 
 def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:

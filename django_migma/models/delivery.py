@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_migma import signals
 
-from .fields import NullCharField
+from .fields import NullCharField, storable
 from .stored_email import StoredEmail
 
 KEY_LIFETIME = dt.timedelta(hours=23)
@@ -26,9 +26,9 @@ _SENT_ANEW = (
     *("is_test", "caller_key", "payload"),
 )
 
-
-_TAKEN_OVER = ("status", "in_doubt", "account", "provider", "message_id", "send_id", "replayed", "finished_at")
+_TAKEN_OVER = ("status", "in_doubt", "provider", "message_id", "send_id", "replayed", "finished_at")
 MAX_ERRORS = 20
+MAX_CALLER_KEY = 255
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -49,6 +49,19 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def in_doubt(self) -> Self:
         """Rows that Migma may have accepted, and that a person must decide about."""
         return self.filter(status=Delivery.Status.UNKNOWN)
+
+    def for_key(self, start: str) -> Self:
+        """Rows of mail whose key in your code begins with a text, newest first, without their requests.
+
+        End it where the part ends that you mean: ``order-3-`` for all mail about that order, since ``order-3`` finds
+        ``order-30-receipt`` as well. Raises ValueError for an empty text, which would find everybody's mail.
+        """
+        if not start:
+            raise ValueError(
+                "for_key() needs the beginning of a key, such as 'order-3-'. An empty one fits all mail."
+            )
+        begins = self.beginning_with("caller_key", storable(start, MAX_CALLER_KEY))
+        return self.filter(begins).defer("payload").order_by("-pk")
 
     def first_id_since(self, moment: dt.datetime) -> int:
         """The id from which on rows were created at this moment or later; one above the last id where none was.
@@ -148,7 +161,7 @@ class Delivery(models.Model):
     resent_from = models.ForeignKey(
         "self", verbose_name=_("repeats"), null=True, blank=True, on_delete=models.SET_NULL, related_name="repeats"
     )
-    caller_key = models.CharField(_("key in the code"), max_length=255, blank=True)
+    caller_key = models.CharField(_("key in the code"), max_length=MAX_CALLER_KEY, blank=True)
     payload_digest = models.CharField(max_length=64, blank=True, editable=False)
     payload = models.TextField(_("request"), blank=True, editable=False)  # last: a row is read without it
 
@@ -241,6 +254,8 @@ class Delivery(models.Model):
         values["attempts"] = self.attempts + later.attempts
         values["errors"] = [*self.errors, *later.errors][-MAX_ERRORS:]
         values |= {"due_at": None, "claimed_by": ""}
+        if not self.in_doubt:
+            values |= {"account": later.account, "first_attempt_at": self.first_attempt_at or later.first_attempt_at}
         if later.status == self.Status.ACCEPTED:
             values["payload"] = ""
         if not self._state.adding:

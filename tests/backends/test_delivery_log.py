@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from django_migma import signals
+from django_migma.api.credentials import account_digest
 from django_migma.backends import EmailBackend, delivery_log
 from django_migma.exceptions import MigmaError
 from django_migma.message import MigmaMessage, RecipientStatus
@@ -149,7 +150,9 @@ class TestRows:
         wire.answers(requests.ReadTimeout())
         with pytest.raises(MigmaError):
             send(message())
-        assert columns("status", "in_doubt") == [("unknown", True)]
+        [row] = Delivery.objects.all()
+        assert (row.status, row.in_doubt, row.first_attempt_at) == ("unknown", True, row.created_at)
+        assert row.account == account_digest("http://127.0.0.1:9/v1", "sk_test_of_the_suite")
 
     def test_of_an_error_that_is_not_ours_only_the_type_is_kept(self, wire):
         wire.answers(ZeroDivisionError("ada@example.org"))
@@ -248,6 +251,17 @@ class TestMailThatIsSentAgain:
             send(message(idempotency_key="k"))
         send(message(idempotency_key="k"))
         assert columns("status", "in_doubt", "attempts") == [("accepted", False, 2)]
+
+    def test_the_account_of_the_first_doubt_is_kept(self, wire, migma):
+        """A repeat with the key of another account is no repeat."""
+        wire.answers(requests.ReadTimeout())
+        for api_key in ("sk_test_first", "sk_test_other"):
+            migma(API_KEY=api_key)
+            with pytest.raises(MigmaError):
+                send(message(idempotency_key="k"))
+        assert columns("status", "attempts", "account") == [
+            ("unknown", 2, account_digest("http://127.0.0.1:9/v1", "sk_test_first"))
+        ]
 
     @pytest.mark.parametrize("answer", [REFUSED, requests.ReadTimeout()])
     def test_what_is_accepted_stays_accepted(self, wire, answer):

@@ -3,7 +3,7 @@
 import datetime as dt
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from django_migma.models import Delivery, StoredEmail
@@ -272,3 +272,47 @@ def test_the_last_20_errors_are_kept():
     delivery = row(Status.FAILED, errors=[{"text": str(number)} for number in range(20)])
     assert delivery.bring_forward(Delivery(status=Status.FAILED, errors=[{"text": "20"}]))
     assert [error["text"] for error in stored(delivery).errors] == [str(number) for number in range(1, 21)]
+
+
+def keyed(*keys):
+    return [row(Status.ACCEPTED, caller_key=key) for key in keys]
+
+
+def test_mail_is_found_by_the_beginning_of_the_key_that_code_gave_it():
+    receipt, _other, invoice, _none = keyed("order-3-receipt", "order-30-receipt", "order-3-invoice", "")
+    found = Delivery.objects.for_key("order-3-")
+    assert list(found) == [invoice, receipt]
+    assert list(Delivery.objects.for_key("order-3-receipt")) == [receipt]
+    assert found[0].get_deferred_fields() == {"payload"}
+
+
+@pytest.mark.parametrize("key", ["100%", "a_b", "back\\slash", "Größe-\U0001f375", "%", "z\uffff"])
+def test_a_key_may_hold_any_character(key):
+    expected, _other = keyed(f"{key}-x", key.replace("%", "5").replace("_", "-").replace("\\", "") + "!")
+    assert list(Delivery.objects.for_key(f"{key}-")) == [expected]
+
+
+def test_the_case_of_a_key_counts():
+    keyed("Order-3")
+    assert not Delivery.objects.for_key("order-3")
+
+
+def test_a_key_that_was_too_long_for_the_row_is_found_all_the_same():
+    [expected] = keyed("k" * 255)
+    assert list(Delivery.objects.for_key("k" * 300)) == [expected]
+
+
+def test_an_empty_key_is_a_mistake():
+    with pytest.raises(ValueError, match="needs the beginning of a key"):
+        Delivery.objects.for_key("")
+
+
+def test_mail_is_found_by_an_index():
+    """Not by reading all rows."""
+    Delivery.objects.bulk_create(
+        Delivery(recipient="a@example.org", status=Status.ACCEPTED, caller_key=f"order-{number}")
+        for number in range(3000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    assert "django_migma_caller_key" in Delivery.objects.for_key("order-77").explain()
