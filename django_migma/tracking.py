@@ -65,11 +65,11 @@ _MAX_WORD = 30  # characters of a status that is not known
 class TrackResult:
     """What a run did.
 
-    ``pages``: requests made. ``emails``: stored emails whose rows were all looked at; ``left``: those where that is
-    not so. ``changes`` counts rows by their new status. ``missing``: rows that were looked for and stand in no log.
-    ``untracked``: accepted mail that no log can tell about, such as raw HTML. ``unknown_statuses``: words of Migma's
-    that are not known here; their rows keep their status. ``problems``: a line for people for each thing that could
-    not be read. ``is_misconfigured``: one of these is the settings of a mailer.
+    ``pages``: requests made. ``emails``: stored emails whose rows were all looked at; ``left``: those with rows that
+    were not, for the reasons in ``problems`` or for want of pages. ``changes`` counts rows by their new status.
+    ``missing``: rows that were looked for and stand in no log. ``untracked``: accepted mail that no log can tell
+    about, such as raw HTML. ``unknown_statuses``: words of Migma's that are not known here; their rows keep their
+    status. ``problems``: lines for people. ``is_misconfigured``: one of them is about the settings of a mailer.
     """
 
     pages: int = 0
@@ -149,8 +149,7 @@ class _Run:
 
     def walks(self) -> Iterable[_Walk]:
         """The logs to read, one for each account and stored email. Counts what no log can tell about."""
-        since = self._now - KEPT
-        rows = self._rows.filter(pk__gte=self._rows.first_id_since(since), created_at__gt=since)
+        rows = self._rows.filter(pk__gte=self._rows.first_id_since(self._now - KEPT))
         untracked = Q(email_id="") | Q(send_id="")
         self.result.untracked = rows.filter(untracked, status=Status.ACCEPTED, is_test=False).count()
         groups = rows.exclude(untracked).filter(_is_due(self._now)).order_by().values_list("alias", "email_id")
@@ -159,9 +158,12 @@ class _Run:
         accounts = self._accounts(dues)
         walks: dict[tuple[int, str], _Walk] = {}
         for due in dues:
-            if account := accounts[due.alias]:
-                walk = _Walk(account=account, email_id=due.email_id)
-                walks.setdefault((id(account), due.email_id), walk).due.append(due)
+            account = accounts[due.alias]
+            if account is None:
+                self.result.left += 1
+                continue
+            walk = _Walk(account=account, email_id=due.email_id)
+            walks.setdefault((id(account), due.email_id), walk).due.append(due)
         return walks.values()
 
     def _accounts(self, dues: Iterable[_Due]) -> dict[str, _Account | None]:
@@ -200,7 +202,7 @@ class _Run:
         except MigmaError as error:
             self._fail(walk, error)
             return False
-        walk.found += self._write(walk.email_id, page.items)
+        walk.found += self._write(page.items)
         walk.cursor = page.next_cursor
         if walk.missing > 0 and page.has_more and walk.cursor and not _are_before(walk.oldest - _SKEW, page.items):
             return True
@@ -223,14 +225,14 @@ class _Run:
             self.result.missing += walk.missing
             self._stamp(walk)
 
-    def _write(self, email_id: str, items: Iterable[EmailLog]) -> int:
+    def _write(self, items: Iterable[EmailLog]) -> int:
         """Bring the rows of a page forward; return how many of them were looked for."""
         words = {item.tracking_id: item.status for item in items if item.tracking_id}
         rows = self._rows.filter(send_id__in=list(words)).defer("payload").order_by("pk")
         moves: defaultdict[tuple[str, str], list[Delivery]] = defaultdict(list)
         found = 0
         for row in rows:
-            found += row.email_id == email_id and _is_row_due(row, self._now)
+            found += _is_row_due(row, self._now)
             moves[row.status, self._next_status(row.status, words[row.send_id])].append(row)
         for (previous, status), moved in moves.items():
             self._move(moved, previous, status)

@@ -40,23 +40,22 @@ class Command(BaseCommand):
         self._conclude(result, options["max"])
 
     def _conclude(self, result: TrackResult, max_pages: int) -> None:
-        if result.pages >= max_pages and result.left:
-            advice = f"--max {max_pages} is used up. Raise it, or run this more often."
-        elif result.left or result.problems:
-            advice = "See the lines above."
-        else:
+        if not result.left:
             return
+        advice = "See the lines above."
+        if result.pages >= max_pages:
+            advice = f"--max {max_pages} is used up. Raise it, or run this more often."
         text = f"Not everything was looked at; stored emails left: {result.left}. {advice}"
         raise CommandError(text, returncode=1 if result.is_misconfigured else 3)
 
 
 def _summary(result: TrackResult) -> list[str]:
     changes = ", ".join(f"{count} {status}" for status, count in sorted(result.changes.items()))
-    lines = [f"{result.pages} requests, {result.emails} stored emails: {changes or 'nothing has changed'}."]
+    lines = [f"Stored emails: {result.emails}; requests: {result.pages}; changes: {changes or 'none'}."]
     if result.missing:
-        lines.append(f"Not in Migma's logs, or not yet: {result.missing} mails.")
+        lines.append(f"Not in Migma's logs, or not yet: {result.missing}.")
     if result.untracked:
-        lines.append(f"Accepted mails that no log tells about, such as raw HTML: {result.untracked}.")
+        lines.append(f"Mail that no log tells about, such as raw HTML: {result.untracked}.")
     if result.unknown_statuses:
         words = ", ".join(sorted(result.unknown_statuses))
         lines.append(f"Statuses of Migma's that are not known here, and change nothing: {words}.")
