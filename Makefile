@@ -24,11 +24,12 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/.demo ## Start the example site and a sandbox, send mail, serve until Ctrl-C
+demo: $(VENV)/.demo ## Start the example site and a sandbox, send mail, serve until Ctrl-C; MIGMA_QUEUE=1 through the queue
 	@$(BIN)/python example_project/demo.py
 
-demo-once: $(VENV)/.demo ## The same, and end; fails if any of the mail is missing
-	@$(BIN)/python example_project/demo.py --once
+demo-once: $(VENV)/.demo ## The same and end, directly and through the queue; fails if any of the mail is missing
+	@MIGMA_QUEUE= $(BIN)/python example_project/demo.py --once
+	@MIGMA_QUEUE=1 $(BIN)/python example_project/demo.py --once
 
 test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser, on PostgreSQL and on Redis where these are installed
 	$(BIN)/coverage erase

@@ -1,6 +1,7 @@
 """The demo: a sandbox, the site, its stored emails, mail sent in six ways, and what became of it.
 
-``make demo`` serves until Ctrl-C; ``make demo-once`` ends by itself, with 1 if any of the mail is missing.
+``make demo`` serves until Ctrl-C; ``make demo-once`` ends by itself, with 1 if any of the mail is missing. With
+``MIGMA_QUEUE=1`` the mail goes through the queue, and a worker beside the site sends it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import secrets
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import django
+import environ
 import requests
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -38,11 +41,13 @@ from demo_mail import (
     invoices,
     print_invoices,
     print_table,
+    wait_for_worker,
 )
 from django_migma.sandbox.server import Sandbox
 
 HERE = Path(__file__).resolve().parent
 SANDBOX_PORT, SITE_PORT, PORTS_TO_TRY = 8026, 8000, 100
+SECONDS_FOR_THE_WORKER = 20
 USERNAME, USER_EMAIL = "demo", "demo@example.com"
 T = TypeVar("T")
 
@@ -68,19 +73,23 @@ def run(*, once: bool, sender: str) -> int:
     with ExitStack() as stack:
         sandbox = stack.enter_context(on_free_port(SANDBOX_PORT, lambda port: Sandbox(port=port)))
         folder = stack.enter_context(TemporaryDirectory())  # two demos may run at once, and nothing stays behind
-        set_environment(sandbox, Path(folder), sender)
+        is_queued = set_environment(sandbox, Path(folder), sender)
         password = set_up_site()
         fetch_stored_emails()
         site = stack.enter_context(serving(on_free_port(SITE_PORT, site_server)))
+        if is_queued:
+            stack.enter_context(worker())
         sends = demo_sends(site, USER_EMAIL)
         for send in sends:
             attempt(send)
+        queued = wait_for_worker(sends, SECONDS_FOR_THE_WORKER) if is_queued else []
         accepted = requests.get(f"{sandbox.url}/_sandbox/messages", timeout=10).json()["messages"]
         print_table(sends, accepted, "" if once else sandbox.url)
         in_files = invoices(Path(folder) / "mail")
         print_invoices(in_files, "" if once else f"{folder}/mail")
-        problems = differences(sends, accepted) + invoice_problems(in_files, BUYER)
-        fine = f"All {len(accepted)} mails were accepted, each once. The invoice is in a file."
+        problems = differences(sends, accepted) + invoice_problems(in_files, BUYER) + queued
+        way = "went through the queue and " if is_queued else ""
+        fine = f"All {len(accepted)} mails {way}were accepted, each once. The invoice is in a file."
         print("\n".join(problems) or fine)
         if once:
             return 1 if problems else 0
@@ -89,9 +98,14 @@ def run(*, once: bool, sender: str) -> int:
     return 0
 
 
-def set_environment(sandbox: Sandbox, folder: Path, sender: str) -> None:
-    """Let nothing of the user's environment or ``.env`` in: the demo never mails anywhere but into its sandbox."""
+def set_environment(sandbox: Sandbox, folder: Path, sender: str) -> bool:
+    """Let nothing of the user's environment or ``.env`` in: the demo never mails anywhere but into its sandbox.
+
+    Only ``MIGMA_QUEUE`` is taken over. Returns whether it is on.
+    """
+    is_queued = environ.Env().bool("MIGMA_QUEUE", default=False)
     names = re.findall(r"^(\w+)=", (HERE / ".env.example").read_text(), re.MULTILINE)
+    names.remove("MIGMA_QUEUE")
     unused = [name for name in names if os.environ.get(name)]
     unused += [".env"] if (HERE / ".env").exists() else []
     if unused:
@@ -100,11 +114,13 @@ def set_environment(sandbox: Sandbox, folder: Path, sender: str) -> None:
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "MIGMA_API_URL": sandbox.api_url,
+        "MIGMA_QUEUE": str(is_queued),
         "DEFAULT_FROM_EMAIL": sender,
         "DATABASE_URL": f"sqlite:///{folder}/demo.sqlite3",
         "MAIL_FOLDER": f"{folder}/mail",
         "no_proxy": "127.0.0.1",
     }
+    return is_queued
 
 
 def set_up_site() -> str:
@@ -157,6 +173,17 @@ def serving(server: SiteServer) -> Iterator[str]:
         server.server_close()
 
 
+@contextmanager
+def worker() -> Iterator[None]:
+    """Run ``migma_deliver`` in a process of its own, as a server does."""
+    command = [sys.executable, str(HERE / "manage.py"), "migma_deliver"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603 - our own file
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
 def on_free_port(first: int, bind: Callable[[int], T]) -> T:
     """What ``bind`` makes of the first port, or of the next one that is not taken."""
     for port in range(first, first + PORTS_TO_TRY):
@@ -179,6 +206,7 @@ Order            {site}/order/
 Password reset   {site}/accounts/password_reset/   (of {USER_EMAIL}, for one)
 Admin            {site}/admin/   {USERNAME} / {password}
 Stored emails    {site}/admin/django_migma/storedemail/   (look at them, sync, send a test)
+Deliveries       {site}/admin/django_migma/delivery/   (what became of each mail, and send it again)
 Accepted mail    {sandbox_url}/_sandbox/messages
 
 Ctrl-C ends the demo.""",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,6 +105,21 @@ def differences(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]]) ->
     lines = [f"Missing: {what} to {address}" for address, what in expected.items() if not times[address]]
     lines += [f"Too much: mail to {address}" for address in times if times[address] > (address in expected)]
     return lines
+
+
+def wait_for_worker(sends: Sequence[Send], seconds: float) -> list[str]:
+    """Wait until the queue is empty. Returns a line for each mail that Migma has not accepted by then."""
+    from django_migma.models import Delivery  # noqa: PLC0415 - when this file is imported, there are no settings yet
+
+    deadline = time.monotonic() + seconds
+    while Delivery.objects.on_their_way().exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    rows = Delivery.objects.exclude(status=Delivery.Status.FALLBACK)  # the invoice goes to the buyer as well
+    statuses = dict(rows.values_list("recipient", "status"))
+    expected = {address: send.what for send in sends for address in send.recipients}
+    found = {address: statuses.get(address, "not there") for address in expected}
+    accepted = Delivery.Status.ACCEPTED
+    return [f"Queue: {expected[to]} to {to} is {status}" for to, status in found.items() if status != accepted]
 
 
 def invoices(folder: Path) -> list[EmailMessage]:

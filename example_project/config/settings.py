@@ -21,7 +21,9 @@ ADMINS = env.list("ADMINS", default=[])
 if django.VERSION < (6, 0):
     ADMINS = [("", address) for address in ADMINS]
 
-BACKEND, FILES = "django_migma.backends.EmailBackend", "django.core.mail.backends.filebased.EmailBackend"
+DIRECT, QUEUE = "django_migma.backends.EmailBackend", "django_migma.backends.queue.EmailBackend"
+BACKEND = QUEUE if env.bool("MIGMA_QUEUE", default=False) else DIRECT  # QUEUE: manage.py migma_deliver sends
+FILES = "django.core.mail.backends.filebased.EmailBackend"
 MIGMA = {
     "API_KEY": env("MIGMA_API_KEY"),
     "API_URL": env("MIGMA_API_URL", default=""),  # empty: Migma's own address
@@ -43,8 +45,8 @@ LOGGING = {
 }
 MAIL_FOLDER = env("MAIL_FOLDER", default=str(BASE_DIR / "mail"))  # a site of yours names its mail server instead
 if django.VERSION >= (6, 1):
-    # Mail about errors is quiet: a failure to report one must not become another.
-    MAILERS = {"default": {"BACKEND": BACKEND}, "admins": {"BACKEND": BACKEND, "OPTIONS": {"fail_silently": True}}}
+    # Mail about errors is quiet: a failure to report one must not become another. And it waits for no worker.
+    MAILERS = {"default": {"BACKEND": BACKEND}, "admins": {"BACKEND": DIRECT, "OPTIONS": {"fail_silently": True}}}
     MAILERS["files"] = {"BACKEND": FILES, "OPTIONS": {"file_path": MAIL_FOLDER}}
     LOGGING["handlers"]["admins"]["using"] = "admins"
 else:
@@ -73,6 +75,8 @@ TEMPLATES = [
 ROOT_URLCONF = "config.urls"
 STATIC_URL = "static/"
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # as it has to be where a worker writes as well
+    DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"}
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]

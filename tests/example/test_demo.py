@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import textwrap
+from contextlib import ExitStack
 from itertools import takewhile
 from pathlib import Path
 
@@ -43,6 +44,28 @@ def test_once_sends_in_six_ways_and_lists_what_the_sandbox_accepted() -> None:
     assert "All 8 mails were accepted, each once. The invoice is in a file." in done.stdout
 
 
+def test_once_through_the_queue_waits_for_the_worker() -> None:
+    done = run("demo.py", "--once", MIGMA_QUEUE="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r"^(.+?)  +(\S+@\S+) .+  (layout|stored email) +queued$", done.stdout, re.MULTILINE)
+    assert tuple(rows) == MAILS
+    assert "All 8 mails went through the queue and were accepted, each once." in done.stdout
+
+
+def test_once_fails_where_no_worker_takes_the_mail() -> None:
+    code = """
+        import contextlib, sys
+        import demo
+        demo.worker, demo.SECONDS_FOR_THE_WORKER = contextlib.nullcontext, 0.2
+        sys.exit(demo.main(["--once"]))
+    """
+    done = run("-c", textwrap.dedent(code), MIGMA_QUEUE="1")
+    assert done.returncode == 1
+    assert re.findall(r"^Queue: (.+) to (.+) is waiting$", done.stdout, re.MULTILINE) == [
+        (what, address) for what, address, _ in MAILS
+    ]
+
+
 def test_once_fails_where_the_invoice_is_missing() -> None:
     code = """
         import sys
@@ -64,10 +87,11 @@ def test_once_fails_and_names_each_mail_that_the_sandbox_refused() -> None:
 
 
 def test_real_migma_is_left_alone() -> None:
-    variables = dict.fromkeys(DOCUMENTED, "of-ours") | {"MIGMA_API_KEY": "sk_live_of_ours"}
+    foreign = [name for name in DOCUMENTED if name != "MIGMA_QUEUE"]
+    variables = dict.fromkeys(foreign, "of-ours") | {"MIGMA_API_KEY": "sk_live_of_ours"}
     done = run("demo.py", "--once", **variables)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"its own sandbox only, and does not use: {', '.join(DOCUMENTED)}." in done.stdout
+    assert f"its own sandbox only, and does not use: {', '.join(foreign)}." in done.stdout
     assert "of_ours" not in done.stdout
 
 
@@ -86,23 +110,25 @@ def test_a_taken_port_is_passed_over() -> None:
     assert int(last.rpartition(":")[2]) > port
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_interrupted(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "queue"), [(signal.SIGINT, ""), (signal.SIGTERM, "1")])
+def test_it_serves_until_it_is_interrupted(number: signal.Signals, queue: str, tmp_path: Path) -> None:
     copy = shutil.copytree(EXAMPLE, tmp_path / "copy", ignore=shutil.ignore_patterns("*.sqlite3", ".env"))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    with subprocess.Popen(
+    started = subprocess.Popen(
         [*PYTHON, "demo.py"],
         cwd=copy,
-        env=environment(TMPDIR=str(temporary)),
+        env=environment(TMPDIR=str(temporary), MIGMA_QUEUE=queue),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as process:
+    )
+    with started as process, ExitStack() as stack:
+        stack.callback(process.kill)  # after a failed assertion, its end would be waited for
         assert process.stdout
         output = "".join(takewhile(lambda line: not line.startswith("Ctrl-C ends the demo."), process.stdout))
         addresses = re.findall(r"^(?:[A-Z][\w -]+)?  +(http\S+)", output, re.MULTILINE)
-        assert len(addresses) == len(MAILS) + 7
+        assert len(addresses) == len(MAILS) + 8
         for address in addresses:
             assert requests.get(address, timeout=10).status_code == 200, address
         (site,) = re.findall(r"^The site +(\S+)$", output, re.MULTILINE)
