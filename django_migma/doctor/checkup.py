@@ -18,6 +18,7 @@ from django_migma.testsends import send_live
 
 from .account import check_api, check_layout, check_senders
 from .probe import ApiProbe, Finding, not_checked
+from .queue import check_queue
 from .stored_emails import DECLARED, KEYS, check_declared, check_references
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ def run_checkup(alias: str | None = None, *, send_to: str = "", clock: Clock | N
         yield from _guard("senders", check_senders(probe, chosen))
         yield from _guard("layout", check_layout(probe, chosen))
         yield from _guard("ordinary mail", check_ordinary_mail(chosen))
+        yield from _guard("queue", check_queue())
     declared = chosen.stored_emails() if chosen else DeclaredEmails({})
     yield from _guard(DECLARED, check_declared(probe, declared.usable()))
     yield from _guard(KEYS, check_references(probe, declared))

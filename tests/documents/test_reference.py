@@ -108,7 +108,7 @@ def test_every_key_of_the_queue_has_its_line_and_its_default():
 def test_every_field_of_a_delivery_is_described():
     """Those who write reports find what a column means."""
     fields = {field.name for field in Delivery._meta.concrete_fields}
-    internal = {"id", "account", "claimed_by", "priority"}
+    internal = {"id", "account", "claimed_by", "payload_digest", "priority"}
     assert first_column(section("delivery-log", "What a row holds")) == fields - internal
 
 
