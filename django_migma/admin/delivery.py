@@ -208,7 +208,7 @@ class DeliveryAdminMixin(ModelAdmin):
             "group": group_of(delivery.status),
             "chip": chip(delivery),
             "verdict": found.text,
-            "events": timeline(delivery, now),
+            "events": timeline(delivery),
             "deeds": [
                 (f"{self.admin_url(deed.value)}?ids={delivery.pk}", TITLES[deed], deed is found.deed)
                 for deed in possible

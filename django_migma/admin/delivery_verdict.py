@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from django.utils.formats import date_format
 from django.utils.timesince import timeuntil
-from django.utils.timezone import is_aware, make_aware
+from django.utils.timezone import template_localtime  # type: ignore[attr-defined]
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -89,9 +90,9 @@ def why_not(deed: Deed, delivery: Delivery, today: Destination, now: dt.datetime
         return today.problem
     if deed is Deed.RESEND or delivery.may_retry(today.account, now):
         return ""
-    if key_end(delivery) <= now:
-        return _("Its key has run out at Migma, so another attempt may be a second mail.")
-    return _("The API key or the address of the API has changed, so another attempt may be a second mail.")
+    if delivery.account == today.account:
+        return _("It is too late to ask with the same key: another attempt may be a second mail.")
+    return _("The API key or the API's address has changed since: another attempt may be a second mail.")
 
 
 def _why_not_cancel(status: str) -> str:
@@ -100,11 +101,6 @@ def _why_not_cancel(status: str) -> str:
     if status in {Status.WAITING, Status.FAILED, Status.UNKNOWN}:
         return ""
     return _("It is finished: %(status)s.") % {"status": Status(status).label if status in Status else status}
-
-
-def key_end(delivery: Delivery) -> dt.datetime:
-    """Until when a repeat with the same key is safe for a row in doubt."""
-    return (delivery.first_attempt_at or delivery.created_at) + KEY_LIFETIME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +130,10 @@ def verdict(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict
 
 _GIVEN_UP = gettext_lazy("It was given up: nobody gets it.")
 _GIVEN_UP_IN_DOUBT = gettext_lazy("It was given up. Migma may have it all the same.")
+_LATE = gettext_lazy(
+    "It has been due for a while: either no worker is running, or Migma takes nothing from this account for the "
+    "moment. manage.py migma_doctor tells."
+)
 _ARRIVAL = gettext_lazy("Whether it arrived shows in Migma's dashboard.")
 _FINAL: Mapping[str, Any] = {
     Status.ACCEPTED: gettext_lazy("Migma took it; whether it arrived shows in Migma's dashboard."),
@@ -158,7 +158,7 @@ def _of_waiting(delivery: Delivery, today: Destination, now: dt.datetime) -> Ver
         text = _("It waits, and no worker can send it: %(problem)s") % {"problem": today.problem}
         return Verdict(text=text, deed=Deed.CANCEL)
     if delivery.due_at is not None and delivery.due_at <= now - WORKER_LATE:
-        return Verdict(text=_("It waits for a worker, and none has come. Is manage.py migma_deliver running?"))
+        return Verdict(text=str(_LATE))
     if not delivery.attempts:
         return Verdict(text=_("It waits for a worker. There is nothing to do."))
     if delivery.in_doubt:
@@ -178,8 +178,8 @@ def _of_unknown(delivery: Delivery, today: Destination, now: dt.datetime) -> Ver
     text = _("Migma may have this mail.")
     reason = why_not(Deed.RETRY, delivery, today, now)
     if not reason:
-        advice = _("Try again with the same key: Migma then answers with the mail that it has, or takes it now.")
-        return Verdict(text=f"{text} {advice}", deed=Deed.RETRY)
+        advice = _("Try again with the same key%(until)s: Migma answers with the mail that it has, or takes it now.")
+        return Verdict(text=f"{text} {advice % {'until': _until(delivery)}}", deed=Deed.RETRY)
     if not delivery.payload:
         advice = _("Its request is not kept. Look it up at Migma before you send it again from the site.")
         return Verdict(text=f"{text} {advice}", deed=Deed.CANCEL)
@@ -187,6 +187,14 @@ def _of_unknown(delivery: Delivery, today: Destination, now: dt.datetime) -> Ver
         return Verdict(text=f"{text} {_('It cannot be tried again: %(problem)s') % {'problem': reason}}")
     advice = _("Look it up at Migma: if it is there, give it up here; if not, send it anew.")
     return Verdict(text=f"{text} {reason} {advice}", deed=Deed.CANCEL)
+
+
+def _until(delivery: Delivery) -> str:
+    """Until when the key of a row in doubt is safe, in words."""
+    if not (delivery.in_doubt and delivery.first_attempt_at):
+        return ""
+    end = date_format(template_localtime(delivery.first_attempt_at + KEY_LIFETIME), "SHORT_DATETIME_FORMAT")
+    return _(" until %(time)s") % {"time": end}
 
 
 def _of_failed(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
@@ -215,12 +223,12 @@ class Event:
         return _("in %(time)s") % {"time": timeuntil(self.time, depth=1)} if self.time else ""
 
 
-def timeline(delivery: Delivery, now: dt.datetime) -> list[Event]:
+def timeline(delivery: Delivery) -> list[Event]:
     """Return what happened to a row, oldest first, and what comes next. Of failed attempts, the last 20 are kept."""
     return [
         Event(time=delivery.created_at, title=_("Written")),
         *map(_failed_attempt, _entries(delivery)),
-        *_now_or_end(delivery, now),
+        *_now_or_end(delivery),
     ]
 
 
@@ -251,13 +259,12 @@ def _failed_attempt(entry: Mapping[str, Any]) -> Event:
 
 def _time(value: object) -> dt.datetime | None:
     try:
-        found = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
+        return dt.datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return make_aware(found) if found and not is_aware(found) else found
 
 
-def _now_or_end(delivery: Delivery, now: dt.datetime) -> Iterator[Event]:
+def _now_or_end(delivery: Delivery) -> Iterator[Event]:
     label = str(delivery.get_status_display())
     group = group_of(delivery.status)
     if delivery.status == Status.SENDING:
@@ -268,7 +275,7 @@ def _now_or_end(delivery: Delivery, now: dt.datetime) -> Iterator[Event]:
     elif delivery.status == Status.WAITING:
         title = _("Next attempt, with the same key") if delivery.attempts else _("First attempt")
         yield Event(time=delivery.due_at, title=title, group=group, is_ahead=True)
-    elif delivery.tracked_at and delivery.finished_at:
+    elif delivery.tracked_at and delivery.status != Status.ACCEPTED:  # which a read of the log may leave as it is
         accepted = str(Status.ACCEPTED.label)
         yield Event(time=delivery.finished_at, title=accepted, group=GOOD, text=_replayed(delivery))
         yield Event(time=delivery.tracked_at, title=label, group=group, text=_("as Migma's log says"))

@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_migma.models import StoredEmail
+from django_migma.models import Delivery, StoredEmail
 from django_migma.testsends import MAX_TESTS
 
 from .preview import REMOTE, make_preview, preview_response
@@ -184,8 +184,20 @@ class StoredEmailAdminMixin(ModelAdmin):
             "preview_remote_url": f"{url}?{REMOTE}=1",
             "preview_is_remote": is_remote,
             "preview_toggle_url": f"{request.path}?{toggled.urlencode()}",
+            "deliveries_url": self._deliveries_url(request, email),
             "send_test_url": self.send_test_url([email.pk]) if self.has_send_test_permission(request, email) else "",
         }
+
+    def _deliveries_url(self, request: HttpRequest, email: StoredEmail) -> str:
+        """The list of the email's deliveries; empty for users who may not see it, and where this site has none."""
+        deliveries = self.admin_site._registry.get(Delivery)  # noqa: SLF001 - get_model_admin() raises instead
+        if deliveries is None or not deliveries.has_view_permission(request):
+            return ""
+        url = reverse(
+            f"admin:{deliveries.opts.app_label}_{deliveries.opts.model_name}_changelist",
+            current_app=self.admin_site.name,
+        )
+        return f"{url}?{urlencode({'stored_email': email.pk})}"
 
     def save_model(
         self, request: HttpRequest, obj: StoredEmail, form: forms.ModelForm[StoredEmail], change: bool
