@@ -6,10 +6,11 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -122,10 +123,17 @@ def this_machine(root: Path, packages: Sequence[str] = PACKAGES) -> dict[str, An
         "cores": os.cpu_count(),
         "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "versions": {"Python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": {"Python": platform.python_version()} | dict(_installed(packages)),
         "revision": revision(root),
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _installed(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Versions by name. A benchmark without other contenders needs none of their packages."""
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def revision(root: Path) -> str:

@@ -3,6 +3,7 @@
 Times are those of `time.monotonic`, as in the ledger.
 """
 
+import importlib
 import json
 import re
 import sys
@@ -180,6 +181,8 @@ def _peak_memory():
 
 if __name__ == "__main__":
     django.setup()
+    if CONTENDERS[settings.SITE["contender"]].needs_redis:
+        importlib.import_module("benchmarks.queue.tasks")  # a site's package imports its Celery application
     question = json.load(sys.stdin)
     measure = {
         "migrate": migrate,

@@ -73,7 +73,7 @@ _SINGLE, _STORED, _TEXT = "migma-16 single", "migma-16 stored", "migma-16 text"
 TARGETS = (
     *(
         _at_least(f"Deliver, {database}: {what}, share of ideal", f"{scenario}: {entry}", "share_of_ideal", limit)
-        for database, scenario in (("SQLite", _LITE), ("PostgreSQL", _PG), ("PostgreSQL 5 ms away", "deliver-remote"))
+        for database, scenario in (("SQLite", _LITE), ("PostgreSQL", _PG))
         for what, entry, limit in (
             ("16", "migma-16", 0.92),
             ("64", "migma-64", 0.85),
@@ -112,9 +112,7 @@ TARGETS = (
     _at_most("Commit to request, idle: worst", "idle: migma-16", "worst_wait", 0.3, " s"),
     _at_most("Commit to request behind 6,000 bulk mails: worst", "behind: migma-16", "worst_wait", 0.3, " s"),
     _at_most("Limit of 20 per second: requests per mail", "limit-20: migma-16", "requests_each", 1.3),
-    _at_most(
-        "Limit of 2 per second, Retry-After 5: urgent mail, worst", "limit-2", "migma-16", "worst_wait", 6, " s"
-    ),
+    _at_most("Limit of 2 per second, Retry-After 5: urgent mail, worst", "limit-2: migma-16", "worst_wait", 6, " s"),
     _at_most("A minute of 503: requests", "outage: refuse", "requests", 30),
     _at_most("A minute of 503: mails in doubt", "outage: refuse", "in_doubt", 0),
     _at_most("A minute of timeouts: mails in doubt", "outage: ignore", "in_doubt", 17),
