@@ -228,10 +228,13 @@ class _Run:
     def _write(self, items: Iterable[EmailLog]) -> int:
         """Bring the rows of a page forward; return how many of them were looked for."""
         words = {item.tracking_id: item.status for item in items if item.tracking_id}
-        rows = self._rows.filter(send_id__in=list(words)).defer("payload").order_by("pk")
+        # Without their status: among 100,000 accepted rows, SQLite would take that index and not the one of send_id.
+        rows = Delivery.objects.using(self._database).filter(send_id__in=list(words)).defer("payload").order_by("pk")
         moves: defaultdict[tuple[str, str], list[Delivery]] = defaultdict(list)
         found = 0
         for row in rows:
+            if row.status not in TRACKED:
+                continue
             found += _is_row_due(row, self._now)
             moves[row.status, self._next_status(row.status, words[row.send_id])].append(row)
         for (previous, status), moved in moves.items():
@@ -266,11 +269,13 @@ class _Run:
     def _stamp(self, walk: _Walk) -> None:
         """Note for all rows that were looked for that this has been done now."""
         for due in walk.due:
-            rows = self._rows.filter(_is_due(self._now), alias=due.alias, email_id=due.email_id).order_by("pk")
-            last = due.first_pk - 1
-            while pks := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:_CHUNK]):
-                self._rows.filter(pk__in=pks).update(tracked_at=self._now)
-                last = pks[-1]
+            found = self._rows.filter(
+                _is_due(self._now), alias=due.alias, email_id=due.email_id, pk__gte=due.first_pk
+            )
+            pks = list(found.order_by("pk").values_list("pk", flat=True))  # once: it may read most of the table
+            for start in range(0, len(pks), _CHUNK):
+                chunk = Delivery.objects.using(self._database).filter(pk__in=pks[start : start + _CHUNK])
+                chunk.update(tracked_at=self._now)
 
 
 def _longest_ago(due: _Due) -> tuple[bool, dt.datetime]:
