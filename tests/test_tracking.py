@@ -18,14 +18,17 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from django_migma.delivery.deliverer import Deliverer
 from django_migma.models import Delivery
 from django_migma.sandbox.account import RECEIPT, WELCOME
 from django_migma.signals import delivery_updated
 from django_migma.testing import sandbox
 from django_migma.tracking import track
 from tests.api.clocks import FakeClock
+from tests.conftest import our_mailer
 
 Status = Delivery.Status
+QUEUE = "django_migma.backends.queue.EmailBackend"
 LOGS = "http://127.0.0.1:9/v1/emails/{}/logs"
 ALIAS = "default" if django.VERSION >= (6, 1) else ""
 needs_mailers = pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
@@ -500,20 +503,71 @@ def add_many_rows(number):
             )
 
 
+OUTCOMES = ["delivered", "opened", "clicked", "bounced", "complained", "suppressed"]
+
+
+def send_for_each_outcome(count=1):
+    """Mail of a stored email to recipients that ask the sandbox for each outcome."""
+    for outcome in OUTCOMES * count:
+        message = EmailMessage("Welcome", "", None, [f"{outcome}@sandbox.example"])
+        message.template_id = WELCOME
+        message.send()
+
+
+def recipients_by_status():
+    """Of each status, the recipients that have it."""
+    found = {}
+    for status, recipient in Delivery.objects.values_list("status", "recipient"):
+        found.setdefault(status, set()).add(recipient)
+    return found
+
+
 @pytest.mark.django_db(transaction=True)
-def test_from_the_send_to_the_outcome_in_the_sandbox(updates):
-    outcomes = ["delivered", "opened", "clicked", "bounced", "complained", "suppressed"]
-    with sandbox(outcome_delay=0, rate="1000/s"):
-        deliveries = {}
-        for outcome in outcomes:
-            message = EmailMessage("Welcome", "", None, [f"{outcome}@sandbox.example"])
+class TestSandbox:
+    def test_from_a_direct_send_to_the_outcome(self, migma, updates):
+        migma(DELIVERY_LOG=True)
+        with sandbox(outcome_delay=0):
+            send_for_each_outcome(count=40)
+            result = track()
+        assert recipients_by_status() == {outcome: {f"{outcome}@sandbox.example"} for outcome in OUTCOMES}
+        assert (result.pages, result.missing, result.changes) == (3, 0, dict.fromkeys(OUTCOMES, 40))
+        assert {previous for _, previous, _ in updates} == {"accepted"}
+        assert len(updates) == 240
+
+    def test_from_the_queue_to_the_outcome_while_the_worker_goes_on(self):
+        with sandbox(outcome_delay=0), override_settings(**our_mailer(backend=QUEUE)):
+            send_for_each_outcome()
+            assert track().pages == 0
+            Deliverer().run(idle=0)
+            send_for_each_outcome()
+            assert track().changes == dict.fromkeys(OUTCOMES, 1)
+            Deliverer().run(idle=0)
+            assert track().changes == dict.fromkeys(OUTCOMES, 1)
+        assert recipients_by_status() == {outcome: {f"{outcome}@sandbox.example"} for outcome in OUTCOMES}
+
+    def test_a_mail_that_is_not_in_the_logs_yet_is_found_later(self, migma):
+        migma(DELIVERY_LOG=True)
+        with sandbox(outcome_delay=0, log_delay=3_600) as running:
+            send_for_each_outcome()
+            assert track().missing == 6
+            running.store.clock = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+            assert track().missing == 0
+        assert recipients_by_status().keys() == set(OUTCOMES)
+
+    def test_without_a_tracking_id_that_fits_nothing_is_guessed(self, migma):
+        migma(DELIVERY_LOG=True)
+        with sandbox(outcome_delay=0, tracking_id="id"):
+            send_for_each_outcome()
+            result = track()
+        assert (result.missing, result.changes) == (6, {})
+        assert recipients_by_status().keys() == {"accepted"}
+
+    def test_a_limit_of_migmas_ends_the_run(self, migma):
+        migma(DELIVERY_LOG=True, RETRY_DEADLINE=0.5)
+        with sandbox(outcome_delay=0, rate="1/h"):
+            message = EmailMessage("Welcome", "", None, ["bounced@sandbox.example"])
             message.template_id = WELCOME
             message.send()
-            [[recipient, status]] = message.migma_status.recipients.items()
-            deliveries[outcome] = row(send_id=status.send_id, recipient=recipient)
-        result = track()
-    assert {outcome: status_of(delivery) for outcome, delivery in deliveries.items()} == {
-        outcome: outcome for outcome in outcomes
-    }
-    assert result.changes == dict.fromkeys(outcomes, 1)
-    assert [previous for _, previous, _ in updates] == ["accepted"] * 6
+            result = track()
+            assert (result.left, result.pages, result.changes) == (1, 1, {})
+            assert "Migma answered 429: Rate limit exceeded" in result.problems[0]
