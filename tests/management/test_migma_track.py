@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection as database
 
 from django_migma.models import Delivery
-from tests.test_tracking import WELCOME, Logs, new_row, refusal, row
+from tests.test_tracking import LOGS, RECEIPT, WELCOME, Logs, ago, new_row, refusal, row, status_of
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +89,20 @@ def test_a_mailer_that_is_gone_is_status_3_and_a_bad_setting_1(mailer, migma):
     assert run.status == 1
     assert len(run.err.splitlines()) == 2
     assert run.error == "Not everything was looked at; stored emails left: 2. See the lines above."
+
+
+def test_an_interrupt_keeps_what_was_read(logs):
+    delivery = row(created_at=ago(minutes=9))
+    logs.says(delivery, "delivered")
+    row(email_id=RECEIPT)
+    logs.mock.add_callback("GET", LOGS.format(RECEIPT), interrupt)
+    run = Run()
+    assert (run.status, run.error) == (130, "Interrupted. What Migma has said so far is written.")
+    assert status_of(delivery) == "delivered"
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("number", ["0", "-1"])

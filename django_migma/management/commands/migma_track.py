@@ -24,7 +24,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        """Track. Raises CommandError: status 3 if something is left to look at, 1 if a setting is wrong."""
+        """Track. Raises CommandError: status 3 if something is left, 1 if a setting is wrong, 130 after Ctrl-C."""
         if options["max"] < 1:
             raise CommandError(f"--max must be at least 1, not {options['max']}.")
         try:
@@ -32,6 +32,9 @@ class Command(BaseCommand):
         except DatabaseError as error:
             text = f"The table of deliveries cannot be used ({type(error).__name__})."
             raise CommandError(f"{text} Check the database, and run manage.py migrate.") from None
+        except KeyboardInterrupt:
+            text = "Interrupted. What Migma has said so far is written."
+            raise CommandError(text, returncode=130) from None
         if options["verbosity"] > 0:
             for line in _summary(result):
                 write_line(self.stdout, line)
