@@ -140,7 +140,7 @@ def test_many_suspects_are_forgotten_in_time(wire, deliverer, monkeypatch):
     monkeypatch.setattr("django_migma.delivery.lanes._MAX_SUSPECTS", 2)
     waiting(5)
     wire.answers(*[NOT_ALLOWED] * 4, YES)
-    assert deliverer.run(idle=600).counts == {"accepted": 5, "given_back": 4}
+    assert deliverer.run(idle=45).counts == {"accepted": 5, "given_back": 4}
 
 
 def test_a_row_in_the_hand_goes_back_at_a_pause(wire, deliverer):
