@@ -94,8 +94,8 @@ class Deliverer:
         """Deliver until the end of one of the limits, or for ever.
 
         ``seconds``: for all; what is in flight then may take as long as one request. ``idle``: seconds without a row;
-        0 ends the run as soon as nothing is due. ``max_count``: rows. Raises the database's error if there is nothing
-        to save and one of the first two limits is set; RuntimeError inside a transaction.
+        0 ends the run as soon as nothing is due. ``max_count``: rows. Raises the database's error at the start; later,
+        too, if one of the first two limits is set and there is nothing to save. Raises RuntimeError in a transaction.
         """
         return _Run(self, seconds, idle, max_count).run()
 
@@ -146,16 +146,13 @@ class _Run:
                 pass
 
     def _report_unknown(self) -> None:
+        """Tell of rows whose mailer is gone; once. An error of the database ends the run before it has begun."""
         if self._deliverer.has_reported_unknown or self._deliverer.aliases is not None:
             return
-        self._with_database(self._log_unknown)
-
-    def _log_unknown(self) -> bool:
-        self._deliverer.has_reported_unknown = True
         for alias in self._claims.unknown_aliases([lane.alias for lane in self._lanes]):
             place = f"MAILERS has no mailer {alias!r}" if alias else "EMAIL_BACKEND is none"
             logger.error("Mail waits that nobody sends: %s that uses Migma. Bring it back in the settings.", place)
-        return True
+        self._deliverer.has_reported_unknown = True
 
     def _goes_on(self) -> bool:
         now = self._clock.monotonic()
