@@ -94,8 +94,8 @@ class Deliverer:
         """Deliver until the end of one of the limits, or for ever.
 
         ``seconds``: for all; what is in flight then may take as long as one request. ``idle``: seconds without a row;
-        0 ends the run as soon as nothing is due. ``max_count``: rows. Raises the database's error at the start; later,
-        too, if one of the first two limits is set and there is nothing to save. Raises RuntimeError in a transaction.
+        0 ends the run as soon as nothing is due. ``max_count``: rows. Raises RuntimeError in a transaction, and the
+        database's error at the start; later, too, if one of the first two limits is set and nothing is to be saved.
         """
         return _Run(self, seconds, idle, max_count).run()
 
@@ -158,12 +158,16 @@ class _Run:
         now = self._clock.monotonic()
         if self._deliverer.is_stopped or (self._ends_at is not None and now >= self._ends_at):
             return False
-        if self._marks or any(lane.hand or lane.busy for lane in self._lanes):
+        if self._is_at_work():
             return True
         if self._max_count is not None and self._taken >= self._max_count:
             return False
         is_empty = all(lane.is_empty for lane in self._lanes)
         return self._idle is None or not is_empty or now - self._last_row_at < self._idle
+
+    def _is_at_work(self) -> bool:
+        """Whether rows are in hand, or were, and are not marked yet."""
+        return bool(self._marks) or any(lane.hand or lane.busy for lane in self._lanes)
 
     def _advance(self) -> None:
         while (call := self._next_finished(0.0)) is not None:
@@ -322,7 +326,7 @@ class _Run:
 
     def _note_lost(self, error: Exception) -> None:
         is_bounded = self._idle is not None or self._ends_at is not None
-        if is_bounded and not self._marks:
+        if is_bounded and not self._is_at_work():
             raise error
         self._database_wait = min(max(2 * self._database_wait, MIN_DATABASE_WAIT), MAX_DATABASE_WAIT)
         self._database_at = self._clock.monotonic() + self._database_wait
@@ -351,14 +355,15 @@ class _Run:
                 self._add_mark(outcomes.give_back(call.row, now))
 
     def _result(self) -> PassResult:
-        paused = [lane for lane in self._lanes if lane.account.is_paused]
+        due = [lane for lane in self._lanes if self._has_due(lane)]
+        paused = [lane for lane in due if lane.account.is_paused]
         for lane in paused:
             self._note_due(moment(self._clock.time() + lane.account.wait()))
         return PassResult(
             counts=dict(self._counts),
             next_due=self._next_due,
-            has_due=any(self._has_due(lane) for lane in self._lanes if lane not in paused),
-            is_paused=any(map(self._has_due, paused)),
+            has_due=len(due) > len(paused),
+            is_paused=bool(paused),
         )
 
     def _has_due(self, lane: Lane) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from django_migma.delivery.claims import moment
 from django_migma.delivery.deliverer import Deliverer
 from tests.api.clocks import FakeClock
+from tests.api.servers import Server
 
 
 @pytest.fixture
@@ -23,3 +24,19 @@ def now(clock):
 def deliverer(clock):
     """A worker on that clock."""
     return Deliverer(clock=clock)
+
+
+@pytest.fixture
+def serve(migma, mailer):
+    """Start a server with these answers, and send to it."""
+    servers = []
+
+    def start(*answers):
+        server = Server(*answers)
+        servers.append(server)
+        migma(API_URL=server.url)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()

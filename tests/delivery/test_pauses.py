@@ -13,10 +13,9 @@ from urllib3.exceptions import ConnectTimeoutError
 from django_migma.delivery.deliverer import Deliverer
 from django_migma.models import Delivery
 from tests.conftest import BACKEND, SENDING
-from tests.delivery.rows import waiting
+from tests.delivery.rows import YES, waiting
 
 pytestmark = pytest.mark.django_db
-YES = (200, {"success": True, "data": {"id": "m1", "status": "queued", "provider": "migma"}})
 NO_KEY = (401, {"success": False, "error": "Bad key", "code": "UNAUTHORIZED"})
 NOT_ALLOWED = (403, {"success": False, "error": "Not your domain", "code": "FORBIDDEN"})
 BUSY = (503, {"success": False, "error": "Busy"})
