@@ -17,6 +17,7 @@ from tests import services
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BACKEND = "django_migma.backends.EmailBackend"
+QUEUE = "django_migma.backends.queue.EmailBackend"
 SENDING = "http://127.0.0.1:9/v1/sending"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 
 import django
@@ -11,10 +12,12 @@ from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connections
 from django.test import override_settings
 
 from django_migma.backends import EmailBackend
 from django_migma.checks import TAG
+from tests.conftest import QUEUE
 
 BACKEND = "django_migma.backends.EmailBackend"
 HAS_MAILERS = django.VERSION >= (6, 1)
@@ -28,6 +31,7 @@ class Subclass(EmailBackend):
     """A site's own backend."""
 
 
+IMMEDIATE = "django.tasks.backends.immediate.ImmediateBackend"
 NOT_A_CLASS = EmailBackend.send_messages
 
 
@@ -517,3 +521,87 @@ def test_without_a_handler_there_is_no_mail_about_errors(mailing_handler):
 def test_without_mailers_djangos_handler_is_quiet_by_itself():
     with override_settings(ADMINS=ADMINS):
         assert ids() == []
+
+
+class TestQueue:
+    """The checks of the queue, for mailers that use it."""
+
+    @pytest.fixture(autouse=True)
+    def immediate(self):
+        """The database as it should be."""
+        options = connections["default"].settings_dict["OPTIONS"]
+        options["transaction_mode"] = "immediate"
+        yield options
+        options.pop("transaction_mode", None)
+
+    @staticmethod
+    def messages(queue=None, **migma):
+        with ours(GOOD | migma | {"QUEUE": queue or {}}, backend=QUEUE):
+            return run_checks(tags=[TAG])
+
+    def test_a_queue_that_is_set_up_raises_nothing(self):
+        assert self.messages() == []
+        assert self.messages({"LEASE": 13.06, "ENGINE": "django_migma.engines.celery"}) == []
+
+    @pytest.mark.parametrize(
+        ("lease", "timeout", "numbers"),
+        [
+            (13.05, (3.05, 10), "13.05 s, and one attempt may take 13.05 s"),
+            (5, 10, "5 s, and one attempt may take 20 s"),
+        ],
+    )
+    def test_a_lease_that_is_over_before_one_attempt_is_an_error(self, lease, timeout, numbers):
+        [message] = self.messages({"LEASE": lease}, TIMEOUT=timeout)
+        assert (message.id, message.msg) == (
+            "migma.E012",
+            f"MIGMA['QUEUE'] has a LEASE of {numbers} (TIMEOUT: connect and read).",
+        )
+
+    def test_a_faulty_setting_is_reported_once(self):
+        assert [message.id for message in self.messages({"LEASE": "1"})] == ["migma.E006"]
+        assert [message.id for message in self.messages({"LEASE": 1}, TIMEOUT="1")] == ["migma.E006"]
+
+    def test_an_engine_that_is_not_installed_names_the_extra(self, monkeypatch):
+        monkeypatch.setattr(sys, "path", [])
+        monkeypatch.setattr(sys, "modules", {name: one for name, one in sys.modules.items() if name != "celery"})
+        [message] = self.messages({"ENGINE": "django_migma.engines.celery"})
+        assert (message.id, message.msg) == ("migma.E013", "MIGMA['QUEUE'] needs the package celery.")
+        assert "pip install 'django-migma[celery]'" in message.hint
+
+    def test_tasks_are_djangos_own_or_a_package(self, monkeypatch, settings):
+        settings.TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+        monkeypatch.setattr(sys, "path", [])
+        monkeypatch.setattr(
+            sys, "modules", {name: one for name, one in sys.modules.items() if name != "django_tasks"}
+        )
+        expected = [] if django.VERSION >= (6, 0) else ["migma.E013"]
+        assert [message.id for message in self.messages({"ENGINE": "django_migma.engines.tasks"})] == expected
+
+    @pytest.mark.parametrize("tasks", [None, {}, {"default": {"BACKEND": IMMEDIATE}}])
+    def test_tasks_without_a_worker_are_a_warning(self, settings, tasks):
+        settings.TASKS = tasks
+        [message] = [one for one in self.messages({"ENGINE": "django_migma.engines.tasks"}) if one.id != "migma.E013"]
+        assert message.id == "migma.W010"
+        assert "runs tasks at once, in the request" in message.msg
+
+    def test_sqlite_without_a_lock_at_the_start_is_a_warning(self, immediate):
+        del immediate["transaction_mode"]
+        [message] = self.messages()
+        assert (message.id, message.msg) == (
+            "migma.W009",
+            "The queue is in the SQLite database 'default', whose transactions begin without a lock.",
+        )
+        assert "'transaction_mode': 'IMMEDIATE'" in message.hint
+
+    @needs_mailers
+    def test_an_alias_that_rows_cannot_hold_is_an_error(self):
+        alias = "a" * 65
+        with override_settings(MIGMA=GOOD, MAILERS={alias: {"BACKEND": QUEUE}}):
+            [message] = run_checks(tags=[TAG])
+        assert message.id == "migma.E014"
+        assert message.msg == f"MAILERS['{alias}']: The queue takes aliases of 64 characters at most."
+        assert message.hint == "Give this mailer a shorter one."
+
+    def test_without_the_queue_nothing_is_said_of_it(self, immediate):
+        del immediate["transaction_mode"]
+        assert messages(GOOD | {"QUEUE": {"ENGINE": "django_migma.engines.tasks"}}) == []

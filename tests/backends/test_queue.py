@@ -19,19 +19,19 @@ from django_migma.exceptions import (
 )
 from django_migma.message import MigmaMessage
 from django_migma.models import Delivery, StoredEmail
-from tests.conftest import our_mailer
+from tests.conftest import QUEUE, our_mailer
 
-QUEUE = "django_migma.backends.queue.EmailBackend"
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def queue(wire):
+def queue(wire, settings):
     """The queue backend as the default mailer; a request would fail, since the wire has no answer."""
-    with override_settings(**our_mailer(backend=QUEUE)):
-        yield
+    for name, value in our_mailer(backend=QUEUE).items():
+        setattr(settings, name, value)
+    yield
     assert list(wire.mock.calls) == []
 
 

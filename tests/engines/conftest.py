@@ -2,13 +2,11 @@
 
 import django
 import pytest
-from django.test import override_settings
 
 from django_migma import engines
 from django_migma.backends import hand_over
-from tests.conftest import our_mailer
+from tests.conftest import QUEUE, our_mailer
 
-QUEUE = "django_migma.backends.queue.EmailBackend"
 TASKS = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
 
 
@@ -22,7 +20,8 @@ def _forgetful(monkeypatch):
 
 
 @pytest.fixture
-def engine(wire, migma, transactional_db):
+def engine(wire, migma, settings, transactional_db):
     """Make the queue the default mailer, with an engine: ``engine("tasks")``."""
-    with override_settings(**our_mailer(backend=QUEUE)):
-        yield lambda name: migma(QUEUE={"ENGINE": f"django_migma.engines.{name}"})
+    for name, value in our_mailer(backend=QUEUE).items():
+        setattr(settings, name, value)
+    return lambda name: migma(QUEUE={"ENGINE": f"django_migma.engines.{name}"})
