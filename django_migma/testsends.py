@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
-from django.db.models import Q
+from django.db import router, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -39,10 +40,11 @@ from .api.types import TestSendRequest
 from .backends.base import make_client
 from .backends.direct import EmailBackend
 from .conf import Config
-from .error_messages import explain
+from .error_messages import error_entry, explain
 from .mailers import Mailer
 from .message import RecipientStatus, status_of
-from .models import StoredEmail
+from .models import Delivery, StoredEmail
+from .models.fields import storable
 from .stored_emails import StoredEmailData
 
 if TYPE_CHECKING:
@@ -59,6 +61,12 @@ _COUNTS = {
     "failed": _("%(count)d failed"),
     "unknown": _("%(count)d in doubt"),
     "not_sent": _("%(count)d not sent"),
+}
+_ROW_STATUSES = {
+    "sent": Delivery.Status.ACCEPTED,
+    "failed": Delivery.Status.FAILED,
+    "unknown": Delivery.Status.UNKNOWN,
+    "not_sent": Delivery.Status.NOT_ATTEMPTED,
 }
 
 
@@ -157,15 +165,18 @@ def _status(error: MigmaError) -> str:
     return "not_sent" if is_untried else "failed"
 
 
-def send_live(mailer: Mailer, message: EmailMessage) -> list[TestOutcome]:
+def send_live(mailer: Mailer, message: EmailMessage, *, batch: str = "") -> list[TestOutcome]:
     """Send a message through a mailer, as the site does, and return an outcome for each recipient, at least one.
 
     Where the mailer uses the queue, the message is sent at once all the same: a test is there to see Migma's answer.
+    With a ``batch``, the mailer writes rows of `Delivery` that are marked as tests, whatever ``DELIVERY_LOG`` says.
     Raises nothing: errors of a faulty message or setting, or of a receiver of the site, become outcomes as well.
     """
     refusal: Exception | None = None
     try:
-        _connection(mailer).send_messages([message])
+        connection = _connection(mailer)
+        connection.test_batch = batch
+        connection.send_messages([message])
     except Exception as error:  # noqa: BLE001 - receivers and templates of the site may raise anything
         refusal = error
     status = status_of(message)
@@ -261,6 +272,37 @@ def record_test(stored: StoredEmailData, outcome: TestOutcome) -> int:
     is_refused = outcome.status == "failed" and isinstance(error, APIError) and error.attempts > 0
     if not is_refused and outcome.status not in {"sent", "unknown"}:
         return 0
+    return _rows_of(stored, outcome).update(last_tested_at=timezone.now())
+
+
+def _rows_of(stored: StoredEmailData, outcome: TestOutcome) -> QuerySet[StoredEmail]:
     by_email = Q(email_id__in=[stored.email_id or outcome.email_id])  # an empty id is none to the database
     by_conversation = Q(email_id=None, conversation_id=stored.conversation_id)  # no row lacks both
-    return StoredEmail.objects.filter(by_email | by_conversation).update(last_tested_at=timezone.now())
+    return StoredEmail.objects.filter(by_email | by_conversation)
+
+
+def log_test(stored: StoredEmailData, outcome: TestOutcome, *, alias: str, redirect_to: str, batch: str) -> None:
+    """Write the row of `Delivery` of a test by `send_tests`. Raises the errors of the database.
+
+    ``redirect_to`` is the address that all mail goes to, if there is one, ``batch`` the id of the confirmation.
+    """
+    now, error = timezone.now(), outcome.error
+    to = parse(redirect_to, "REDIRECT_TO").addr_spec if redirect_to else outcome.to
+    with transaction.atomic(using=router.db_for_write(Delivery)):
+        Delivery.objects.create(
+            alias=storable(alias, 64),
+            recipient=storable(to.lower(), 320),
+            subject=storable(stored.subject, 255),
+            from_email=stored.from_email,
+            stored_email_id=_rows_of(stored, outcome).values_list("pk", flat=True).first(),
+            email_id=outcome.email_id or stored.email_id or "",
+            status=_ROW_STATUSES[outcome.status],
+            in_doubt=outcome.status == "unknown",
+            attempts=error.attempts if isinstance(error, MigmaError) else int(outcome.status == "sent"),
+            message_id=storable(outcome.message_id, 64),
+            errors=[] if outcome.status == "sent" else [error_entry(error or MigmaError(outcome.text), now)],
+            created_at=now,
+            finished_at=now,
+            batch=batch,
+            is_test=True,
+        )

@@ -18,7 +18,7 @@ from django_migma.api.errors import (
     Timeout,
 )
 from django_migma.mailers import mailer
-from django_migma.models import StoredEmail
+from django_migma.models import Delivery, StoredEmail
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 from django_migma.stored_emails import StoredEmailData
@@ -27,6 +27,7 @@ from django_migma.testsends import (
     SECONDS,
     TestOutcome,
     TestSend,
+    log_test,
     parse_addresses,
     record_test,
     send_live,
@@ -361,3 +362,42 @@ class TestRecordTest:
         [outcome] = outcomes(stored)
         assert record_test(stored, outcome) == 1
         assert self.marked() == ["welcome"]
+
+
+@pytest.mark.django_db
+class TestLogTest:
+    def log(self, outcome, stored=WELCOME, redirect_to=""):
+        log_test(stored, outcome, alias="news", redirect_to=redirect_to, batch="b1")
+        return Delivery.objects.get()
+
+    def test_a_sent_test_is_an_accepted_row(self):
+        stored = StoredEmailData(name="w", email_id=account.WELCOME, subject="Welcome", from_email="a@b.example")
+        email = StoredEmail.objects.create(email_id=account.WELCOME)
+        row = self.log(TestOutcome(to="Ada@example.org", status="sent", text="", message_id="m1"), stored)
+        assert (row.status, row.attempts, row.message_id, row.errors) == ("accepted", 1, "m1", [])
+        assert (row.recipient, row.subject, row.from_email) == ("ada@example.org", "Welcome", "a@b.example")
+        assert (row.stored_email, row.email_id) == (email, account.WELCOME)
+        assert (row.alias, row.batch, row.is_test, row.due_at) == ("news", "b1", True, None)
+
+    @pytest.mark.parametrize(
+        ("status", "error", "expected"),
+        [
+            ("failed", InvalidRequest("refused", attempts=1, status_code=400), ("failed", 1, 400, "refused")),
+            ("unknown", Timeout("late", attempts=2, may_have_been_accepted=True), ("unknown", 2, 0, "late")),
+            ("not_sent", None, ("not_attempted", 0, 0, "Not sent: no time")),
+        ],
+    )
+    def test_any_other_row_says_why(self, status, error, expected):
+        row = self.log(TestOutcome(to="a@example.org", status=status, text="Not sent: no time.", error=error))
+        [entry] = row.errors
+        assert (row.status, row.attempts, entry["status"], entry["text"]) == expected
+        assert row.in_doubt == (status == "unknown")
+
+    def test_a_redirected_test_is_a_row_of_the_address_that_got_it(self):
+        outcome = TestOutcome(to="ada@example.org", status="sent", text="")
+        assert self.log(outcome, redirect_to="Staging <staging@example.net>").recipient == "staging@example.net"
+
+    def test_the_email_of_a_conversation_is_the_one_that_migma_names(self):
+        outcome = TestOutcome(to="ada@example.org", status="sent", text="", email_id=account.WELCOME)
+        row = self.log(outcome, StoredEmailData(name="c", conversation_id=account.WELCOME_CONVERSATION))
+        assert row.email_id == account.WELCOME

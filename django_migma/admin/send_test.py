@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from django_migma.testsends import (
     TestOutcome,
     TestSend,
     count_outcomes,
+    log_test,
     parse_addresses,
     record_test,
     send_tests,
@@ -121,13 +123,14 @@ class SendTestPage:
 
     def _send(self, sends: Sends, target: Destination) -> HttpResponse:
         config: Any = target.config
-        statuses = []
+        statuses, batch = [], uuid.uuid4().hex
         results = send_tests(config, [send for _email, send in sends])
         for (email, send), outcome in zip(sends, results, strict=True):
             found = {"email": self.admin.display_title(email), "to": outcome.to, "outcome": outcome.text}
             text = _("Test of “%(email)s” to %(to)s: %(outcome)s") % found
             self._say(_LEVELS.get(outcome.status, messages.WARNING), text)
             self._record(email, send, outcome)
+            self._log(email, outcome, target, batch)
             statuses.append(outcome.status)
         for message in summary_messages(statuses, target):
             self._say(*message)
@@ -143,6 +146,16 @@ class SendTestPage:
             self.admin.log_change(self.request, email, text)
         except DatabaseError as error:
             logger.warning("A test of the stored email %s is not in its history: %s.", email.pk, type(error).__name__)
+
+    def _log(self, email: StoredEmail, outcome: TestOutcome, target: Destination, batch: str) -> None:
+        """As above."""
+        alias = "" if target.alias == "EMAIL_BACKEND" else target.alias
+        try:
+            log_test(email.as_stored(), outcome, alias=alias, redirect_to=target.redirect_to, batch=batch)
+        except DatabaseError as error:
+            logger.warning(
+                "A test of the stored email %s is no row of a delivery: %s.", email.pk, type(error).__name__
+            )
 
     def _outdated(self) -> HttpResponse:
         text = _(

@@ -27,10 +27,12 @@ class MigmaBackend(BaseEmailBackend):
     """Takes every setting of ``MIGMA`` in lower case as a keyword, and passes on unknown ones.
 
     Under an alias, Django raises ``InvalidMailer`` for an unknown option; without one, there is a warning. ``clock``
-    is what waits and deadlines go by, for subclasses in tests.
+    is what waits and deadlines go by, for subclasses in tests. ``test_batch`` marks the rows of what it sends as
+    tests: it is the id of the confirmation that sends them.
     """
 
     clock = Clock()
+    test_batch = ""
 
     def __init__(self, fail_silently: bool | None = None, *, alias: str | None = None, **kwargs: Any) -> None:
         if isinstance(kwargs.get("api_key"), str):

@@ -51,9 +51,10 @@ class DeliveryLog:
     whole timeout.
     """
 
-    def __init__(self, alias: str | None, config: Config) -> None:
+    def __init__(self, alias: str | None, config: Config, *, test_batch: str = "") -> None:
         self._alias = storable(alias or "", 64)
         self._config = config
+        self._test_batch = test_batch
         self._entries: dict[object, Entry] = {}
         self._stored_emails: dict[str, int | None] = {}
         self._has_failed = False
@@ -137,6 +138,8 @@ class DeliveryLog:
             errors=[error_entry(recipient.error, now)] if recipient.error else [],
             created_at=now,
             finished_at=now,
+            batch=self._test_batch,
+            is_test=bool(self._test_batch),
             caller_key=storable(key, MAX_CALLER_KEY),
         )
         if recipient.in_doubt and recipient.idempotency_key:

@@ -110,13 +110,15 @@ class EmailBackend(MigmaBackend):
     def open_log(self, config: Config) -> DeliveryLog | None:
         """What writes the rows of one call; None where ``DELIVERY_LOG`` is off, or the app is not installed.
 
-        Never for mail that a log record causes: the database may be what is broken, and a visitor waits.
+        Tests are always logged. Mail that a log record causes never is, and this is not called: the database may be
+        what is broken, and a visitor waits.
         """
-        if not config.delivery_log or not (apps.apps_ready and apps.is_installed("django_migma")):
+        is_on = config.delivery_log or self.test_batch
+        if not is_on or not (apps.apps_ready and apps.is_installed("django_migma")):
             return None
         from .delivery_log import DeliveryLog  # noqa: PLC0415 - models need the app
 
-        return DeliveryLog(self.alias, config)
+        return DeliveryLog(self.alias, config, test_batch=self.test_batch)
 
 
 def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:

@@ -7,7 +7,7 @@ from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
 
-from django_migma.models import StoredEmail
+from django_migma.models import Delivery, StoredEmail
 
 from .conftest import CONVERSATION, RECEIPT, TEST_SEND, WELCOME, admin_url, messages_of
 
@@ -241,3 +241,35 @@ def test_a_user_without_an_address_finds_the_box_empty(tester, mailer, welcome):
 def test_an_email_that_never_had_a_title_goes_by_its_id(tester, taken, receipt):
     StoredEmail.objects.update(title="")
     assert f"Test of “{RECEIPT}”" in messages_of(confirm(tester, ask(tester, receipt)))[0][1]
+
+
+def rows_of_tests():
+    names = ("recipient", "status", "stored_email", "email_id", "message_id", "is_test", "payload")
+    return list(Delivery.objects.order_by("pk").values_list(*names))
+
+
+def test_each_test_is_a_row_among_the_deliveries(tester, taken, welcome, receipt):
+    confirm(tester, ask(tester, welcome, receipt), "Ada@example.org, bob@example.org")
+    assert rows_of_tests() == [
+        (to, "accepted", email.pk, email_id, "m1", True, "")
+        for email, email_id in ((receipt, RECEIPT), (welcome, WELCOME))
+        for to in ("ada@example.org", "bob@example.org")
+    ]
+    confirm(tester, ask(tester, welcome))
+    first, *others, last = Delivery.objects.order_by("pk").values_list("batch", flat=True)
+    assert {first} == set(others)
+    assert last != first
+    assert first
+
+
+def test_a_test_is_sent_though_its_row_cannot_be_written(tester, taken, welcome, caplog, transactional_db):
+    with connection.schema_editor() as editor:
+        editor.delete_model(Delivery)
+    try:
+        page = confirm(tester, ask(tester, welcome))
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(Delivery)
+    assert next(text for _level, text in messages_of(page)).endswith("The sandbox accepted it.")
+    assert LogEntry.objects.count() == 1
+    assert f"A test of the stored email {welcome.pk} is no row of a delivery: OperationalError." in caplog.messages

@@ -7,12 +7,13 @@ import re
 import django
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import override_settings
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import ConnectTimeoutError
 
 from django_migma import signals
-from django_migma.models import StoredEmail
+from django_migma.models import Delivery, StoredEmail
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 from tests.conftest import BACKEND
@@ -465,3 +466,37 @@ def test_a_terminal_that_knows_ascii_only_gets_marks_that_it_can_show(migma_sand
     screen.seek(0)
     # Before Django 6.1, the wrapper around a stream hides its encoding.
     assert "+ " in screen.read()
+
+
+@pytest.mark.django_db
+class TestRows:
+    """Each test is a row among the deliveries, whatever DELIVERY_LOG says."""
+
+    def rows(self):
+        return list(Delivery.objects.order_by("pk").values_list("recipient", "status", "stored_email", "is_test"))
+
+    @pytest.mark.parametrize("is_logged", [False, True])
+    @pytest.mark.parametrize("live", [[], ["--live"]])
+    def test_one_for_each_address(self, run, welcome, migma, live, is_logged):
+        migma(DELIVERY_LOG=is_logged)
+        run("welcome", "--to", f"{ADA}, Bob@example.org", *live)
+        assert self.rows() == [(to, "accepted", welcome.pk, True) for to in (ADA, "bob@example.org")]
+        [batch] = set(Delivery.objects.values_list("batch", flat=True))
+        assert len(batch) == 32
+
+    def test_a_failure_to_write_it_is_no_failure_of_the_test(self, run, welcome, transactional_db):
+        with connection.schema_editor() as editor:
+            editor.delete_model(Delivery)
+        try:
+            ended = run("welcome", "--to", ADA)
+        finally:
+            with connection.schema_editor() as editor:
+                editor.create_model(Delivery)
+        assert (ended.status, ended.lines[-1]) == (0, "1 sent.")
+
+    @pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
+    def test_a_live_test_goes_at_once_where_the_mailer_uses_the_queue(self, run, welcome, settings):
+        settings.MAILERS = {"default": {"BACKEND": "django_migma.backends.queue.EmailBackend"}}
+        ended = run("welcome", "--to", ADA, "--live")
+        assert ended.status == 0
+        assert self.rows() == [(ADA, "accepted", welcome.pk, True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -28,6 +29,7 @@ from django_migma.testsends import (
     TestOutcome,
     TestSend,
     count_outcomes,
+    log_test,
     make_outcome,
     parse_addresses,
     record_test,
@@ -70,19 +72,22 @@ class Command(BaseCommand):
         except (ConfigurationError, InvalidAddress, StoredEmailNotFound) as error:
             raise CommandError(str(error)) from None
 
+        batch = uuid.uuid4().hex
+
         def send_one(send: TestSend) -> TestOutcome:
-            return send_live(chosen, _message(send, variables, options["subject"]))[0]
+            return send_live(chosen, _message(send, variables, options["subject"]), batch=batch)[0]
 
         outcomes = send_each(sends, send_one) if options["live"] else send_tests(config, sends, seconds=inf)
         say: Callable[[str], None] = _say_nothing if options["json"] else partial(write_line, self.stdout)
         say(_destination(chosen))
         rows: list[dict[str, Any]] = []
+        log = partial(log_test, alias=chosen.alias or "", redirect_to=config.redirect_to or "", batch=batch)
         exit_status = 0
         try:
-            _report(sends, outcomes, rows, say)
+            _report(sends, outcomes, rows, say, None if options["live"] else log)
         except KeyboardInterrupt:
             rest = sends[len(rows) :]
-            _report(rest, _interrupted(rest), rows, say)
+            _report(rest, _interrupted(rest), rows, say, None if options["live"] else log)
             exit_status = 130
         self._conclude(chosen, rows, say, options)
         if exit_status or any(row["status"] != "sent" for row in rows):
@@ -117,12 +122,22 @@ def _destination(chosen: Mailer) -> str:
 
 
 def _report(
-    sends: list[TestSend], outcomes: Iterable[TestOutcome], rows: list[dict[str, Any]], say: Callable[[str], None]
+    sends: list[TestSend],
+    outcomes: Iterable[TestOutcome],
+    rows: list[dict[str, Any]],
+    say: Callable[[str], None],
+    log: Callable[[StoredEmailData, TestOutcome], None] | None,
 ) -> None:
-    """Send, since outcomes are lazy; record, print and collect each as it comes."""
+    """Send, since outcomes are lazy; record, print and collect each as it comes.
+
+    ``log`` writes the row of a test. Without it, the mailer does.
+    """
     for send, outcome in zip(sends, outcomes, strict=True):
         with suppress(*UNREADABLE):  # an email given by its id needs no table
             record_test(send.stored, outcome)
+        if log:
+            with suppress(*UNREADABLE):
+                log(send.stored, outcome)
         row = {
             "email": send.stored.name,
             "to": send.to,
