@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from django_migma.stored_emails import Resolver
 
     from .base import MigmaBackend
+    from .delivery_log import DeliveryLog
     from .fallback import FallbackMailer
     from .outgoing import Call, OutgoingMessage
 
@@ -81,12 +82,14 @@ class Enqueuer:
         resolve: Resolver,
         fallback: FallbackMailer | None,
         *,
+        log: DeliveryLog | None = None,
         uses_savepoint: bool,
     ) -> None:
         self.sent_count = 0
         self._backend = backend
         self._config = config
         self._fallback = fallback
+        self._log = log
         self._preparation = Preparation(backend, config, resolve, fallback)
         self._failures = Failures()
         self._using = router.db_for_write(Delivery)
@@ -238,12 +241,16 @@ class Enqueuer:
             self._announce(signals.post_enqueue, outgoing)
 
     def _send_fallback(self) -> None:
-        """Hand over what Migma cannot carry, after the commit."""
+        """Hand over what Migma cannot carry, after the commit. Its rows are those of a direct send."""
         if self._fallback:
             for outgoing in self._for_fallback:
                 self._fallback.send(outgoing)
+                if self._log:
+                    self._log.add(outgoing)
                 outgoing.status.is_complete = all(one.accepted for one in outgoing.status.recipients.values())
                 self._announce(signals.post_send, outgoing)
+            if self._log:
+                self._log.write()
             self._fallback.close()
 
     def _announce(self, signal: Signal, outgoing: OutgoingMessage) -> None:

@@ -29,7 +29,8 @@ class EmailBackend(direct.EmailBackend):
 
         config = self.config()
         fallback = self.open_fallback(config)
-        return Enqueuer(self, config, self.resolver(config), fallback, uses_savepoint=for_logging)
+        log = None if for_logging else self.open_log(config)  # of what goes to the mailer of FALLBACK
+        return Enqueuer(self, config, self.resolver(config), fallback, log=log, uses_savepoint=for_logging)
 
 
 def alias_error(alias: str | None) -> str:

@@ -30,6 +30,7 @@ MIGMA = {
     "PROJECT_ID": env("MIGMA_PROJECT_ID"),
     "FROM_NAME": env("MIGMA_FROM_NAME"),
     "LAYOUT_EMAIL_ID": env("MIGMA_LAYOUT_EMAIL_ID"),  # carries mail with a body of its own, such as mail about errors
+    "DELIVERY_LOG": True,  # a row for each mail, which the page of an order and the admin show
     "FALLBACK": "files" if django.VERSION >= (6, 1) else FILES,  # sends what Migma cannot carry: attachments
 }
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("DEFAULT_FROM_EMAIL")

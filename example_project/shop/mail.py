@@ -6,7 +6,9 @@ Whether Migma escapes variables is not documented: what people typed is escaped 
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -18,6 +20,7 @@ from django.utils.http import urlsafe_base64_decode
 from django.utils.timezone import localdate
 
 from django_migma.message import MigmaMessage
+from django_migma.models import Delivery
 
 from .invoice import invoice_pdf
 
@@ -29,6 +32,19 @@ if TYPE_CHECKING:
 
     from .models import Order
 
+Status = Delivery.Status
+_WORDS = {
+    Status.WAITING: "on its way",
+    Status.SENDING: "on its way",
+    Status.ACCEPTED: "sent",
+    Status.FALLBACK: "sent",
+    Status.DELIVERED: "delivered",
+    Status.OPENED: "delivered",
+    Status.CLICKED: "delivered",
+    Status.BOUNCED: "refused by your mail server: is the address right?",
+    Status.SUPPRESSED: "not sent, since earlier mail to this address came back",
+}
+_TROUBLE = "not sent yet: we are looking into it"
 _ROW = '<tr><td>{}</td><td align="center">{}</td><td align="right">€ {}</td></tr>'
 # What templates/registration make of a password reset: its subject, and its link on a line of its own.
 _RESET_SUBJECT = "Choose a new password"
@@ -70,15 +86,38 @@ def _receipt(order: Order, order_url: str) -> MigmaMessage:
             "total": f"€ {order.total}",
             "order_url": order_url,
         },
-        idempotency_key=f"order-{order.token}-receipt",
+        idempotency_key=_key(order, "receipt"),
     )
 
 
 def _invoice(order: Order) -> EmailMessage:
     text = f"Hello {order.first_name},\n\nthe invoice for your order {order.number} is attached.\n"
     message = EmailMessage(f"Your invoice for order {order.number}", text, to=[order.email])
+    message.idempotency_key = _key(order, "invoice")
     message.attach(f"invoice-{order.number}.pdf", invoice_pdf(order), "application/pdf")
     return message
+
+
+def _key(order: Order, what: str) -> str:
+    return f"order-{order.token}-{what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailOfOrder:
+    """A mail about an order, for the customer: ``words`` say what became of it, ``at`` is when."""
+
+    subject: str
+    words: str
+    at: dt.datetime
+
+
+def mail_of_order(order: Order) -> list[MailOfOrder]:
+    """What became of the mail about an order, the first first."""
+    rows = Delivery.objects.for_key(_key(order, "")).reverse()
+    return [
+        MailOfOrder(subject=row.subject, words=_WORDS.get(row.status, _TROUBLE), at=row.finished_at or row.created_at)
+        for row in rows
+    ]
 
 
 def design_password_reset(message: EmailMessage, **kwargs: Any) -> None:

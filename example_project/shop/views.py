@@ -55,6 +55,6 @@ def order(request: HttpRequest) -> HttpResponse:
 
 
 def order_placed(request: HttpRequest, token: str) -> HttpResponse:
-    """The customer's page of an order."""
+    """The customer's page of an order, with what became of the mail about it."""
     found = get_object_or_404(Order.objects.prefetch_related("lines__coffee"), token=token)
-    return render(request, "shop/order_placed.html", {"order": found})
+    return render(request, "shop/order_placed.html", {"order": found, "mails": mail.mail_of_order(found)})

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from django_migma import signals
 from django_migma.api.credentials import account_digest
-from django_migma.backends import EmailBackend, delivery_log
+from django_migma.backends import EmailBackend, delivery_log, queue
 from django_migma.exceptions import MigmaError
 from django_migma.message import MigmaMessage, RecipientStatus
 from django_migma.models import Delivery, StoredEmail
@@ -194,6 +194,18 @@ class TestRows:
             ("ada@example.org", "fallback", None, "Invoice", "Example Shop <shop@example.com>"),
             ("bob@example.org", "fallback", None, "Invoice", "Example Shop <shop@example.com>"),
         ]
+
+    def test_what_the_queue_hands_to_the_other_mailer_is_a_row_too(
+        self, fallback, mailoutbox, django_capture_on_commit_callbacks
+    ):
+        backend = queue.EmailBackend(**({"alias": "default"} if django.VERSION >= (6, 1) else {}))
+        with django_capture_on_commit_callbacks(execute=True):
+            backend.send_messages([invoice("ada@example.org"), message("bob@example.org")])
+        assert sorted(columns("recipient", "status")) == [
+            ("ada@example.org", "fallback"),
+            ("bob@example.org", "waiting"),
+        ]
+        assert len(mailoutbox) == 1
 
     def test_redirected_mail_is_a_row_of_the_address_that_gets_it(self, accepting, migma):
         migma(REDIRECT_TO="Test@example.net")

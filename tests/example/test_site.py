@@ -208,3 +208,56 @@ def test_every_page_of_an_account_is_the_shops_own(site: str, browser: requests.
         assert "Fernhill <em>Coffee</em>" in answer.text
     answer = submit(browser, f"{site}/accounts/password_change/", old_password="wrong")
     assert "was entered incorrectly" in answer.text
+
+
+def mail_on_page(page: str) -> list[str]:
+    """What the page of an order says of the mail about it, without the times."""
+    items = re.findall(r'<ul class="mails".*?</ul>', page, re.DOTALL)
+    lines = re.findall(r"<li>(.*?)</li>", "".join(items), re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", line.split("<time")[0]).split()) for line in lines]
+
+
+def test_an_order_shows_what_became_of_its_mail(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
+    page = submit(browser, f"{site}/order/", first_name="Robin", email="customer@example.com", bags_1="2")
+    other = submit(browser, f"{site}/order/", first_name="Ada", email="ada@example.com", bags_1="1")
+    [number] = re.findall(r"We have your order (FH-\d+)", page.text)
+    assert mail_on_page(page.text) == [
+        f"Your receipt for order {number} sent,",
+        f"Your invoice for order {number} sent,",
+    ]
+    assert number not in other.text
+
+
+def test_an_order_says_that_its_receipt_is_late(
+    sandbox: Sandbox, site: str, browser: requests.Session, variables: dict[str, str]
+) -> None:
+    page = submit(browser, f"{site}/order/", first_name="Robin", email="customer@example.com", bags_1="2")
+    script = """
+from django_migma.models import Delivery
+Delivery.objects.filter(subject__startswith="Your receipt").update(status="{status}")
+"""
+    [number] = re.findall(r"We have your order (FH-\d+)", page.text)
+    said = []
+    for status in ("delivered", "bounced", "failed"):
+        assert run("manage.py", "shell", "-v0", "-c", script.format(status=status), **variables).returncode == 0
+        said.append(mail_on_page(browser.get(page.url, timeout=10).text)[0].rpartition(f"{number} ")[2])
+    assert said == [
+        "delivered,",
+        "refused by your mail server: is the address right?,",
+        "not sent yet: we are looking into it,",
+    ]
+
+
+def test_a_queued_receipt_is_on_its_way(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    script = """
+from django.test import Client
+client = Client(SERVER_NAME="127.0.0.1")
+fields = {"first_name": "Robin", "email": "customer@example.com", "bags_1": 1}
+print(client.post("/order/", fields, follow=True).content.decode())
+"""
+    done = run("manage.py", "shell", "-v0", "-c", script, **variables, MIGMA_QUEUE="1")
+    assert done.returncode == 0, done.stderr
+    assert [line.rpartition(" order ")[2].split(" ", 1)[1] for line in mail_on_page(done.stdout)] == [
+        "on its way,",
+        "sent,",
+    ]
