@@ -63,7 +63,6 @@ class DeliveryAdminMixin(ModelAdmin):
     list_select_related = ("stored_email",)
     sortable_by = ()
     search_fields = ("recipient",)  # shows the box; `get_search_results` looks into more
-    search_help_text = _("The beginning of an address, or a whole key or id of Migma's")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = listing.BoundedPaginator

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Counts = dict[str, list[int]]
 
 DAYS = 14
-MAX_ROWS = 100_000
+MAX_ROWS = 50_000
 """Rows of these days that are counted. With more, the summary is left out: counting would slow the list down."""
 SECONDS = 30  # for which it is cached, by database
 TOO_MANY_FAILED = 0.05  # of a day's mail

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.timesince import timeuntil
 from django.utils.timezone import template_localtime  # type: ignore[attr-defined]
@@ -220,7 +221,9 @@ class Event:
     @property
     def ahead(self) -> str:
         """How long from now, in words."""
-        return _("in %(time)s") % {"time": timeuntil(self.time, depth=1)} if self.time else ""
+        if self.time is None or self.time <= timezone.now():
+            return _("now")
+        return _("in %(time)s") % {"time": timeuntil(self.time, depth=1)}
 
 
 def timeline(delivery: Delivery) -> list[Event]:

@@ -271,6 +271,11 @@ class TestTimeline:
         event = timeline(row(status, **fields))[-1]
         assert (event.title, event.text, event.aside) == last
 
+    @pytest.mark.parametrize(("due_at", "words"), [(None, "now"), (-1, "now"), (4.5, "in 4 minutes")])
+    def test_what_comes_next_is_said_in_minutes(self, row, due_at, words):
+        due_at = due_at and timezone.now() + dt.timedelta(minutes=due_at)
+        assert timeline(row("waiting", due_at=due_at))[-1].ahead.replace("\xa0", " ") == words
+
     def test_a_tracked_row_was_accepted_before(self, row):
         events = timeline(row("bounced", finished_at=NOW, tracked_at=NOW + dt.timedelta(hours=1)))
         assert [(event.title, event.group.name) for event in events] == [
