@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from django_migma.backends.hand_over import hand_over
 from django_migma.mailers import Destination, current_destination
 from django_migma.models import Delivery
 
@@ -116,7 +117,6 @@ class DeedPage:
             "has_view_permission": True,
             "media": self.admin.media,
             "explanation": _EXPLANATIONS[self.deed],
-            "is_warning": self.deed is Deed.RESEND,
             "rows": rows[:_MAX_SHOWN],
             "hidden": len(rows) - len(rows[:_MAX_SHOWN]),
             "max_rows": MAX_ROWS if len(ids) > MAX_ROWS else 0,
@@ -124,7 +124,11 @@ class DeedPage:
             "doubled": sum(row.may_double for row in possible),
             "reasons": Counter(row.reason for row in rows if row.reason).most_common(),
             "tokens": ",".join(row.token for row in possible),
-            "destinations": [(alias, self._mailer(alias)) for alias in sorted({row.alias for row in possible})],
+            "destinations": [
+                (alias, self._mailer(alias))
+                for alias in sorted({row.alias for row in possible})
+                if self.deed is not Deed.CANCEL
+            ],
             "button": _button(self.deed, len(possible)),
             "page_url": self.admin.admin_url(self.deed.value),
             "list_url": self.admin.admin_url("changelist") if len(rows) > 1 else self._url([rows[0].pk]),
@@ -191,7 +195,11 @@ class DeedPage:
             is_done = delivery.give_up()
         else:
             is_done = delivery.last_repeat == last_repeat and delivery.send_anew(key=_new_key(delivery)) is not None
-        return "" if is_done else _("It has changed since the page was opened. Look at it again.")
+        if not is_done:
+            return _("It has changed since the page was opened. Look at it again.")
+        if self.deed is not Deed.CANCEL and (config := self._mailer(delivery.alias).config):
+            hand_over(config.queue.engine, self.database)
+        return ""
 
     def _record(self, changed: list[Delivery]) -> None:
         """Write the history, an entry for each row."""

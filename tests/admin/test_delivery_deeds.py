@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import django
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import OperationalError, connection
@@ -9,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from django_migma.admin import delivery_actions
+from django_migma.backends import hand_over
 from django_migma.mailers import current_destination
 from django_migma.models import Delivery
 from django_migma.signals import delivery_updated
@@ -208,6 +210,19 @@ class TestDoing:
             confirm(clerk, ask(clerk, "cancel", row))
         delivery_updated.disconnect(receiver)
         assert heard == [(row.pk, "failed", "cancelled")]
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize(("deed", "count"), [("retry", 1), ("resend", 1), ("cancel", 0)])
+    def test_the_engine_is_woken_once(self, clerk, mailer, migma, deliver, settings, deed, count):
+        tasks = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+        pytest.importorskip(tasks)
+        settings.TASKS = {"default": {"BACKEND": f"{tasks}.backends.dummy.DummyBackend"}}
+        migma(QUEUE={"ENGINE": "django_migma.engines.tasks"})
+        from django_migma.engines import tasks as engine
+
+        hand_over._not_before.clear()  # a wake-up of another test
+        confirm(clerk, ask(clerk, deed, deliver("failed"), deliver("failed")))
+        assert len(engine.deliver.get_backend().results) == count
 
     def test_a_busy_database_is_said(self, clerk, mailer, deliver):
         page = ask(clerk, "cancel", deliver("failed"))
