@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import django
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
@@ -126,6 +127,20 @@ class TestFilters:
         assert found(admin_client, mailer="news") == ["news"]
         assert "By mailer" in shown(admin_client, mailer="news")
         assert "By mailer" not in shown(admin_client), "there is only one"
+
+    @pytest.mark.skipif(django.VERSION < (6, 1), reason="one mailer, without MAILERS")
+    def test_mailers_of_today_are_listed(self, admin_client, deliver, settings):
+        ours = {"BACKEND": "django_migma.backends.EmailBackend"}
+        settings.MAILERS = {
+            "default": ours,
+            "news": ours,
+            "smtp": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend"},
+        }
+        deliver("accepted", alias="news")
+        text = shown(admin_client)
+        assert '<a href="?mailer=news">news</a>' in text
+        assert "?mailer=smtp" not in text
+        assert found(admin_client, mailer="default") == []
 
     def test_a_mailer_with_very_many_rows_has_the_same_list(self, admin_client, deliver, monkeypatch):
         for name in ("a", "b", "c"):

@@ -1,4 +1,4 @@
-"""A site's own admin of stored emails: another site, another base class, rules per email."""
+"""A site's own admin of our models: another site, another base class, rules per row."""
 
 import importlib
 from types import SimpleNamespace
@@ -10,13 +10,14 @@ from django.test import override_settings
 from django.urls import path
 
 import django_migma.admin
-from django_migma.admin import StoredEmailAdmin, StoredEmailAdminMixin
-from django_migma.models import StoredEmail
+from django_migma.admin import DeliveryAdminMixin, StoredEmailAdmin, StoredEmailAdminMixin
+from django_migma.models import Delivery, StoredEmail
 
 from .conftest import TEST_SEND, admin_url, messages_of
 from .test_send_test import TAKEN, ask, posted
 
 backstage = admin.AdminSite(name="backstage")
+office = admin.AdminSite(name="office")
 
 
 class ThemesModelAdmin(admin.ModelAdmin):
@@ -44,7 +45,19 @@ class ThemedAdmin(StoredEmailAdminMixin, ThemesModelAdmin):
         return not (obj and str(obj.key).startswith("secret"))
 
 
-urlpatterns = [path("admin/", admin.site.urls), path("backstage/", backstage.urls)]
+@admin.register(Delivery, site=office)
+class ThemedDeliveries(DeliveryAdminMixin, ThemesModelAdmin):
+    """No user may see mail whose subject begins with ``secret``."""
+
+    def has_view_permission(self, request, obj=None):
+        return not (obj and obj.subject.startswith("secret"))
+
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("backstage/", backstage.urls),
+    path("office/", office.urls),
+]
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 
@@ -119,3 +132,32 @@ def test_the_app_works_without_an_admin_of_its_own_media(rf):
     assert isinstance(media, forms.Media)
     with override_settings(STATIC_URL="/cdn/"):
         assert "/cdn/django_migma/admin.js" in str(media)
+
+
+def test_deliveries_keep_the_media_and_the_addresses_of_their_site(admin_client, mailer, deliver):
+    row = deliver("failed")
+    media = str(ThemedDeliveries(Delivery, office).media)
+    assert "theme.js" in media
+    assert "django_migma/admin.css" in media
+    home = admin_url("changelist", site="office", model="delivery")
+    pages = [home, f"{home}{row.pk}/change/", f"{home}retry/?ids={row.pk}"]
+    text = "".join(admin_client.get(page).content.decode() for page in pages)
+    assert f'href="/office/django_migma/delivery/retry/?ids={row.pk}"' in text
+    assert 'action="/office/django_migma/delivery/retry/"' in text
+    assert "/admin/django_migma" not in text
+
+
+def test_rules_per_row_hold_for_deeds(admin_client, mailer, deliver):
+    secret, plain = deliver("failed", subject="secret"), deliver("failed")
+    url = admin_url("cancel", site="office", model="delivery")
+    assert admin_client.get(url, {"ids": f"{secret.pk},{plain.pk}"}).status_code == 403
+    assert admin_client.post(url, {"rows": f"{secret.pk}:0"}).status_code == 403
+    assert admin_client.post(url, {"rows": f"{plain.pk}:0"}).status_code == 302
+    assert set(Delivery.objects.values_list("subject", "status")) == {
+        ("secret", "failed"),
+        (plain.subject, "cancelled"),
+    }
+
+
+def test_a_site_without_deliveries_has_no_link_to_them(admin_client, welcome, mailer):
+    assert "Deliveries</a>" not in admin_client.get(here("change", welcome.pk)).content.decode()
