@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db.models import Case, Count, IntegerField, Min, QuerySet, Value, When
+from django.db.models import Case, Count, F, IntegerField, Min, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -26,6 +26,7 @@ MAX_ROWS = 50_000
 """Rows of these days that are counted. With more, the summary is left out: counting would slow the list down."""
 SECONDS = 30  # for which it is cached, by database
 TOO_MANY_FAILED = 0.05  # of a day's mail
+_CACHE = "django_migma.deliveries"
 GROUPS = (GOOD, WAITING, DOUBT, BAD, QUIET)
 _WIDTH, _GAP, _HEIGHT, _ABOVE = 16, 4, 48, 14  # of the bars, in units of the drawing
 
@@ -93,7 +94,7 @@ class Summary:
 def summary(rows: Rows) -> Summary | None:
     """Return the summary of all rows; None where there is none in these days, or more than `MAX_ROWS`."""
     days = _midnights()
-    key = f"django_migma.deliveries.{rows.db}.{days[0].isoformat()}"
+    key = f"{_CACHE}.{rows.db}.{days[0].isoformat()}"
     found: tuple[Counts, dt.datetime | None] | None = cache.get(key)
     if found is None:
         found = _count(rows, days)
@@ -112,18 +113,37 @@ def _midnights() -> list[dt.datetime]:
 def _count(rows: Rows, days: list[dt.datetime]) -> tuple[Counts, dt.datetime | None]:
     """The numbers of each group by day, and the oldest row on its way. Empty if there are too many rows."""
     every = Delivery.objects.using(rows.db)
-    first = every.first_id_since(days[0])
     newest = every.order_by("-pk").values_list("pk", flat=True).first() or 0
-    if newest - first >= MAX_ROWS:
+    first_ids = _first_ids(every, days, newest)
+    if newest - first_ids[0] >= MAX_ROWS:
         return {}, None
-    whens = [When(created_at__gte=days[number], then=Value(number)) for number in reversed(range(DAYS))]
-    day = Case(*whens, default=Value(0), output_field=IntegerField())
+    # Ids and all status words, since SQLite then reads nothing but the index of the status, which holds the ids.
+    whens = [When(pk__gte=first_ids[number], then=Value(number)) for number in reversed(range(DAYS))]
+    day = Case(*whens, output_field=IntegerField())
+    found = every.filter(pk__gte=first_ids[0], status__in=Delivery.Status.values).order_by()
     counts: Counts = {}
-    found = every.filter(pk__gte=first).order_by().annotate(day=day).values_list("day", "status")
-    for number, status, count in found.annotate(count=Count("pk")):
+    for number, status, count in found.annotate(day=day).values_list("day", "status").annotate(Count("pk")):
         counts.setdefault(group_of(status).name, [0] * DAYS)[number] += count
-    oldest = every.filter(status__in=Delivery.UNFINISHED).aggregate(oldest=Min("created_at"))
-    return counts, oldest["oldest"]
+    return counts, _oldest_on_its_way(every)
+
+
+def _oldest_on_its_way(every: Rows) -> dt.datetime | None:
+    # By id, which the index of the status holds on SQLite. The sum keeps PostgreSQL from looking through the rows in
+    # the order of their ids.
+    found = every.filter(status__in=Delivery.UNFINISHED).aggregate(pk=Min(F("pk") + 0))
+    return every.filter(pk=found["pk"]).values_list("created_at", flat=True).first()
+
+
+def _first_ids(every: Rows, days: list[dt.datetime], newest: int) -> list[int]:
+    """The first id of each day. They are cached for as long as they are needed: once a day has begun, it is fixed."""
+    names = {f"{_CACHE}.{every.db}.first.{day.isoformat()}": day for day in days}
+    known: dict[str, int] = cache.get_many(names)
+    # An id above the newest is from a database that was emptied since.
+    missing = [name for name in names if known.get(name, newest + 2) > newest + 1]
+    if missing:
+        known |= {name: every.first_id_since(names[name]) for name in missing}  # type: ignore[attr-defined]
+        cache.set_many(known, (DAYS + 1) * 24 * 3600)
+    return [known[name] for name in names]
 
 
 def _draw(counts: Counts, oldest: dt.datetime | None, days: list[dt.datetime]) -> Summary:

@@ -236,6 +236,13 @@ class TestPermissions:
         assert names <= set(Permission.objects.values_list("codename", flat=True))
 
 
+def _cached_keys():
+    """The names under which the summary keeps what it has found."""
+    days = delivery_summary._midnights()
+    names = [f"django_migma.deliveries.default.{days[0].isoformat()}"]
+    return names + [f"django_migma.deliveries.default.first.{day.isoformat()}" for day in days]
+
+
 class TestSummary:
     def test_it_counts_fourteen_days_by_what_they_mean(self, admin_client, deliver):
         deliver("failed", ago=24 * 20)
@@ -295,6 +302,22 @@ class TestSummary:
         deliver("accepted", pk=1 + delivery_summary.MAX_ROWS)
         assert "Last 14 days" not in shown(admin_client)
         assert get(admin_client).context["summary"] is None
+
+    def test_the_days_of_a_database_that_was_emptied_are_found_anew(self, admin_client, deliver):
+        deliver("accepted", pk=100)
+        assert get(admin_client).context["summary"]
+        Delivery.objects.all().delete()
+        cache.delete_many(key for key in _cached_keys() if ".first." not in key)
+        deliver("accepted", pk=1)
+        assert get(admin_client).context["summary"].totals[0].count == 1
+
+    def test_days_are_looked_up_once(self, admin_client, deliver, django_assert_max_num_queries):
+        deliver("accepted", ago=24 * 20)
+        deliver("accepted", pk=10_000)
+        get(admin_client)
+        cache.delete_many(key for key in _cached_keys() if ".first." not in key)
+        with django_assert_max_num_queries(12):
+            assert get(admin_client).context["summary"].totals[0].count == 1
 
     def test_it_works_without_time_zones(self, admin_client, deliver, settings):
         settings.USE_TZ = False
