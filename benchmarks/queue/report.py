@@ -12,12 +12,16 @@ from .scenarios import Scenario
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One contender in one round of one scenario, and the values that were measured, by the names of `COLUMNS`."""
+    """One contender in one round of one scenario, and the values that were measured, by the names of `COLUMNS`.
+
+    ``revision`` is that of this package: not all scenarios need be measured on one day.
+    """
 
     scenario: str
     entry: str
     round: int
     values: Mapping[str, float]
+    revision: str
 
     def value(self, metric: str) -> float:
         """The value of a metric."""
@@ -134,8 +138,9 @@ TARGETS = (
 
 def document(machine: dict[str, Any], scale: float, scenarios: Sequence[Scenario], runs: Sequence[Run]) -> str:
     """Everything, the targets last."""
+    revisions = ", ".join(sorted({run.revision for run in runs}))
     text = (
-        f"{described(machine)}\n\n"
+        f"{described(machine | {'revision': revisions})}\n\n"
         "Medians of interleaved rounds, smallest and largest value in brackets. *Of ideal* is the share of what a "
         "server of 50 ms allows to so many requests in flight. *CPU* is that of all workers with their start. "
         "*Errors* are mails that never arrived, or arrived twice.\n"

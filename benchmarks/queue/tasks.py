@@ -8,6 +8,7 @@ from django.tasks import task
 from benchmarks.messages import SENDER
 
 app = Celery("benchmark", broker=f"redis://127.0.0.1:{settings.SITE['redis']}/0", set_as_current=True)
+app.autodiscover_tasks()
 
 
 @task
