@@ -66,7 +66,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _published() -> list[Run]:
-    return [Run(**run) for run in json.loads((PUBLISHED / "queue.json").read_text())["runs"]]
+    path = PUBLISHED / "queue.json"
+    return [Run(**run) for run in json.loads(path.read_text())["runs"]] if path.exists() else []
 
 
 def _measure(scenario: Scenario, rounds: int, town: Town, revision: str) -> Iterator[Run]:

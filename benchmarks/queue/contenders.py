@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import django
+
 from benchmarks.messages import PROJECT_ID
 
 _SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -87,10 +89,12 @@ def _celery(site: Site) -> dict[str, Any]:
 def _queue(title: str, in_flight: int, engine: str = "") -> Contender:
     def settings(site: Site) -> dict[str, Any]:
         queue = {"ENGINE": f"django_migma.engines.{engine}"} if engine else {}
-        return {
+        mailer = (
+            {"MAILERS": {"default": {"BACKEND": _QUEUE}}} if django.VERSION >= (6, 1) else {"EMAIL_BACKEND": _QUEUE}
+        )
+        return mailer | {
             "INSTALLED_APPS": ["django_migma", *(["django_tasks_db"] if engine == "tasks" else [])],
-            "MAILERS": {"default": {"BACKEND": _QUEUE, "OPTIONS": {"max_concurrency": in_flight}}},
-            "MIGMA": _migma(site, QUEUE=queue),
+            "MIGMA": _migma(site, QUEUE=queue, MAX_CONCURRENCY=in_flight),
             "TASKS": _TASKS,
         }
 
