@@ -188,9 +188,16 @@ class RateLimited(APIError, TemporaryError):
 
 
 class ServerError(APIError, TemporaryError):
-    """5xx: Migma failed. All but 503 leave open whether the mail was accepted."""
+    """5xx: Migma failed. All but 503 leave open whether the mail was accepted.
+
+    ``retry_after``: seconds to wait, or None if Migma did not say.
+    """
 
     hint = "Send again later with the same idempotency key; if it persists, see Migma's status page."
+
+    def __init__(self, reason: str = "", *, retry_after: float | None = None, **about: Any) -> None:
+        super().__init__(reason, **about)
+        self.retry_after = retry_after
 
 
 class NoResponse(TemporaryError, ConnectionError):

@@ -104,7 +104,7 @@ def _refusal(status: int, headers: Mapping[str, str], envelope: dict[str, Any], 
         accepted = None  # a proxy's 404 is not Migma's, and proves nothing about an earlier attempt
     seconds = parse_retry_after(headers.get("Retry-After"), now)
     error_class = _ERROR_CLASSES.get(status, errors.ServerError if status >= 500 else errors.APIError)
-    if error_class is errors.RateLimited:
+    if error_class in {errors.RateLimited, errors.ServerError}:
         attributes["retry_after"] = seconds
     error = error_class(
         f"Migma answered {status}{f' {redact(code)}' if code else ''}: {redact(detail) or 'no reason given'}",

@@ -186,6 +186,15 @@ def test_a_wait_that_the_deadline_does_not_allow_is_not_begun(wire, clock, secon
     assert clock.slept == []
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_error_says_how_long_migma_asks_to_wait(status, wire):
+    """For a caller who does the waiting, such as a worker of the queue."""
+    answer(wire, status, headers={"Retry-After": "7"})
+    with pytest.raises((RateLimited, ServerError)) as caught:
+        client(max_retries=0).send(send_request())
+    assert caught.value.retry_after == 7.0
+
+
 def test_a_429_without_a_header_has_no_retry_after(wire):
     answer(wire, 429)
     with pytest.raises(RateLimited) as caught:

@@ -27,7 +27,7 @@ ABOUT = {
     "Conflict": ((errors.APIError,), ANSWER),
     "TemporaryError": ((), COMMON),
     "RateLimited": ((errors.APIError, errors.TemporaryError), ANSWER | {"retry_after": 2.5}),
-    "ServerError": ((errors.APIError, errors.TemporaryError), ANSWER),
+    "ServerError": ((errors.APIError, errors.TemporaryError), ANSWER | {"retry_after": 2.5}),
     "NoResponse": ((errors.TemporaryError, ConnectionError), COMMON),
     "Timeout": ((errors.NoResponse, errors.TemporaryError, ConnectionError, TimeoutError), COMMON),
     "InvalidResponse": ((errors.TemporaryError,), COMMON | {"status_code": 302}),
