@@ -44,8 +44,15 @@ apps: $(APPS_MADE) ## Send the mail of other packages to a sandbox, and write th
 pictures: $(VENV)/.test ## Take the pictures of the admin in docs/images anew
 	REQUIRE_BROWSER=1 PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/browser/test_demo.py
 
-soak: $(VENV)/.test ## Send through faults for longer, from a seed; SOAK="--seed 7" repeats one
+soak: $(VENV)/.test ## Send through faults, and kill workers of the queue, for half an hour; SOAK="--seed 7" repeats a part
 	$(BIN)/python -m tests.faults.soak $(SOAK)
+	$(BIN)/python -m tests.crashes --seeds 50
+	$(BIN)/python -m tests.crashes --seeds 50 --database postgresql
+	$(BIN)/python -m tests.soak --minutes 10 $(SOAK)
+	$(BIN)/python -m tests.soak --minutes 10 --database postgresql $(SOAK)
+	$(BIN)/python -m tests.soak --minutes 3 --engine tasks $(SOAK)
+	$(BIN)/python -m tests.soak --minutes 3 --engine celery $(SOAK)
+	$(BIN)/python -m tests.soak --minutes 1 --without-keys $(SOAK)
 
 bench: $(BENCH_MADE) ## Measure speed beside others; BENCH="--quick" for a rough idea, "--against PATH" with another checkout
 	@$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
