@@ -2,19 +2,28 @@
 
 import gc
 import json
+import logging
+import threading
+from typing import ClassVar
 
 import django
 import pytest
 from django.core import mail as django_mail
-from django.core.mail import EmailMessage, send_mail
-from django.db import transaction
-from django.test import override_settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives, send_mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import DatabaseError, connection, connections, transaction
+from django.http import HttpResponse
+from django.test import TestCase, override_settings
+from django.urls import path
+from django.utils import timezone
 
 from django_migma import signals
 from django_migma.exceptions import (
+    APIError,
     ConfigurationError,
     Conflict,
     SendFailed,
+    ServerError,
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
@@ -29,7 +38,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def queue(wire, settings):
     """The queue backend as the default mailer; a request would fail, since the wire has no answer."""
-    for name, value in our_mailer(backend=QUEUE).items():
+    mailer = our_mailer(backend=QUEUE)
+    if "MAILERS" in mailer:
+        mailer["MAILERS"]["other"] = {"BACKEND": f"{__name__}.Keeping"}
+    for name, value in mailer.items():
         setattr(settings, name, value)
     yield
     assert list(wire.mock.calls) == []
@@ -50,8 +62,60 @@ def rows(**wanted):
     return list(Delivery.objects.filter(**wanted).order_by("pk"))
 
 
+def invoice():
+    message = EmailMultiAlternatives("Invoice", "Text", to=["a@example.org"])
+    message.attach("invoice.pdf", b"%PDF", "application/pdf")
+    return message
+
+
 class Stop(Exception):
     pass
+
+
+class Keeping(BaseEmailBackend):
+    """Another mailer, which keeps what it gets."""
+
+    sent: ClassVar = []
+    error: ClassVar = None
+
+    def send_messages(self, email_messages):
+        if self.error:
+            raise self.error
+        self.sent.extend(email_messages)
+        return len(email_messages)
+
+
+def kept():
+    return Keeping.sent
+
+
+KEEPING_MAILER = "other" if django.VERSION >= (6, 1) else f"{__name__}.Keeping"
+
+
+ALIVE_ELSEWHERE = 100  # messages that other tests have left
+
+
+def failing_view(request):
+    send_mail("Hello", "Text", None, ["a@example.org"])
+    raise Stop
+
+
+def working_view(request):
+    send_mail("Hello", "Text", None, ["a@example.org"])
+    return HttpResponse()
+
+
+urlpatterns = [path("fails/", failing_view), path("works/", working_view)]
+
+
+@pytest.fixture
+def no_deliveries(transactional_db):
+    """A database without the table of the queue."""
+    with connection.schema_editor() as editor:
+        editor.delete_model(Delivery)
+    yield
+    with connection.schema_editor() as editor:
+        editor.create_model(Delivery)
 
 
 class TestRows:
@@ -141,6 +205,39 @@ class TestSendingAgain:
         assert send_all([message, message]) == 2
         assert len({row.idempotency_key for row in rows()}) == 2
 
+    def test_one_that_was_tried_directly_keeps_its_key(self, wire):
+        """Whoever has it already is left out."""
+        wire.answers((200, {"success": True, "data": {"id": "m1"}}), (500, {"success": False}))
+        message = mail("a@example.org", "b@example.org")
+        with override_settings(**our_mailer()), pytest.raises(ServerError):
+            message.send()
+        key = message.migma_status.recipients["b@example.org"].idempotency_key
+        assert message.send() == 1
+        assert [(row.recipient, row.idempotency_key) for row in rows()] == [("b@example.org", key)]
+        words = {address: one.status for address, one in message.migma_status.recipients.items()}
+        assert words == {"a@example.org": "queued", "b@example.org": "waiting"}
+        message.send()
+        assert len(rows()) == 3
+        wire.mock.calls.reset()
+
+    @pytest.mark.parametrize(("answer", "word"), [(400, "failed"), (500, "unknown")])
+    def test_the_row_that_the_log_has_of_it_is_queued(self, wire, migma, answer, word):
+        """One mail has one row, and what the log says of doubt stays in it."""
+        migma(DELIVERY_LOG=True, MAX_RETRIES=0)
+        wire.answers((answer, {"success": False}))
+        message = mail(idempotency_key="order-17")
+        with override_settings(**our_mailer()), pytest.raises(APIError):
+            message.send()
+        [logged] = rows()
+        assert (logged.status, logged.payload) == (word, "")
+        assert message.send() == 1
+        [row] = rows()
+        assert (row.pk, row.status, row.finished_at) == (logged.pk, "waiting", None)
+        assert json.loads(row.payload)["recipientEmail"] == "a@example.org"
+        assert row.due_at <= timezone.now()
+        assert row.in_doubt == bool(row.account) == bool(row.first_attempt_at) == (word == "unknown")
+        wire.mock.calls.reset()
+
 
 class TestRefusals:
     def test_a_refused_message_has_no_row_and_the_others_have_one(self):
@@ -180,6 +277,240 @@ class TestCallersKeys:
         assert [row.recipient for row in rows()] == ["a@example.org", "b@example.org"]
         words = {address: one.status for address, one in changed.migma_status.recipients.items()}
         assert words == {"a@example.org": "failed", "b@example.org": "waiting"}
+
+    def test_a_message_id_is_such_a_key(self):
+        for _ in range(2):
+            EmailMessage("Hello", "Text", to=["a@example.org"], headers={"Message-ID": "<1@shop>"}).send()
+        assert [row.caller_key for row in rows()] == ["<1@shop>"]
+
+    def test_twice_in_one_call_is_one_row(self):
+        messages = [mail(idempotency_key="k"), mail(), mail(idempotency_key="k")]
+        assert send_all(messages) == 3
+        assert len(rows()) == 2
+
+    @pytest.mark.parametrize(
+        "status", ["accepted", "delivered", "opened", "clicked", "bounced", "complained", "suppressed"]
+    )
+    def test_what_is_accepted_says_so(self, status):
+        """Another body is a conflict then, too, though the row has no request any more."""
+        mail(idempotency_key="k").send()
+        accepted = {"message_id": "m1", "send_id": "s1", "provider": "ses", "attempts": 2}
+        Delivery.objects.update(status=status, due_at=None, payload="", **accepted)
+        again = mail(idempotency_key="k")
+        assert again.send() == 1
+        [recipient] = again.migma_status.recipients.values()
+        assert (recipient.status, recipient.accepted) == ("queued", True)
+        assert (recipient.message_id, recipient.send_id, recipient.provider) == ("m1", "s1", "ses")
+        assert recipient.attempts == 2
+        assert again.migma_status.is_complete
+        with pytest.raises(Conflict, match="another body"):
+            mail(idempotency_key="k", subject="Changed").send()
+        assert len(rows()) == 1
+
+    @pytest.mark.parametrize(
+        ("status", "word"), [("failed", "failed"), ("cancelled", "failed"), ("unknown", "unknown")]
+    )
+    def test_what_has_failed_is_not_queued_again(self, status, word):
+        """A person can try it again."""
+        mail(idempotency_key="k").send()
+        Delivery.objects.update(status=status, due_at=None)
+        again = mail(idempotency_key="k")
+        with pytest.raises(Conflict, match=rf"belongs to delivery \d+, whose status is {status}. Try that") as caught:
+            again.send()
+        assert again.migma_status.status == {word}
+        assert caught.value.may_have_been_accepted == (word == "unknown")
+        assert [row.status for row in rows()] == [status]
+
+    @pytest.mark.parametrize("commits", [True, False])
+    def test_two_processes_at_once_make_one_row(self, transactional_db, commits):
+        """The second waits for the first, and its transaction stays usable."""
+        if connection.vendor == "sqlite":
+            pytest.skip("one database in memory has one connection")
+        is_inserted, goes_on, found = threading.Event(), threading.Event(), []
+
+        def first():
+            with transaction.atomic():
+                mail(idempotency_key="k").send()
+                is_inserted.set()
+                goes_on.wait(5)
+                transaction.set_rollback(not commits)
+            connections.close_all()
+
+        def second():
+            with transaction.atomic():
+                found.append(mail(idempotency_key="k").send())
+                found.append(Delivery.objects.count())
+            connections.close_all()
+
+        threads = [threading.Thread(target=first), threading.Thread(target=second)]
+        threads[0].start()
+        assert is_inserted.wait(5)
+        threads[1].start()
+        threads[1].join(0.3)
+        assert threads[1].is_alive()
+        goes_on.set()
+        for thread in threads:
+            thread.join(5)
+        assert found == [1, 1]
+        assert [row.status for row in rows()] == ["waiting"]
+
+
+class TestTransactions:
+    def test_what_is_rolled_back_was_never_sent(self, transactional_db):
+        for _ in range(200):
+            with pytest.raises(Stop), transaction.atomic():
+                failing_view(None)
+        assert rows() == []
+
+    def test_an_error_within_a_request_takes_its_mail_along(self, transactional_db, client, settings):
+        """With ATOMIC_REQUESTS, which wraps each view in a transaction."""
+        settings.ROOT_URLCONF = __name__
+        client.raise_request_exception = False
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+        try:
+            for _ in range(20):
+                assert client.get("/fails/").status_code == 500
+            assert rows() == []
+            assert client.get("/works/").status_code == 200
+        finally:
+            connection.settings_dict["ATOMIC_REQUESTS"] = False
+        assert len(rows()) == 1
+
+    def test_a_large_call_that_stops_breaks_the_transaction_that_holds_its_rows(self, transactional_db):
+        """Or half of the list could be committed by mistake."""
+
+        def messages():
+            for _ in range(1001):
+                yield mail()
+            raise Stop
+
+        with transaction.atomic():
+            with pytest.raises(Stop):
+                send_all(messages())
+            with pytest.raises(transaction.TransactionManagementError):
+                Delivery.objects.count()
+        assert rows() == []
+
+    def test_an_error_of_the_database_reaches_the_caller(self, no_deliveries, migma):
+        """Also of a quiet mailer: the mail is in no queue."""
+        migma(FAIL_SILENTLY=True)
+        message = mail()
+        with pytest.raises(DatabaseError):
+            message.send()
+        [recipient] = message.migma_status.recipients.values()
+        assert recipient.status == "not_attempted"
+        assert isinstance(recipient.error, DatabaseError)
+
+    def test_an_interrupt_leaves_no_row(self, transactional_db):
+        def messages():
+            yield message
+            raise KeyboardInterrupt
+
+        message = mail()
+        with pytest.raises(KeyboardInterrupt):
+            send_all(messages())
+        assert rows() == []
+        assert message.migma_status.recipients["a@example.org"].error is None
+
+
+class TestFallback:
+    """What Migma cannot carry goes to another mailer after the commit."""
+
+    @pytest.fixture(autouse=True)
+    def _keep(self, migma, transactional_db):
+        migma(FALLBACK=KEEPING_MAILER)
+        Keeping.sent, Keeping.error = [], None
+
+    def test_after_the_commit(self):
+        message = invoice()
+        with transaction.atomic():
+            assert message.send() == 1
+            assert message.migma_status.status == {"waiting"}
+            message.subject = "Another one"
+            message.to.append("b@example.org")
+            assert kept() == []
+        assert [(one.subject, one.to) for one in kept()] == [("Invoice", ["a@example.org"])]
+        assert message.migma_status.status == {"fallback"}
+        assert message.migma_status.is_complete
+        assert rows() == []
+
+    def test_without_a_transaction_at_once(self):
+        message = invoice()
+        assert message.send() == 1
+        assert message.migma_status.status == {"fallback"}
+
+    def test_never_after_a_rollback(self):
+        with transaction.atomic():
+            invoice().send()
+            transaction.set_rollback(True)
+        assert kept() == []
+
+    def test_its_error_is_logged(self, caplog):
+        """Nobody can catch it: the caller has gone on."""
+        Keeping.error = OSError("mail.example.org is down")
+        message = invoice()
+        with transaction.atomic():
+            assert message.send() == 1
+        assert message.migma_status.status == {"unknown"}
+        assert "was not accepted (1 unknown): OSError" in caplog.text
+        assert "a@example.org" not in caplog.text
+
+    def test_recipients_in_the_queue_do_not_get_it_twice(self):
+        mail(idempotency_key="k").send()
+        message = mail("a@example.org", "b@example.org", idempotency_key="k", subject="Changed", body="Text")
+        with pytest.raises(Conflict):
+            message.send()
+        message.attach("invoice.pdf", b"%PDF", "application/pdf")
+        message.send()
+        assert [one.recipients() for one in kept()] == [["a@example.org"]]
+        words = {address: one.status for address, one in message.migma_status.recipients.items()}
+        assert words == {"a@example.org": "fallback", "b@example.org": "waiting"}
+
+    def test_signals_tell_of_both_steps(self):
+        seen = []
+
+        def receiver(signal, status, **_):
+            seen.append(("post_send" if signal is signals.post_send else "post_enqueue", *status.status))
+
+        for signal in (signals.post_send, signals.post_enqueue):
+            signal.connect(receiver)
+        try:
+            send_all([invoice(), mail()])
+        finally:
+            for signal in (signals.post_send, signals.post_enqueue):
+                signal.disconnect(receiver)
+        assert seen == [("post_enqueue", "waiting"), ("post_enqueue", "waiting"), ("post_send", "fallback")]
+
+
+class TestErrorMail:
+    """Mail that a log record causes never breaks what it reports."""
+
+    @pytest.fixture
+    def log(self):
+        class Sending(logging.Handler):
+            def emit(self, record):
+                mail().send()
+
+        logger = logging.Logger("shop")
+        logger.addHandler(Sending())
+        return logger.error
+
+    def test_it_is_queued(self, log, capsys):
+        log("broken")
+        assert len(rows()) == 1
+        assert capsys.readouterr().err == ""
+
+    def test_what_cannot_be_written_goes_to_stderr(self, log, capsys, no_deliveries):
+        with transaction.atomic():
+            log("broken")
+            assert StoredEmail.objects.count() == 0
+        assert "that a log record caused has failed: " in capsys.readouterr().err
+
+    def test_so_does_a_mail_in_a_transaction_that_is_broken(self, log, capsys):
+        with transaction.atomic():
+            transaction.set_rollback(True)
+            log("broken")
+        assert "has failed: TransactionManagementError" in capsys.readouterr().err
 
 
 class TestStops:
@@ -234,15 +565,24 @@ class TestSettings:
             mail().send()
 
 
+class TestATestCase(TestCase):
+    """Django's own: everything happens in one transaction that is never committed."""
+
+    def test_rows_are_there_and_gone_afterwards(self):
+        send_mail("Hello", "Text", None, ["a@example.org"])
+        assert len(rows()) == 1
+
+
 def test_a_generator_of_many_messages_takes_constant_memory():
+    """No more messages are kept than the rows of one insert need."""
     alive = []
 
     def messages():
-        for number in range(20_000):
+        for number in range(5_000):
             yield mail()
-            if number % 5_000 == 4_999:
+            if number % 900 == 899:
                 gc.collect()
                 alive.append(sum(isinstance(one, MigmaMessage) for one in gc.get_objects()))
 
-    assert send_all(messages()) == 20_000
-    assert max(alive) <= 1_100
+    assert send_all(messages()) == 5_000
+    assert max(alive) <= 1_001 + ALIVE_ELSEWHERE
