@@ -210,13 +210,13 @@ class TestSendingAgain:
         wire.answers((200, {"success": True, "data": {"id": "m1"}}), (500, {"success": False}))
         message = mail("a@example.org", "b@example.org")
         with override_settings(**our_mailer()), pytest.raises(ServerError):
-            message.send()
+            send_all([message])
         key = message.migma_status.recipients["b@example.org"].idempotency_key
-        assert message.send() == 1
+        assert send_all([message]) == 1
         assert [(row.recipient, row.idempotency_key) for row in rows()] == [("b@example.org", key)]
         words = {address: one.status for address, one in message.migma_status.recipients.items()}
         assert words == {"a@example.org": "queued", "b@example.org": "waiting"}
-        message.send()
+        send_all([message])
         assert len(rows()) == 3
         wire.mock.calls.reset()
 
@@ -227,10 +227,10 @@ class TestSendingAgain:
         wire.answers((answer, {"success": False}))
         message = mail(idempotency_key="order-17")
         with override_settings(**our_mailer()), pytest.raises(APIError):
-            message.send()
+            send_all([message])
         [logged] = rows()
         assert (logged.status, logged.payload) == (word, "")
-        assert message.send() == 1
+        assert send_all([message]) == 1
         [row] = rows()
         assert (row.pk, row.status, row.finished_at) == (logged.pk, "waiting", None)
         assert json.loads(row.payload)["recipientEmail"] == "a@example.org"
