@@ -272,4 +272,4 @@ def test_a_test_is_sent_though_its_row_cannot_be_written(tester, taken, welcome,
             editor.create_model(Delivery)
     assert next(text for _level, text in messages_of(page)).endswith("The sandbox accepted it.")
     assert LogEntry.objects.count() == 1
-    assert f"A test of the stored email {welcome.pk} is no row of a delivery: OperationalError." in caplog.messages
+    assert f"A test of the stored email {welcome.pk} is no row of a delivery: " in caplog.text
