@@ -18,9 +18,9 @@
     At the end of a ``send_messages`` call. ``messages_sent`` is its return value. Sent robustly.
 
 ``delivery_updated(sender, delivery, previous)``
-    After the commit that changed the status of a row of `Delivery`: by a worker, by tracking, by a person,
-    or by a direct send of the same mail.
-    ``sender`` is `Delivery`, ``previous`` the status word before. Sent robustly, in the thread that changed the row.
+    After the commit that changed the status of a row of `Delivery`: by a worker, by tracking, by a person, or by a
+    direct send of the same mail. ``sender`` is `Delivery`, ``previous`` the status word before. Sent robustly, in the
+    thread that changed the row.
 
 Of the first four, ``sender`` is the backend's class, and ``alias`` the key of ``MAILERS`` or None.
 """

@@ -18,7 +18,7 @@ from django_migma import signals
 from django_migma.api.credentials import account_digest
 from django_migma.backends import EmailBackend, delivery_log, queue
 from django_migma.exceptions import MigmaError
-from django_migma.message import MigmaMessage, RecipientStatus
+from django_migma.message import MessageStatus, MigmaMessage, RecipientStatus
 from django_migma.models import Delivery, StoredEmail
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
@@ -240,10 +240,13 @@ class TestStoredEmails:
         assert sum('FROM "django_migma_storedemail"' in query["sql"] for query in queries.captured_queries) == 1
         assert columns("stored_email") == [first.pk, other.pk, None, conversation.pk]
 
-    def test_mail_in_a_layout_has_the_id_of_the_layout_and_names_no_stored_email(self, accepting, migma):
+    def test_mail_in_a_layout_has_the_id_of_the_layout_and_names_no_stored_email(
+        self, accepting, migma, django_assert_num_queries
+    ):
         StoredEmail.objects.create(email_id=LAYOUT_ID)
         migma(LAYOUT_EMAIL_ID=LAYOUT_ID)
-        send(EmailMessage("Hi", "a body of its own", to=["ada@example.org"]))
+        with django_assert_num_queries(3):  # a savepoint and the row
+            send(EmailMessage("Hi", "a body of its own", to=["ada@example.org"]))
         assert columns("stored_email", "email_id") == [(None, LAYOUT_ID)]
 
 
@@ -326,6 +329,37 @@ class TestMailThatIsSentAgain:
             ("ada@example.org", "accepted"),
             ("bob@example.org", "failed"),
             ("bob@example.org", "not_attempted"),
+        ]
+
+    def test_a_refusal_says_nothing_of_recipients_that_another_mailer_has_reached(self, accepting):
+        one = invoice("ada@example.org", "bob@example.org")
+        one.migma_status = MessageStatus()
+        one.migma_status.recipients = {
+            "ada@example.org": _FALLBACK,
+            "bob@example.org": RecipientStatus(status="failed"),
+        }
+        with pytest.raises(MigmaError):
+            send(one)
+        assert columns("recipient", "status") == [("bob@example.org", "not_attempted")]
+
+    def test_a_row_that_another_process_writes_at_the_same_moment_costs_no_other(self, accepting):
+        ada, bob = (message(to, idempotency_key="k") for to in ("ada@example.org", "bob@example.org"))
+        send(ada, bob)
+        _, key = columns("idempotency_key")
+        Delivery.objects.filter(idempotency_key=key).delete()
+
+        def overtake(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if sql.startswith("SELECT") and key in params:
+                Delivery.objects.create(idempotency_key=key, recipient="bob@example.org", status="unknown")
+            return result
+
+        with connection.execute_wrapper(overtake):
+            send(*(message(f"{to}@example.org", idempotency_key="k") for to in ("ada", "bob", "eve")))
+        assert columns("recipient", "status") == [
+            ("ada@example.org", "accepted"),
+            ("bob@example.org", "unknown"),
+            ("eve@example.org", "accepted"),
         ]
 
     def test_a_row_of_the_queue_is_accepted_and_let_go(self, accepting):

@@ -70,7 +70,7 @@ def test_many_rows_are_deleted_in_steps(monkeypatch):
 
 
 def test_a_row_that_repeats_a_deleted_one_stays():
-    unknown, failed = row(31, Status.UNKNOWN), row(31, Status.FAILED)
+    failed, unknown = row(31, Status.FAILED), row(31, Status.UNKNOWN)
     row(31, Status.FAILED)
     of_failed, of_unknown = row(resent_from=failed), row(resent_from=unknown)
     assert prune(days=30) == "2 rows deleted.\n"
