@@ -26,7 +26,7 @@ _SENT_ANEW = (
     *("is_test", "caller_key", "payload"),
 )
 
-_TAKEN_OVER = ("status", "in_doubt", "provider", "message_id", "send_id", "replayed", "finished_at")
+_TAKEN_OVER = ("status", "provider", "message_id", "send_id", "replayed", "finished_at")
 MAX_ERRORS = 20
 MAX_CALLER_KEY = 255
 
@@ -253,10 +253,15 @@ class Delivery(models.Model):
         values = {name: getattr(later, name) for name in _TAKEN_OVER}
         values["attempts"] = self.attempts + later.attempts
         values["errors"] = [*self.errors, *later.errors][-MAX_ERRORS:]
-        values |= {"due_at": None, "claimed_by": ""}
+        is_accepted = later.status == self.Status.ACCEPTED
+        values |= {
+            "due_at": None,
+            "claimed_by": "",
+            "in_doubt": not is_accepted and (self.in_doubt or later.in_doubt),
+        }
         if not self.in_doubt:
             values |= {"account": later.account, "first_attempt_at": self.first_attempt_at or later.first_attempt_at}
-        if later.status == self.Status.ACCEPTED:
+        if is_accepted:
             values["payload"] = ""
         if not self._state.adding:
             return self._change(**values)

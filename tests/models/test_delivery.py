@@ -319,3 +319,13 @@ def test_mail_is_found_by_an_index():
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     assert "django_migma_caller_key" in Delivery.objects.for_key("order-77").explain()
+
+
+@pytest.mark.parametrize("later", [Status.UNKNOWN, Status.FAILED])
+def test_only_an_acceptance_ends_a_doubt(later):
+    """And a retry with another account's key stays forbidden."""
+    delivery = row(Status.FAILED, in_doubt=True, account=ACCOUNT)
+    delivery.bring_forward(Delivery(status=later, in_doubt=later == Status.UNKNOWN, account="another"))
+    assert (stored(delivery).in_doubt, stored(delivery).account) == (True, ACCOUNT)
+    delivery.bring_forward(Delivery(status=Status.ACCEPTED))
+    assert not stored(delivery).in_doubt
