@@ -26,6 +26,7 @@ CONVERSATION_ID = "665f1c2ab7d3e4f5a6b7000c"
 LAYOUT_ID = "665f1c2ab7d3e4f5a6b7000f"
 OK = (200, {"success": True, "data": {"id": "m1", "status": "queued", "provider": "ses"}})
 REFUSED = (400, {"success": False, "error": "Invalid email address: ada@example.org", "code": "BAD"})
+NO_TABLE = {"sqlite": "OperationalError", "postgresql": "ProgrammingError"}
 LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
 
 pytestmark = pytest.mark.django_db
