@@ -124,8 +124,8 @@ class Enqueuer:
             self._undo(error if isinstance(error, Exception) else None)
             raise
         self._finish_messages()
-        if self._for_fallback:
-            transaction.on_commit(self._send_fallback, using=self._using, robust=True)
+        if (fallback := self._fallback) and self._for_fallback:
+            transaction.on_commit(lambda: self._send_fallback(fallback), using=self._using, robust=True)
 
     def result(self) -> int:
         """The number of messages queued. Raises the error that the caller should see, see `Failures.raise_any`."""
@@ -240,18 +240,17 @@ class Enqueuer:
             self._failures.collect(outgoing)
             self._announce(signals.post_enqueue, outgoing)
 
-    def _send_fallback(self) -> None:
+    def _send_fallback(self, fallback: FallbackMailer) -> None:
         """Hand over what Migma cannot carry, after the commit. Its rows are those of a direct send."""
-        if self._fallback:
-            for outgoing in self._for_fallback:
-                self._fallback.send(outgoing)
-                if self._log:
-                    self._log.add(outgoing)
-                outgoing.status.is_complete = all(one.accepted for one in outgoing.status.recipients.values())
-                self._announce(signals.post_send, outgoing)
+        for outgoing in self._for_fallback:
+            fallback.send(outgoing)
             if self._log:
-                self._log.write()
-            self._fallback.close()
+                self._log.add(outgoing)
+            outgoing.status.is_complete = all(one.accepted for one in outgoing.status.recipients.values())
+            self._announce(signals.post_send, outgoing)
+        if self._log:
+            self._log.write()
+        fallback.close()
 
     def _announce(self, signal: Signal, outgoing: OutgoingMessage) -> None:
         message, status, alias = outgoing.message, outgoing.status, self._backend.alias

@@ -190,7 +190,19 @@ class TestRows:
     def test_nothing_at_all_is_nothing(self, django_assert_num_queries):
         with django_assert_num_queries(0):
             assert send_all([]) == 0
-            assert mail(to=[]).send() == 0
+            assert send_all([mail(to=[])]) == 0
+
+    def test_what_a_receiver_cancels_has_no_row(self):
+        def cancel(message, **_):
+            if message.subject == "Unwanted":
+                raise signals.CancelSend
+
+        signals.pre_send.connect(cancel)
+        try:
+            assert send_all([mail(subject="Unwanted"), mail()]) == 1
+        finally:
+            signals.pre_send.disconnect(cancel)
+        assert [row.subject for row in rows()] == ["Hello"]
 
 
 class TestSendingAgain:

@@ -17,7 +17,7 @@ class RowsElsewhere:
 
 
 @pytest.fixture
-def log(wire, settings, migma, django_db_setup, django_db_blocker):
+def log(wire, settings, migma, tmp_path, django_db_setup, django_db_blocker):
     """The other database, beside the project's. Django's own fixtures admit none that the settings do not have."""
     mailer = our_mailer(backend=QUEUE)
     if "MAILERS" in mailer:
@@ -29,7 +29,7 @@ def log(wire, settings, migma, django_db_setup, django_db_blocker):
     settings.DATABASE_ROUTERS = [RowsElsewhere()]
     connections.databases["log"] = connections["default"].settings_dict | {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": ":memory:",
+        "NAME": tmp_path / "log.sqlite3",
     }
     with django_db_blocker.unblock():
         with connections["log"].schema_editor() as editor:

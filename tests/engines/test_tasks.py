@@ -1,6 +1,7 @@
 """django.tasks as the engine: one wake-up for a commit, and passes that deliver."""
 
 import datetime as dt
+import logging
 import time
 
 import pytest
@@ -99,6 +100,20 @@ class TestHandOver:
         assert record.levelname == "WARNING"
         assert record.getMessage().startswith("The engine django_migma.engines.tasks could not be woken (InvalidTask")
         assert "migma_deliver --once" in record.getMessage()
+
+    def test_from_a_log_record_it_is_said_on_stderr(self, enqueued, settings, caplog, capsys):
+        """A log line would cause the next mail."""
+
+        class Sending(logging.Handler):
+            def emit(self, record):
+                send()
+
+        settings.TASKS = {"default": {"BACKEND": f"{TASKS}.backends.dummy.DummyBackend", "QUEUES": ["other"]}}
+        logger = logging.Logger("shop")
+        logger.addHandler(Sending())
+        logger.error("broken")
+        assert caplog.records == []
+        assert "django_migma: The engine django_migma.engines.tasks could not be woken" in capsys.readouterr().err
 
 
 class TestPasses:
