@@ -1,5 +1,6 @@
 """The helpers for a site's own tests: they do in a test what production does, except for the network."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import django
 import pytest
 from django.core import mail
 from django.core.mail import EmailMessage, send_mail
+from django.core.management import call_command
 from django.test import override_settings
 
 from django_migma import signals
@@ -21,7 +23,9 @@ from django_migma.exceptions import (
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
+from django_migma.models import Delivery
 from django_migma.testing import outbox, sandbox
+from tests.conftest import QUEUE, our_mailer
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
 needs_mailers = pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
@@ -309,3 +313,27 @@ def test_the_plugin_is_inert_unless_used():
     code = "import sys, django_migma.pytest_plugin; print(*sorted(m for m in sys.modules if m.startswith('django')))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.split() == ["django_migma", "django_migma.pytest_plugin"]
+
+
+class TestQueue:
+    """The helpers on a site whose mailer is the queue's."""
+
+    @pytest.fixture(autouse=True)
+    def queue(self, settings, db):
+        for name, value in our_mailer(backend=QUEUE).items():
+            setattr(settings, name, value)
+
+    def test_the_outbox_gets_its_mail_at_once(self):
+        with outbox() as box:
+            send_mail("Hello", "Text", None, ["a@example.org"])
+        assert [message.migma_status.status for message in box] == [{"queued"}]
+        assert not Delivery.objects.exists()
+
+    @needs_mailers
+    def test_the_sandbox_gets_it_from_a_worker(self):
+        with sandbox(accept_template=True) as running:
+            send_mail("Hello", "Text", None, ["a@example.org"])
+            assert running.store.messages() == []
+            call_command("migma_deliver", "--once", stdout=io.StringIO())
+            [message] = running.store.messages()
+        assert message.subject == "Hello"
