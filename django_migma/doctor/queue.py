@@ -1,4 +1,4 @@
-"""Whether the queue is at work: mail that waits, a worker that takes it, and mail that a person has to decide about."""
+"""Whether the queue is at work: mail that waits, a worker that takes it, mail that a person has to decide about."""
 
 from __future__ import annotations
 
