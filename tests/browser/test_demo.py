@@ -17,10 +17,12 @@ from .visiting import message, press, rows
 
 
 @pytest.fixture
-def demo(chromium):
-    """The output of a running demo."""
+def demo(chromium, request):
+    """The output of a running demo; with the parameter ``MIGMA_QUEUE``, of one that uses the queue."""
+    queue = getattr(request, "param", "")
+    variables = environment(MIGMA_QUEUE="1" if queue else "")
     with subprocess.Popen(
-        [*PYTHON, "demo.py"], cwd=EXAMPLE, env=environment(), stdout=subprocess.PIPE, text=True
+        [*PYTHON, "demo.py"], cwd=EXAMPLE, env=variables, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         yield "".join(takewhile(lambda line: not line.startswith("Ctrl-C ends the demo."), process.stdout))
@@ -41,17 +43,23 @@ def picture(tmp_path):
     return take
 
 
-def test_the_walk_through_the_admin(demo, new_page, picture):
-    """Sign in with what the demo has printed, sync, look, send a test, and see it in the sandbox."""
-    [(address, user, password)] = re.findall(r"^Admin +(\S+) +(\S+) / (\S+)$", demo, re.MULTILINE)
-    [stored_emails] = re.findall(r"^Stored emails +(http\S+)", demo, re.MULTILINE)
-    [mail] = re.findall(r"^Accepted mail +(\S+)$", demo, re.MULTILINE)
-    page = new_page(address)
-    page.goto(stored_emails)
+def sign_in(page, address, demo):
+    """Go to a page of the admin, with the name and the password that the demo has printed."""
+    [(user, password)] = re.findall(r"^Admin +\S+ +(\S+) / (\S+)$", demo, re.MULTILINE)
+    page.goto(address)
     page.get_by_label("Username").fill(user)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("button", name="Toggle navigation").click()  # its room is better used by ours
+
+
+def test_the_walk_through_the_admin(demo, new_page, picture):
+    """Sign in with what the demo has printed, sync, look, send a test, and see it in the sandbox."""
+    [address] = re.findall(r"^Admin +(\S+) ", demo, re.MULTILINE)
+    [stored_emails] = re.findall(r"^Stored emails +(http\S+)", demo, re.MULTILINE)
+    [mail] = re.findall(r"^Accepted mail +(\S+)$", demo, re.MULTILINE)
+    page = new_page(address)
+    sign_in(page, stored_emails, demo)
     page.get_by_role("button", name="Sync with Migma").click()
     expect(message(page, "Synced: 0 new, 0 changed, 6 unchanged")).to_be_visible()
     keys = ["-", "-", "-", "receipt", "password-reset", "welcome"]
@@ -78,3 +86,19 @@ def test_the_walk_through_the_admin(demo, new_page, picture):
     assert (newest["endpoint"], newest["body"]["to"]) == ("POST /v1/emails/test/send", "demo@example.com")
     page.goto(newest["html_url"])
     expect(page.get_by_text("Welcome").first).to_be_visible()
+
+
+@pytest.mark.parametrize("demo", ["MIGMA_QUEUE"], indirect=True)
+def test_the_deliveries_of_the_queue(demo, new_page, picture):
+    """Each mail is a row, and its page says what became of it, down to the mail in the sandbox."""
+    [deliveries] = re.findall(r"^Deliveries +(http\S+)", demo, re.MULTILINE)
+    page = new_page(deliveries)
+    sign_in(page, deliveries, demo)
+    expect(rows(page).get_by_text("accepted")).to_have_count(8)
+    picture(page, "deliveries-list")
+
+    page.get_by_role("link", name="robin@example.com").click()
+    expect(page.get_by_text("Migma took it")).to_be_visible()
+    picture(page, "delivery")
+    page.get_by_role("link", name="See it in the sandbox").click()
+    expect(page.get_by_text("FH-00001").first).to_be_visible()
