@@ -14,7 +14,7 @@ from django_migma.sandbox.account import LAYOUT
 from tests.conftest import our_mailer
 
 QUEUE = "django_migma.backends.queue.EmailBackend"
-NAMES = {"queue", "worker", "mail in doubt"}
+NAMES = {"deliveries", "queue", "worker", "mail in doubt"}
 ALIAS = "default" if django.VERSION >= (6, 1) else ""
 Status = Delivery.Status
 
@@ -146,9 +146,13 @@ class TestWithoutTheTable:
 
     def test_the_queue_needs_it(self, queued):
         [finding] = findings()
-        assert finding.status == "error"
+        assert (finding.name, finding.status) == ("deliveries", "error")
         assert finding.text.startswith("the table of deliveries cannot be read (")
         assert finding.advice == "Check the database, and run manage.py migrate."
+
+    def test_the_log_needs_it(self, migma_sandbox, migma):
+        migma(DELIVERY_LOG=True)
+        assert [name for name, _, _ in found()] == ["deliveries"]
 
     def test_the_direct_backend_does_not(self, migma_sandbox):
         assert found() == []

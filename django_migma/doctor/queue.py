@@ -24,25 +24,25 @@ _QUEUE, _WORKER = "queue", "worker"
 
 
 class Backlog(NamedTuple):
-    """The mail of one mailer that waits or is being sent: how many, since when, and when the first is due."""
+    """The mail of one mailer that waits or is being sent: how much, since when, and when the first is due."""
 
     alias: str
-    count: int
+    size: int
     created_at: dt.datetime
     due_at: dt.datetime
 
 
 def check_queue() -> Generator[Finding, None, None]:
-    """Nothing is said where no mailer uses the queue and no mail waits."""
+    """Nothing is said where no mailer uses the queue and no mail waits, or is in doubt."""
     known = {found.alias or "": found for found in mailers()}
     is_used = any(found.uses_queue for found in known.values())
     rows = Delivery.objects.using(router.db_for_write(Delivery))
     try:
         backlogs, doubtful = _backlogs(rows), rows.in_doubt().count()
     except UNREADABLE as error:
-        if is_used:
+        if is_used or any(found.value("DELIVERY_LOG") is True for found in known.values()):
             text = f"the table of deliveries cannot be read ({type(error).__name__})"
-            yield Finding(_QUEUE, "error", text, "Check the database, and run manage.py migrate.")
+            yield Finding("deliveries", "error", text, "Check the database, and run manage.py migrate.")
         return
     if is_used or backlogs:
         yield _overview(backlogs)
@@ -62,14 +62,14 @@ def _backlogs(rows: DeliveryQuerySet) -> list[Backlog]:
 def _overview(backlogs: list[Backlog]) -> Finding:
     if not backlogs:
         return Finding(_QUEUE, "ok", "no mail waits")
-    count = _mails(sum(backlog.count for backlog in backlogs))
+    count = _mails(sum(backlog.size for backlog in backlogs))
     age = _duration(timezone.now() - min(backlog.created_at for backlog in backlogs))
     return Finding(_QUEUE, "ok", f"{count} to be sent, the oldest written {age} ago")
 
 
 def _obstacle(backlog: Backlog, known: Mapping[str, Mailer]) -> Finding | None:
     """Why no worker can send the mail of a mailer."""
-    name, count = f"the mailer {backlog.alias!r}" if backlog.alias else "EMAIL_BACKEND", _mails(backlog.count)
+    name, count = f"the mailer {backlog.alias!r}" if backlog.alias else "EMAIL_BACKEND", _mails(backlog.size)
     if backlog.alias not in known:
         text = f"{count} to be sent by {name}, which is not in the settings or does not use Migma"
         advice = "Bring it back, or give these deliveries up in the admin: no other mailer sends them."
