@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import apps
 
+from django_migma.conf import has_mailers
 from django_migma.exceptions import configuration_error
 
 from . import direct
@@ -35,6 +36,11 @@ class EmailBackend(direct.EmailBackend):
 
 def alias_error(alias: str | None) -> str:
     """Return why rows cannot name this mailer, or an empty string."""
+    if alias is None and has_mailers():
+        return (
+            "A worker would not find this mailer again, since it has no alias. Send through one that MAILERS names, "
+            "such as send(using='default')."
+        )
     if len(alias or "") <= MAX_ALIAS:
         return ""
     return f"The queue takes aliases of {MAX_ALIAS} characters at most. Give this mailer a shorter one."

@@ -18,6 +18,7 @@ from django.urls import path
 from django.utils import timezone
 
 from django_migma import signals
+from django_migma.backends.queue import EmailBackend
 from django_migma.exceptions import (
     APIError,
     ConfigurationError,
@@ -565,6 +566,12 @@ class TestSettings:
             pytest.raises(ConfigurationError, match="64 characters at most"),
         ):
             mail().send(using=alias)
+
+    @pytest.mark.skipif(django.VERSION < (6, 1), reason="without MAILERS there is one mailer, without alias")
+    def test_a_mailer_without_alias_is_refused_where_workers_look_for_aliases(self):
+        with pytest.raises(ConfigurationError, match=r"it has no alias\. Send through one that MAILERS names"):
+            EmailBackend().send_messages([mail()])
+        assert not Delivery.objects.exists()
 
     def test_without_the_app(self):
         from django.apps import apps
