@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from django.db import router, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from django_migma import signals
@@ -20,6 +19,8 @@ from django_migma.api.credentials import account_digest
 from django_migma.api.errors import Conflict
 from django_migma.message import MessageStatus, RecipientStatus
 from django_migma.models import Delivery, StoredEmail
+from django_migma.models.delivery import MAX_CALLER_KEY
+from django_migma.models.fields import storable
 from django_migma.payload import caller_key
 from django_migma.unsupported_features import names_stored_email
 
@@ -182,15 +183,15 @@ class Enqueuer:
                     Delivery(
                         idempotency_key=call.key,
                         alias=alias,
-                        recipient=call.payload.address.lower()[:320],
-                        subject=_storable(request.subject, 255),
-                        from_email=request.from_email[:320],
+                        recipient=storable(call.payload.address.lower(), 320),
+                        subject=storable(request.subject, 255),
+                        from_email=storable(request.from_email, 320),
                         stored_email_id=self._stored_emails[stored_id],
                         email_id=request.email_id or "",
                         priority=priority,
                         due_at=now,
                         created_at=now,
-                        caller_key=_storable(key, 255),
+                        caller_key=storable(key, MAX_CALLER_KEY),
                         payload_digest=hashlib.sha256(request.body).hexdigest() if key else "",
                         payload=request.body.decode(),
                     ),
@@ -222,13 +223,9 @@ class Enqueuer:
 
     def _find_stored_emails(self) -> None:
         """Find the rows of the stored emails that the pending messages name: one query for new ones."""
-        ids = {pending.stored_id for pending in self._pending} - self._stored_emails.keys()
-        if not ids:
-            return
-        self._stored_emails.update(dict.fromkeys(ids))
-        rows = StoredEmail.objects.using(self._using).filter(Q(email_id__in=ids) | Q(conversation_id__in=ids))
-        for pk, *found in rows.values_list("pk", "conversation_id", "email_id"):
-            self._stored_emails.update({migmas_id: pk for migmas_id in found if migmas_id in ids})
+        if new := {pending.stored_id for pending in self._pending} - self._stored_emails.keys():
+            found = StoredEmail.objects.using(self._using).keys_by_id(new)
+            self._stored_emails.update(dict.fromkeys(new) | found)
 
     def _finish_messages(self) -> None:
         pending, self._pending = self._pending, []
@@ -271,11 +268,6 @@ def _read(outgoing: OutgoingMessage) -> _Pending:
     if names_stored_email(outgoing.message):
         stored_id = (request.email_id or request.conversation_id or "").lower()
     return _Pending(outgoing, caller_key(outgoing.message), stored_id)
-
-
-def _storable(text: str, length: int) -> str:
-    """A text for a column that people read. PostgreSQL stores no NUL; the request keeps it, escaped as JSON does."""
-    return text.replace("\0", "\ufffd")[:length]
 
 
 def _status_of_first(first: Delivery, row: Delivery) -> RecipientStatus:

@@ -149,10 +149,6 @@ def _update_sql(connection: Any, names: tuple[str, ...], *, is_fact: bool) -> st
 
 
 def _parameters(connection: Any, mark: Mark) -> list[Any]:
-    values = []
-    for name, value in mark.fields.items():
-        field = _field(name)
-        fitting = value[: field.max_length] if isinstance(value, str) and field.max_length else value
-        values.append(field.get_db_prep_save(fitting, connection))
+    values = [_field(name).get_db_prep_save(value, connection) for name, value in mark.fields.items()]
     guard = _BEFORE_ACCEPTED if mark.is_fact else (Status.SENDING, mark.row.claim)
     return [*values, mark.row.pk, *map(str, guard)]

@@ -1,8 +1,8 @@
 """What becomes of a row: the answer to its request, or a reason to make none, as the row's new fields.
 
 Pure functions, without a database and without a network. Each failed attempt adds an entry to the row's ``errors``:
-``time`` (ISO 8601), ``status`` (of HTTP, 0 without an answer), ``code`` (Migma's), ``text`` (without addresses),
-``wait`` (seconds until the next attempt, or null), ``worker``, ``ms`` (how long the request took).
+what `error_messages.error_entry` says, ``wait`` (seconds until the next attempt, or null), ``worker``, and ``ms``
+(how long the request took).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django_migma import error_messages
 from django_migma.api import errors
-from django_migma.api.responses import redact
-from django_migma.models.delivery import KEY_LIFETIME, Delivery
+from django_migma.models.delivery import KEY_LIFETIME, MAX_ERRORS, Delivery
+from django_migma.models.fields import storable
 
 if TYPE_CHECKING:
     from django_migma.api.types import SendResult
 
-MAX_ERRORS = 20
 JITTER = 0.2  # of a step of the schedule, so that rows which failed together do not come back together
 Status = Delivery.Status
 
@@ -136,9 +136,9 @@ def accept(row: Row, result: SendResult, now: dt.datetime) -> Mark:
         "due_at": None,
         "finished_at": now,
         "in_doubt": False,
-        "provider": _printable(result.provider),
-        "message_id": _printable(result.id),
-        "send_id": _printable(result.send_id),
+        "provider": storable(result.provider, 16),
+        "message_id": storable(result.id, 64),
+        "send_id": storable(result.send_id, 64),
         "replayed": result.replayed,
         "payload": "",
     }
@@ -178,32 +178,16 @@ def refuse(row: Row, now: dt.datetime, error: Mapping[str, Any], *, in_doubt: bo
 
 def _end(row: Row, now: dt.datetime, text: str) -> Mark:
     """The end of a row without a request."""
-    mark = refuse(row, now, error_entry(row, now, text=text), in_doubt=row.in_doubt)
+    mark = refuse(row, now, error_entry(row, now, errors.MigmaError(text)), in_doubt=row.in_doubt)
     return Mark(row=row, word=mark.word, fields={**mark.fields, "attempts": row.attempts - 1}, reason=text)
 
 
-def error_entry(
-    row: Row, now: dt.datetime, error: BaseException | None = None, *, text: str = "", milliseconds: int = 0
-) -> dict[str, Any]:
-    """An entry for the row's ``errors``. Of an error that is not ours, only the type: its text may hold anything."""
-    if error is not None:
-        text = error.reason if isinstance(error, errors.MigmaError) else type(error).__name__
-    return {
-        "time": now.isoformat(),
-        "status": getattr(error, "status_code", 0),
-        "code": redact(getattr(error, "code", "")),
-        "text": text,
-        "wait": None,
-        "worker": row.claim.partition("/")[0],
-        "ms": milliseconds,
-    }
+def error_entry(row: Row, now: dt.datetime, error: BaseException, *, milliseconds: int = 0) -> dict[str, Any]:
+    """An entry for the row's ``errors``."""
+    own = {"wait": None, "worker": row.claim.partition("/")[0], "ms": milliseconds}
+    return error_messages.error_entry(error, now) | own
 
 
 def _with_entry(row: Row, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     earlier = row.errors if isinstance(row.errors, list) else []
     return [*earlier, entry][-MAX_ERRORS:]
-
-
-def _printable(text: str) -> str:
-    """A word of Migma's without what a database may refuse: NUL and half characters."""
-    return "".join(character for character in text if character.isprintable())

@@ -42,10 +42,14 @@ class StoredEmailQuerySet(models.QuerySet["StoredEmail"]):
         return self.exclude(key=None)
 
     def keys_by_id(self, ids: Collection[str]) -> dict[str, int]:
-        """Primary keys of rows by Migma's id of the email, or of the conversation where a row has no other."""
-        rows = self.filter(Q(email_id__in=ids) | Q(email_id=None, conversation_id__in=ids))
-        found = rows.values_list("pk", "email_id", "conversation_id")
-        return {str(email_id or conversation_id): pk for pk, email_id, conversation_id in found}
+        """Primary keys of rows by these ids of Migma's, of emails or of conversations."""
+        rows = self.filter(Q(email_id__in=ids) | Q(conversation_id__in=ids))
+        return {
+            migmas_id: pk
+            for pk, *found in rows.values_list("pk", "conversation_id", "email_id")
+            for migmas_id in found
+            if migmas_id in ids
+        }
 
 
 class StoredEmail(models.Model):

@@ -139,7 +139,7 @@ def test_words_of_migmas_fit_their_columns(claim, claims, now):
     [row] = claim()
     claims.mark([accepted(row, now(), provider="p" * 99, id="m\0\ud8001", send_id="s" * 99)])
     delivery = Delivery.objects.get()
-    assert (delivery.provider, delivery.message_id, delivery.send_id) == ("p" * 16, "m1", "s" * 64)
+    assert (delivery.provider, delivery.message_id, delivery.send_id) == ("p" * 16, "m\ufffd?1", "s" * 64)
 
 
 def test_results_are_announced_after_the_commit(claim, claims, now):
