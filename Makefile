@@ -46,6 +46,7 @@ pictures: $(VENV)/.test ## Take the pictures of the admin in docs/images anew
 
 soak: $(VENV)/.test ## Send through faults, and kill workers of the queue, for half an hour; SOAK="--seed 7" repeats a part
 	$(BIN)/python -m tests.faults.soak $(SOAK)
+	QUEUE_EXAMPLES=1000 $(BIN)/python -m pytest tests/delivery/test_states.py
 	$(BIN)/python -m tests.crashes --seeds 50
 	$(BIN)/python -m tests.crashes --seeds 50 --database postgresql
 	$(BIN)/python -m tests.soak --minutes 10 $(SOAK)

@@ -108,8 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     points = chosen.points or list(POINTS)
     if chosen.live is not None:
-        live(points[0], chosen.live)
-        return 0
+        return live(points[0], chosen.live) or 0
     count = 0
     with running_site(database=chosen.database, engine="tasks", concurrency=4) as site:
         for point in points:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
+import multiprocessing
 import sqlite3
 import sys
 import threading
@@ -250,12 +250,11 @@ def fork(site: Site) -> None:
 
     work(0)
     connections.close_all()  # as every server that forks does
-    child = os.fork()
-    if not child:
-        work(100)
-        os._exit(0)
+    child = multiprocessing.get_context("fork").Process(target=work, args=(100,))
+    child.start()
     work(200)
-    assert os.waitpid(child, 0)[1] == 0
+    child.join()
+    assert child.exitcode == 0
     wait_until_accepted()
     check(site, 60)
 

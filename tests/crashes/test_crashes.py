@@ -15,7 +15,7 @@ from tests.crashes.__main__ import Aftermath
 from tests.crashes.accidents import ACCIDENTS
 from tests.crashes.points import POINTS
 
-SEEDS = {"sqlite": "4", "postgresql": "2"}
+SEEDS = {"sqlite": "2", "postgresql": "1"}
 
 
 def run(program, *arguments):
