@@ -102,7 +102,7 @@ def _at_mark(before: Callable[[], object], committed: Callable[[], object]) -> I
     commit = connection._commit
 
     def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        is_mark = sql.startswith("UPDATE") and "'accepted'" in f"{sql} {params}"
+        is_mark = many and any("accepted" in values for values in params)
         if is_mark:
             before()
             marks.append(sql)
