@@ -166,6 +166,11 @@ class SendResult(Resource):
     attempts: int = 1
     replayed: bool = False
 
+    @property
+    def logged_email_id(self) -> str:
+        """The id of the stored email in whose log the mail will stand; empty where Migma gave none."""
+        return self.email_id.lower() if is_object_id(self.email_id) else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TestSendRequest:

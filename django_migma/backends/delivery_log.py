@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from django_migma.api.types import SendRequest
     from django_migma.conf import Config
 
-    from .outgoing import OutgoingMessage
+    from .outgoing import Call, OutgoingMessage
 
 ROWS_PER_WRITE = 1000
 
@@ -111,14 +111,15 @@ class DeliveryLog:
     def _read(self, outgoing: OutgoingMessage, now: dt.datetime) -> Iterator[Entry]:
         if outgoing.calls:
             for call in outgoing.calls:
-                yield self._entry(outgoing, call.payload.address, call.payload.request, now)
+                yield self._entry(outgoing, call.payload.address, call, now)
             return
         for address, recipient in outgoing.status.recipients.items():
             is_settled = recipient.is_done if outgoing.refusal else address in outgoing.settled
             if not is_settled:
                 yield self._entry(outgoing, address, None, now)
 
-    def _entry(self, outgoing: OutgoingMessage, address: str, request: SendRequest | None, now: dt.datetime) -> Entry:
+    def _entry(self, outgoing: OutgoingMessage, address: str, call: Call | None, now: dt.datetime) -> Entry:
+        request = call.payload.request if call else None
         recipient = outgoing.status.recipients[address]
         subject, from_email, key = _texts(outgoing.message, request)
         row = Delivery(
@@ -127,7 +128,7 @@ class DeliveryLog:
             recipient=storable(address.lower(), 320),
             subject=storable(subject, 255),
             from_email=storable(from_email, 320),
-            email_id=(request and request.email_id) or "",
+            email_id=(request and request.email_id) or (call and call.email_id) or "",
             status=Delivery.Status.ACCEPTED if recipient.status in ACCEPTED_STATUSES else recipient.status,
             attempts=recipient.attempts,
             in_doubt=recipient.in_doubt,

@@ -41,7 +41,7 @@ class Call:
     ``wait_for_rate``: it waits for rate limits in its own thread, within its own deadline; otherwise the caller's
     thread waits for all calls. ``is_resend``: an earlier request with this key may have been accepted. ``attempts``
     counts requests, ``rate_limited`` how often the call was put back. ``started_at`` and ``ended_at`` are monotonic
-    seconds. ``error`` is what the last try failed with.
+    seconds. ``error`` is what the last try failed with. ``email_id`` is the stored email's, as Migma answered.
     """
 
     def __init__(self, outgoing: OutgoingMessage, payload: RecipientPayload, *, wait_for_rate: bool) -> None:
@@ -55,6 +55,7 @@ class Call:
         self.rate_limited = 0
         self.started_at = self.ended_at = 0.0
         self.error: BaseException | None = None
+        self.email_id = ""
         self._earlier = self.status
 
     @property
@@ -90,6 +91,7 @@ class Call:
     def succeed(self, result: SendResult) -> None:
         """Record what Migma answered. A word that is not known to mean accepted leaves doubt."""
         self.attempts += result.attempts
+        self.email_id = result.logged_email_id
         self.error = doubtful_success(result, attempts=self.attempts)
         self._set_status(
             RecipientStatus(

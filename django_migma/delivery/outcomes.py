@@ -131,7 +131,7 @@ def give_back(row: Row, due_at: dt.datetime, error: Mapping[str, Any] | None = N
 
 def accept(row: Row, result: SendResult, now: dt.datetime) -> Mark:
     """Migma has the mail. The request is not needed any more."""
-    fields = {
+    fields: dict[str, Any] = {
         "status": Status.ACCEPTED,
         "due_at": None,
         "finished_at": now,
@@ -142,6 +142,8 @@ def accept(row: Row, result: SendResult, now: dt.datetime) -> Mark:
         "replayed": result.replayed,
         "payload": "",
     }
+    if result.logged_email_id:  # of mail by the id of a conversation, only Migma knows it
+        fields["email_id"] = result.logged_email_id
     return Mark(row=row, word=Status.ACCEPTED, fields=fields)
 
 

@@ -259,6 +259,8 @@ class Delivery(models.Model):
             "claimed_by": "",
             "in_doubt": not is_accepted and (self.in_doubt or later.in_doubt),
         }
+        if later.email_id:
+            values["email_id"] = later.email_id
         if not self.in_doubt:
             values |= {"account": later.account, "first_attempt_at": self.first_attempt_at or later.first_attempt_at}
         if is_accepted:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_migma import signals
 from django_migma.api.credentials import account_digest
 from django_migma.backends import EmailBackend, delivery_log, queue
-from django_migma.exceptions import MigmaError
+from django_migma.exceptions import InvalidRequest, MigmaError
 from django_migma.message import MessageStatus, MigmaMessage, RecipientStatus
 from django_migma.models import Delivery, StoredEmail
 
@@ -240,6 +240,21 @@ class TestStoredEmails:
             send(*messages)
         assert sum('FROM "django_migma_storedemail"' in query["sql"] for query in queries.captured_queries) == 1
         assert columns("stored_email") == [first.pk, other.pk, None, conversation.pk]
+
+    def test_mail_by_a_conversation_has_the_id_of_the_email_that_migma_tells(self, wire):
+        wire.accepts(emailId=EMAIL_ID.upper())
+        send(message(template_id=None, conversation_id=CONVERSATION_ID))
+        assert columns("email_id") == [EMAIL_ID]
+
+    def test_mail_by_a_conversation_that_failed_at_first_gets_that_id_too(self, wire):
+        mail = message(template_id=None, conversation_id=CONVERSATION_ID)
+        wire.answers((400, {"error": "no"}))
+        with pytest.raises(InvalidRequest):
+            mail.send()
+        assert columns("email_id") == [""]
+        wire.accepts(emailId=EMAIL_ID)
+        mail.send()
+        assert columns("email_id", "status") == [(EMAIL_ID, "accepted")]
 
     def test_mail_in_a_layout_has_the_id_of_the_layout_and_names_no_stored_email(
         self, accepting, migma, django_assert_num_queries

@@ -142,6 +142,18 @@ def test_words_of_migmas_fit_their_columns(claim, claims, now):
     assert (delivery.provider, delivery.message_id, delivery.send_id) == ("p" * 16, "m\ufffd?1", "s" * 64)
 
 
+@pytest.mark.parametrize(
+    ("answered", "known", "stored"),
+    [("665F1C2AB7D3E4F5A6B70002", "", "665f1c2ab7d3e4f5a6b70002"), ("\0", "", ""), ("", "a" * 24, "a" * 24)],
+)
+def test_mail_by_a_conversation_gets_the_id_of_its_email(claim, claims, now, answered, known, stored):
+    """Only Migma knows it then, and without it no log tells what became of the mail."""
+    waiting(email_id=known)
+    [row] = claim()
+    claims.mark([accepted(row, now(), email_id=answered)])
+    assert Delivery.objects.get().email_id == stored
+
+
 def test_results_are_announced_after_the_commit(claim, claims, now):
     """Once each, without the request; a row that goes back into the line is no result."""
     heard = []
