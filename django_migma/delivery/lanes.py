@@ -211,42 +211,42 @@ class Call:
         self.mark = outcomes.refuse_to_send(row, now=now, account=account.digest, seconds=seconds)
         if self.mark or (period := account.begin()) is None:
             return
-        began, result = clock.monotonic(), None
-        error: BaseException | None = None
+        began = clock.monotonic()
+        outcome: SendResult | BaseException
         try:
-            result = route.client.send(
+            outcome = route.client.send(
                 FrozenRequest(row.payload.encode()),
                 idempotency_key=row.idempotency_key or "",
                 is_resend=row.in_doubt,
                 wait_for_rate=False,
             )
-            error = doubtful_success(result)
+            outcome = doubtful_success(outcome) or outcome
         except BaseException as caught:  # noqa: BLE001 - whatever it is, the row must not get lost in this thread
-            error = caught
+            outcome = caught
         milliseconds = round(1000 * (clock.monotonic() - began))
-        self.error, retry_after = error, getattr(error, "retry_after", None)
-        self.settled = account.settle(period, outcomes.read_answer(error), row.pk, retry_after)
-        self._conclude(self.settled.answer, result, error, moment(clock.time()), milliseconds)
+        self.error = outcome if isinstance(outcome, BaseException) else None
+        retry_after = getattr(outcome, "retry_after", None)
+        self.settled = account.settle(period, outcomes.read_answer(self.error), row.pk, retry_after)
+        self._conclude(self.settled.answer, outcome, moment(clock.time()), milliseconds)
 
     def _conclude(
         self,
         answer: Answer,
-        result: SendResult | None,
-        error: BaseException | None,
+        outcome: SendResult | BaseException,
         now: dt.datetime,
         milliseconds: int,
     ) -> None:
         row = self.row
         if answer is Answer.NOT_NOW:
             return
-        if result and not error:
-            self.mark = outcomes.accept(row, result, now)
+        if not isinstance(outcome, BaseException):
+            self.mark = outcomes.accept(row, outcome, now)
             return
-        entry = outcomes.error_entry(row, now, error, milliseconds=milliseconds)
+        entry = outcomes.error_entry(row, now, outcome, milliseconds=milliseconds)
         if answer is Answer.UNCLEAR:
             self.mark = outcomes.put_off(row, now, entry, self.route.config.queue.schedule)
         elif answer is Answer.REFUSED:
-            in_doubt = isinstance(error, MigmaError) and error.may_have_been_accepted
+            in_doubt = isinstance(outcome, MigmaError) and outcome.may_have_been_accepted
             self.mark = outcomes.refuse(row, now, entry, in_doubt=in_doubt)
         else:
             wait = self.route.account.wait()

@@ -48,7 +48,7 @@ class StoredEmailQuerySet(models.QuerySet["StoredEmail"]):
             migmas_id: pk
             for pk, *found in rows.values_list("pk", "conversation_id", "email_id")
             for migmas_id in found
-            if migmas_id in ids
+            if migmas_id is not None and migmas_id in ids
         }
 
 
