@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -76,7 +77,14 @@ def _measure(scenario: Scenario, rounds: int, town: Town, revision: str) -> Iter
     for number in range(1, 1 + min(rounds, scenario.max_rounds)):
         for entry in scenario.entries[:: 1 if number % 2 else -1]:
             values = measure(town, scenario.database, entry, **dict(entry.more))
-            run = Run(scenario=scenario.name, entry=entry.key, round=number, values=values, revision=revision)
+            run = Run(
+                scenario=scenario.name,
+                entry=entry.key,
+                round=number,
+                values=values,
+                revision=revision,
+                load=round(os.getloadavg()[0], 1),
+            )
             print(f"{run.scenario}, round {number}: {run.entry}, {_brief(values)}", file=sys.stderr, flush=True)
             yield run
 

@@ -14,7 +14,8 @@ from .scenarios import Scenario
 class Run:
     """One contender in one round of one scenario, and the values that were measured, by the names of `COLUMNS`.
 
-    ``revision`` is that of this package: not all scenarios need be measured on one day.
+    ``revision`` is that of this package: not all scenarios need be measured on one day. ``load``: how many processes
+    wanted one of the machine's cores in the minute before the end, None if nobody has looked.
     """
 
     scenario: str
@@ -22,6 +23,7 @@ class Run:
     round: int
     values: Mapping[str, float]
     revision: str
+    load: float | None = None
 
     def value(self, metric: str) -> float:
         """The value of a metric."""
@@ -145,6 +147,11 @@ def document(machine: dict[str, Any], scale: float, scenarios: Sequence[Scenario
         "server of 50 ms allows to so many requests in flight. *CPU* is that of all workers with their start. "
         "*Errors* are mails that never arrived, or arrived twice.\n"
     )
+    if loads := [run.load for run in runs if run.load is not None]:
+        text += (
+            f"\nThe load average of the machine was {min(loads):.1f} to {max(loads):.1f}. Where it is above the number "
+            "of cores, rates are too low, and ratios within a round say more.\n"
+        )
     if scale != 1:
         text += f"\nNOT FOR PUBLICATION: sizes are {scale:g} of those that titles and targets speak of.\n"
     parts = [text, *(_scenario(scenario, runs) for scenario in scenarios)]

@@ -7,6 +7,9 @@ from .contenders import CONTENDERS
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "remote": "PostgreSQL 5 ms away"}
 
+_WORDS = {"single": "one call each", "text": "many texts", "stored": "many stored emails", "html": "text and HTML"}
+_WORDS |= {"refuse": "503 each time", "ignore": "timeouts"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -27,7 +30,8 @@ class Entry:
     def title(self) -> str:
         """Its name in tables, with what sets entries of one contender apart."""
         workers = f"{self.workers} workers" if self.workers > 1 else ""
-        return ", ".join(filter(None, (CONTENDERS[self.contender].title, workers, self.name)))
+        apart = next((_WORDS[value] for _, value in self.more if value in _WORDS), self.name)
+        return ", ".join(filter(None, (CONTENDERS[self.contender].title, workers, apart)))
 
 
 @dataclass(frozen=True, kw_only=True)
