@@ -149,8 +149,8 @@ def document(machine: dict[str, Any], scale: float, scenarios: Sequence[Scenario
     )
     if loads := [run.load for run in runs if run.load is not None]:
         text += (
-            f"\nThe load average of the machine was {min(loads):.1f} to {max(loads):.1f}. Where it is above the number "
-            "of cores, rates are too low, and ratios within a round say more.\n"
+            f"\nThe load average of the machine was {min(loads):.1f} to {max(loads):.1f}. Where it is above the "
+            "number of cores, rates are too low, and ratios within a round say more.\n"
         )
     if scale != 1:
         text += f"\nNOT FOR PUBLICATION: sizes are {scale:g} of those that titles and targets speak of.\n"
