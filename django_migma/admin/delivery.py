@@ -17,7 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
-from django.utils.timesince import timesince, timeuntil
+from django.utils.timesince import timesince
 from django.utils.timezone import template_localtime  # type: ignore[attr-defined]
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -29,7 +29,7 @@ from django_migma.models import Delivery
 from . import delivery_list as listing
 from .delivery_actions import MAX_ROWS, TITLES, DeedPage
 from .delivery_summary import summary
-from .delivery_verdict import Deed, group_of, timeline, verdict, why_not
+from .delivery_verdict import Deed, ahead, group_of, timeline, verdict, why_not
 from .stored_email import outside_transactions
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ class DeliveryAdminMixin(ModelAdmin):
         now = timezone.now()
         if delivery.status != Delivery.Status.WAITING or delivery.due_at is None or delivery.due_at <= now:
             return str(delivery.attempts)
-        ahead = gettext("next in %(time)s") % {"time": timeuntil(delivery.due_at, now, depth=1)}
-        return format_html('{} <span class="migma-second">{}</span>', delivery.attempts, ahead)
+        text = gettext("next %(when)s") % {"when": ahead(delivery.due_at, now)}
+        return format_html('{} <span class="migma-second">{}</span>', delivery.attempts, text)
 
     @admin.display(description=_("when"))
     def when(self, delivery: Delivery) -> str:

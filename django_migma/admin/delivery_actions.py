@@ -179,7 +179,7 @@ class DeedPage:
         except OperationalError:
             self._say(messages.ERROR, _("The database is busy, and not everything was done. Try again."))
         for reason, count in left.most_common():
-            text = ngettext("%(count)d delivery was left as it is:", "%(count)d were left as they are:", count)
+            text = ngettext("%(count)d delivery was left as it is.", "%(count)d were left as they are.", count)
             self._say(messages.WARNING, f"{text % {'count': count}} {reason}")
         if changed:
             self._say(messages.SUCCESS, _result(self.deed, changed))

@@ -133,7 +133,7 @@ _GIVEN_UP = gettext_lazy("It was given up: nobody gets it.")
 _GIVEN_UP_IN_DOUBT = gettext_lazy("It was given up. Migma may have it all the same.")
 _LATE = gettext_lazy(
     "It has been due for a while: either no worker is running, or Migma takes nothing from this account for the "
-    "moment. manage.py migma_doctor tells."
+    "moment. Run manage.py migma_doctor to see which."
 )
 _ARRIVAL = gettext_lazy("Whether it arrived shows in Migma's dashboard.")
 _FINAL: Mapping[str, Any] = {
@@ -221,9 +221,16 @@ class Event:
     @property
     def ahead(self) -> str:
         """How long from now, in words."""
-        if self.time is None or self.time <= timezone.now():
-            return _("now")
-        return _("in %(time)s") % {"time": timeuntil(self.time, depth=1)}
+        return ahead(self.time, timezone.now()) if self.time else _("now")
+
+
+def ahead(time: dt.datetime, now: dt.datetime) -> str:
+    """How long from now, in words."""
+    if time <= now:
+        return _("now")
+    if time - now < dt.timedelta(minutes=1):
+        return _("in less than a minute")
+    return _("in %(time)s") % {"time": timeuntil(time, now, depth=1)}
 
 
 def timeline(delivery: Delivery) -> list[Event]:

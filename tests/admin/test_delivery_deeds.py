@@ -71,11 +71,11 @@ class TestAsking:
         rows = [doubtful, deliver("failed"), deliver("accepted", payload=""), deliver("sending"), deliver("sending")]
         text = text_of(ask(clerk, "retry", *rows))
         assert "<strong>2</strong> The same request is sent again, with the same key." in text
-        assert "<strong>1</strong> stays as it is: It is finished: accepted." in text
-        assert "<strong>2</strong> stay as they are: It is on its way already." in text
+        assert "<strong>1</strong> stays as it is. It is finished: accepted." in text
+        assert "<strong>2</strong> stay as they are. It is on its way already." in text
         assert '<input type="submit" class="default" value="Try 2 again">' in text
         assert "<strong>Sandbox</strong>: on this machine; no mail is delivered." in text
-        assert text.count("<td>Nothing: It is on its way already.</td>") == 2
+        assert text.count("<td>Nothing. It is on its way already.</td>") == 2
         assert text.count("<td>Try again with the same key</td>") == 2
 
     def test_the_page_says_that_migma_is_live(self, clerk, mailer, migma, deliver):
@@ -174,7 +174,7 @@ class TestDoing:
         page = ask(clerk, "retry", *rows)
         Delivery.objects.filter(pk=rows[0].pk).update(status="accepted", payload="")
         assert messages_of(confirm(clerk, page)) == [
-            ("warning", "1 delivery was left as it is: It is finished: accepted."),
+            ("warning", "1 delivery was left as it is. It is finished: accepted."),
             ("success", "1 delivery is tried again with the same key."),
         ]
         assert statuses() == ["accepted", "waiting"]
@@ -249,7 +249,7 @@ class TestOnce:
         confirm(clerk, page)
         [(level, text)] = messages_of(confirm(clerk, page))
         assert level == "warning"
-        assert text.startswith("1 delivery was left as it is: ")
+        assert text.startswith("1 delivery was left as it is. ")
         assert Delivery.objects.count() == count
         assert LogEntry.objects.count() == 1
 

@@ -55,7 +55,7 @@ DOUBTFUL = (
 )
 LATE = (
     "It has been due for a while: either no worker is running, or Migma takes nothing from this account for the "
-    "moment. manage.py migma_doctor tells."
+    "moment. Run manage.py migma_doctor to see which."
 )
 LOOK = "Look it up at Migma: if it is there, give it up here; if not, send it anew."
 TOO_LATE = "It is too late to ask with the same key: another attempt may be a second mail."
