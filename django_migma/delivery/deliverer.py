@@ -24,8 +24,9 @@ from django_migma.mailers import mailers
 
 from . import outcomes
 from .claims import Claims, moment, worker_name
-from .lanes import MAX_HELD, Account, Call, Lane
+from .lanes import MAX_HELD, Call, Lane
 from .outcomes import Mark, Row, Status
+from .pauses import Account
 
 LOST_RACE = 0.05  # seconds until the next look at rows that were due, and that another worker got
 POLL = 0.25  # seconds between looks at the table, and between answers and their marks
@@ -261,7 +262,7 @@ class _Run:
         if mark.word == "put_off":
             self._note_due(mark.fields["due_at"])
         elif mark.word in {Status.FAILED, Status.UNKNOWN}:
-            logger.warning("Delivery %s is %s now: %s.", mark.row.pk, mark.word, mark.reason)
+            logger.warning("Delivery %s has the status %s now: %s.", mark.row.pk, mark.word, mark.reason)
 
     def _note_due(self, due_at: dt.datetime) -> None:
         self._next_due = min(self._next_due or due_at, due_at)

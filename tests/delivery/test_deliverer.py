@@ -65,7 +65,7 @@ def test_a_refused_row_fails_and_the_others_go(wire, deliverer, caplog):
     failed = Delivery.objects.get(status="failed")
     assert (failed.due_at, failed.in_doubt, failed.payload != "") == (None, False, True)
     assert [record.getMessage() for record in caplog.records] == [
-        f"Delivery {failed.pk} is failed now: Migma answered 400: No such template."
+        f"Delivery {failed.pk} has the status failed now: Migma answered 400: No such template."
     ]
 
 
@@ -124,7 +124,7 @@ def test_after_23_hours_in_doubt_a_person_decides(wire, deliverer, clock, now, c
     assert (delivery.status, delivery.in_doubt, delivery.due_at) == ("unknown", True, None)
     assert 8 <= len(wire.keys) == delivery.attempts <= 15
     assert len(set(wire.keys)) == 1
-    assert f"Delivery {delivery.pk} is unknown now: 23 hours have passed" in caplog.text
+    assert f"Delivery {delivery.pk} has the status unknown now: 23 hours have passed" in caplog.text
 
 
 def test_a_day_that_the_clock_jumps_leaves_rows_in_doubt_to_a_person(wire, deliverer, clock):

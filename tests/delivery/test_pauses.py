@@ -130,13 +130,13 @@ def test_a_refusal_of_one_row_while_others_succeed_is_its_own_fault(wire, delive
     assert result.counts == {"accepted": 10, "given_back": result.counts["given_back"], "failed": 1}
     refused.refresh_from_db()
     assert (refused.status, refused.attempts, len(refused.errors)) == ("failed", 1, 2)
-    assert f"Delivery {refused.pk} is failed now: Migma answered 403 FORBIDDEN" in caplog.text
+    assert f"Delivery {refused.pk} has the status failed now: Migma answered 403 FORBIDDEN" in caplog.text
     assert "goes on" not in caplog.text  # INFO
 
 
 def test_many_suspects_are_forgotten_in_time(wire, deliverer, monkeypatch):
     """A memory that grows with each refusal would not end."""
-    monkeypatch.setattr("django_migma.delivery.lanes._MAX_SUSPECTS", 2)
+    monkeypatch.setattr("django_migma.delivery.pauses._MAX_SUSPECTS", 2)
     waiting(5)
     wire.answers(*[NOT_ALLOWED] * 4, YES)
     assert deliverer.run(idle=45).counts == {"accepted": 5, "given_back": 4}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from django_migma.delivery.lanes import Account
 from django_migma.delivery.outcomes import Answer
+from django_migma.delivery.pauses import Account
 
 
 @pytest.fixture
