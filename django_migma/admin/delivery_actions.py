@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_migma.backends.hand_over import hand_over
+from django_migma.backends.wake_ups import wake_on_commit
 from django_migma.mailers import Destination, current_destination
 from django_migma.models import Delivery
 
@@ -198,7 +198,7 @@ class DeedPage:
         if not is_done:
             return _("It has changed since the page was opened. Look at it again.")
         if self.deed is not Deed.CANCEL and (config := self._mailer(delivery.alias).config):
-            hand_over(config.queue.engine, self.database)
+            wake_on_commit(config.queue.engine, self.database)
         return ""
 
     def _record(self, changed: list[Delivery]) -> None:

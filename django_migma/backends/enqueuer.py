@@ -25,8 +25,8 @@ from django_migma.payload import caller_key
 from django_migma.unsupported_features import names_stored_email
 
 from .failures import Failures
-from .hand_over import hand_over
 from .preparation import Preparation
+from .wake_ups import wake_on_commit
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -120,7 +120,7 @@ class Enqueuer:
                         self._finish_messages()
                 self._insert(priority=_BULK if self._has_begun or self._row_count > MOST_URGENT else 0)
                 if self._has_begun:
-                    hand_over(self._config.queue.engine, self._using)
+                    wake_on_commit(self._config.queue.engine, self._using)
         except BaseException as error:
             self._undo(error if isinstance(error, Exception) else None)
             raise

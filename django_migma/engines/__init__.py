@@ -1,4 +1,4 @@
-"""Engines: they run a bounded pass of the deliverer in a task when `backends.hand_over` wakes them.
+"""Engines: they run a bounded pass of the deliverer in a task when `backends.wake_ups` wakes them.
 
 Each engine is a module with ``wake_up(delay)``, which enqueues one task, and a task that calls `run_pass`.
 """
@@ -17,7 +17,7 @@ from django_migma.delivery.deliverer import Deliverer, PassResult
 LINGER = 1.5
 """Seconds that a pass goes on after its last row.
 
-Longer than `backends.hand_over.DEBOUNCE`: the wake-ups that were left out after one belong to rows that were
+Longer than `backends.wake_ups.DEBOUNCE`: the wake-ups that were left out after one belong to rows that were
 committed within that time, and the pass that it began still sees them.
 """
 BUDGET = 50.0  # seconds of a pass; below a minute, since the sweep comes each minute

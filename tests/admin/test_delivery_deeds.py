@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from django_migma.admin import delivery_actions
-from django_migma.backends import hand_over
+from django_migma.backends import wake_ups
 from django_migma.mailers import current_destination
 from django_migma.models import Delivery
 from django_migma.signals import delivery_updated
@@ -220,7 +220,7 @@ class TestDoing:
         migma(QUEUE={"ENGINE": "django_migma.engines.tasks"})
         from django_migma.engines import tasks as engine
 
-        hand_over._not_before.clear()  # a wake-up of another test
+        wake_ups._not_before.clear()  # a wake-up of another test
         confirm(clerk, ask(clerk, deed, deliver("failed"), deliver("failed")))
         assert len(engine.deliver.get_backend().results) == count
 

@@ -18,7 +18,7 @@ from tests.crashes.clocks import Later
 from tests.crashes.points import EXIT_STATUS, POINTS
 from tests.sites import DATABASES, Site, running_site
 
-IN_THE_SITE = ("before_commit", "before_hand_over")
+IN_THE_SITE = ("before_commit", "before_wake_up")
 """Points at which the process that dies is one that queues mail. At the others it is a worker."""
 
 

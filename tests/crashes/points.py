@@ -51,7 +51,7 @@ def before_commit(chance: random.Random, queue: Queue, deliver: Deliver) -> None
         die()
 
 
-def before_hand_over(chance: random.Random, queue: Queue, deliver: Deliver) -> None:
+def before_wake_up(chance: random.Random, queue: Queue, deliver: Deliver) -> None:
     """After the commit, before a worker is woken: what waited for the commit first goes first."""
     with transaction.atomic():
         transaction.on_commit(die)
@@ -120,7 +120,7 @@ def _at_mark(before: Callable[[], object], committed: Callable[[], object]) -> I
 
 POINTS: dict[str, Callable[[random.Random, Queue, Deliver], None]] = {
     "before_commit": before_commit,
-    "before_hand_over": before_hand_over,
+    "before_wake_up": before_wake_up,
     "before_request": before_request,
     "before_answer": before_answer,
     "before_mark": before_mark,

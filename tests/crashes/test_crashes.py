@@ -65,7 +65,7 @@ GOOD = {
         ({"exit_status": 1, "words": "Oops"}, "it did not die at its point, but ended with 1: Oops"),
         ({"left": Counter(sending=1)}, "it died elsewhere: it left {'sending': 1} of 2"),
         ({"left": Counter(waiting=2)}, "it died elsewhere: it left {'waiting': 2} of 2"),
-        ({"left": Counter(waiting=2), "point": "before_hand_over"}, None),
+        ({"left": Counter(waiting=2), "point": "before_wake_up"}, None),
         ({"rows": Counter(accepted=1, unknown=1)}, "the rows say {'accepted': 1, 'unknown': 1} of 2"),
         ({"taken": Counter(a=1, b=2)}, "3 mails to 2 recipients were accepted, not 2"),
         ({"taken": Counter(a=1)}, "1 mails to 1 recipients were accepted, not 2"),

@@ -4,7 +4,7 @@ import django
 import pytest
 
 from django_migma import engines
-from django_migma.backends import hand_over
+from django_migma.backends import wake_ups
 from tests.conftest import QUEUE, our_mailer
 
 TASKS = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
@@ -14,7 +14,7 @@ TASKS = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
 def _forgetful(monkeypatch):
     """Neither the last wake-up nor pauses are remembered, and a pass lingers for a moment only."""
     monkeypatch.setattr(engines, "LINGER", 0.05)
-    hand_over._not_before.clear()
+    wake_ups._not_before.clear()
     engines._deliverer.cache_clear()
     engines._woken_at.clear()
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from django_migma import engines
-from django_migma.backends import hand_over
+from django_migma.backends import wake_ups
 from django_migma.models import Delivery
 
 from .conftest import TASKS
@@ -77,7 +77,7 @@ class TestHandOver:
         assert enqueued == []
 
     def test_many_commits_wake_it_once_a_second(self, enqueued, monkeypatch):
-        monkeypatch.setattr(hand_over, "DEBOUNCE", 0.2)
+        monkeypatch.setattr(wake_ups, "DEBOUNCE", 0.2)
         send()
         send()
         assert len(enqueued) == 1
@@ -88,11 +88,11 @@ class TestHandOver:
     def test_a_pass_lingers_for_longer_than_wake_ups_are_left_out(self, monkeypatch):
         """Or rows that are committed just after a pass has ended would wait for the sweep."""
         monkeypatch.undo()
-        assert engines.LINGER > hand_over.DEBOUNCE
+        assert engines.LINGER > wake_ups.DEBOUNCE
 
     def test_a_broken_engine_breaks_no_send(self, enqueued, settings, caplog, monkeypatch):
         """It is logged, and left alone for half a minute: each try may hold up a request."""
-        monkeypatch.setattr(hand_over, "DEBOUNCE", 0.0)
+        monkeypatch.setattr(wake_ups, "DEBOUNCE", 0.0)
         settings.TASKS = {"default": {"BACKEND": f"{TASKS}.backends.dummy.DummyBackend", "QUEUES": ["other"]}}
         assert send() == 1
         assert send() == 1

@@ -25,7 +25,7 @@ logger = logging.getLogger("django_migma")
 _not_before: dict[str, float] = {}
 
 
-def hand_over(engine: str | None, using: str) -> None:
+def wake_on_commit(engine: str | None, using: str) -> None:
     """Wake an engine when the current transaction commits, once per transaction. ``using`` is the database's alias.
 
     Raises Django's ``TransactionManagementError`` where autocommit is off and there is no ``atomic()``.
