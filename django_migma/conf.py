@@ -86,6 +86,7 @@ def _address(value: Any) -> str:
 
 ENGINES = ("django_migma.engines.tasks", "django_migma.engines.celery")
 SCHEDULE = (15, 60, 300, 900, 3600, 10800)  # seconds between attempts; the last one repeats
+_DAY = 86_400  # seconds; Migma keeps keys no longer, and much larger numbers are no times
 
 
 class QueueSettings(NamedTuple):
@@ -110,15 +111,19 @@ def _queue(value: Any) -> str:
     if is_set(engine) and engine not in ENGINES:
         return f"has the ENGINE {engine!r}. Choose {' or '.join(ENGINES)}, or None for migma_deliver"
     if schedule is not None and not _is_schedule(schedule):
-        return f"has the SCHEDULE {schedule!r}. Give seconds above 0, such as {SCHEDULE!r}"
-    if lease is not None and not (_is_number(lease) and lease > 0):
-        return f"has the LEASE {lease!r}. Give seconds above 0, or None"
+        return f"has the SCHEDULE {schedule!r}. Give seconds above 0, up to a day, such as {SCHEDULE!r}"
+    if lease is not None and not _is_wait(lease):
+        return f"has the LEASE {lease!r}. Give seconds above 0, up to a day, or None"
     return ""
 
 
 def _is_schedule(value: Any) -> bool:
     is_list = isinstance(value, list | tuple) and len(value) > 0
-    return is_list and all(_is_number(seconds) and seconds > 0 for seconds in value)
+    return is_list and all(map(_is_wait, value))
+
+
+def _is_wait(value: Any) -> bool:
+    return _is_number(value) and 0 < value <= _DAY
 
 
 def _queue_settings(value: Mapping[str, Any]) -> QueueSettings:

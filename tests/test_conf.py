@@ -128,7 +128,7 @@ PROJECT = "must be the id of a Migma project (letters and digits, 100 at most), 
 ENGINE = (
     "has the ENGINE {!r}. Choose django_migma.engines.tasks or django_migma.engines.celery, or None for migma_deliver"
 )
-SCHEDULE = "has the SCHEDULE {!r}. Give seconds above 0, such as (15, 60, 300, 900, 3600, 10800)"
+SCHEDULE = "has the SCHEDULE {!r}. Give seconds above 0, up to a day, such as (15, 60, 300, 900, 3600, 10800)"
 BAD = [
     ("MISSING_VARIABLES", "perhaps", "must be one of raise, warn, ignore, not 'perhaps'"),
     ("API_KEY", "sk 1", "contains white space (a line break at its end is the usual cause: strip it)"),
@@ -179,11 +179,11 @@ BAD = [
     *(("QUEUE", {"ENGINE": value}, ENGINE.format(value)) for value in ("celery", 7, ["django_migma.engines.celery"])),
     *(
         ("QUEUE", {"SCHEDULE": value}, SCHEDULE.format(value))
-        for value in (15, [], (), "15", [15, 0], [True], [float("inf")])
+        for value in (15, [], (), "15", [15, 0], [True], [float("inf")], [15, 1e300])
     ),
     *(
-        ("QUEUE", {"LEASE": value}, f"has the LEASE {value!r}. Give seconds above 0, or None")
-        for value in (0, "9", True)
+        ("QUEUE", {"LEASE": value}, f"has the LEASE {value!r}. Give seconds above 0, up to a day, or None")
+        for value in (0, "9", True, 86_401)
     ),
 ]
 
