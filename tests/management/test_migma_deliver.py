@@ -78,11 +78,18 @@ def test_limits_end_it(accepting, arguments, left):
     assert Delivery.objects.filter(status="waiting").count() == left
 
 
-@pytest.mark.parametrize("arguments", [["--max", "0"], ["--batch", "x"], ["--idle", "soon"]])
-def test_limits_that_are_none_are_refused(arguments):
-    """Before anything is done."""
-    with pytest.raises(CommandError, match="invalid"):
-        deliver(*arguments)
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--max", "0"], "--max: invalid number '0': give a whole number above 0"),
+        (["--batch", "x"], "--batch: invalid number 'x': give a whole number above 0"),
+        *((["--idle", text], f"--idle: invalid time '{text}': give seconds") for text in ("soon", "nan", "-1")),
+    ],
+)
+def test_limits_that_are_none_are_refused(arguments, problem):
+    """Before anything is done, saying what would be one."""
+    with pytest.raises(CommandError, match=problem):
+        deliver("=".join(arguments))
 
 
 def test_without_a_mailer_of_ours_it_ends():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="end as soon as nothing is due, for cron")
-        parser.add_argument("--idle", type=float, metavar="S", help="end after S seconds without mail")
+        parser.add_argument("--idle", type=_seconds, metavar="S", help="end after S seconds without mail")
         parser.add_argument("--max", type=_positive, metavar="N", help="end after N mails")
         parser.add_argument(
             "--batch", type=_positive, metavar="N", help="mails in hand at most (default: twice MAX_CONCURRENCY)"
@@ -53,9 +54,19 @@ class Command(BaseCommand):
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError
+    if not text.isdecimal() or (number := int(text)) < 1:
+        raise ArgumentTypeError(f"invalid number {text!r}: give a whole number above 0")
     return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not seconds >= 0:  # as of "nan"
+        raise ArgumentTypeError(f"invalid time {text!r}: give seconds")
+    return seconds
 
 
 def _describe_mailers() -> str:
