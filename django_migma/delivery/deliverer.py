@@ -227,7 +227,9 @@ class _Run:
             logger.info("The mailer %s goes on.", ", ".join(names))
         if pause:
             is_refused = isinstance(call.error, APIError) and not isinstance(call.error, TemporaryError)
-            text = str(call.error) if isinstance(call.error, MigmaError) else type(call.error).__name__
+            text = type(call.error).__name__
+            if isinstance(call.error, MigmaError):  # its whole text may name a key, and tell code to send again
+                text = f"{call.error.reason}.{f' {call.error.hint}' if is_refused else ''}"
             level = logging.ERROR if is_refused else logging.WARNING
             logger.log(level, "The mailer %s pauses for %.0f s: %s", ", ".join(names), pause, text)
 

@@ -97,13 +97,16 @@ def test_ten_minutes_of_503_cost_a_handful_of_requests(wire, deliverer, clock):
 
 
 @pytest.mark.parametrize("no", [BROKEN, requests.ReadTimeout()], ids=["500", "timeouts"])
-def test_ten_minutes_without_a_clear_answer_put_few_rows_in_doubt(wire, deliverer, no):
-    """After sixteen unclear answers in a row, those rows ask again, and no further one."""
+def test_ten_minutes_without_a_clear_answer_put_few_rows_in_doubt(wire, deliverer, caplog, no):
+    """After sixteen unclear answers in a row, those rows ask again, and no further one. The log names no key."""
     waiting(1000)
     wire.answers(YES, *[no] * 200)
     deliverer.run(seconds=600)
     assert rows(in_doubt=True) <= 17
     assert rows(attempts=0, first_attempt_at=None) == 1000 - 1 - rows(in_doubt=True)
+    assert " pauses for " in caplog.text
+    assert "dempotency key" not in caplog.text
+    assert not [key for key in wire.keys if key in caplog.text]
 
 
 def test_a_single_broken_row_holds_up_nobody(wire, deliverer, now):
