@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django_migma import error_messages
 from django_migma.api import errors
-from django_migma.models.delivery import KEY_LIFETIME, MAX_ERRORS, Delivery
+from django_migma.models.delivery import KEY_LIFETIME, Delivery, with_errors
 from django_migma.models.fields import storable
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def give_back(row: Row, due_at: dt.datetime, error: Mapping[str, Any] | None = N
         "claimed_by": "",
     }
     if error:
-        fields["errors"] = _with_entry(row, error)
+        fields["errors"] = with_errors(row.errors, [error])
     return Mark(row=row, word="given_back", fields=fields)
 
 
@@ -160,7 +160,7 @@ def put_off(row: Row, now: dt.datetime, error: Mapping[str, Any], schedule: Sequ
         "first_attempt_at": first_attempt_at,
         "in_doubt": True,
         "claimed_by": "",
-        "errors": _with_entry(row, {**error, "wait": seconds}),
+        "errors": with_errors(row.errors, [{**error, "wait": seconds}]),
     }
     return Mark(row=row, word="put_off", fields=fields, reason=error["text"])
 
@@ -173,7 +173,7 @@ def refuse(row: Row, now: dt.datetime, error: Mapping[str, Any], *, in_doubt: bo
         "due_at": None,
         "finished_at": now,
         "in_doubt": in_doubt,
-        "errors": _with_entry(row, error),
+        "errors": with_errors(row.errors, [error]),
     }
     return Mark(row=row, word=status, fields=fields, reason=error["text"])
 
@@ -188,8 +188,3 @@ def error_entry(row: Row, now: dt.datetime, error: BaseException, *, millisecond
     """An entry for the row's ``errors``."""
     own = {"wait": None, "worker": row.claim.partition("/")[0], "ms": milliseconds}
     return error_messages.error_entry(error, now) | own
-
-
-def _with_entry(row: Row, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    earlier = row.errors if isinstance(row.errors, list) else []
-    return [*earlier, entry][-MAX_ERRORS:]

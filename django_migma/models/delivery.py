@@ -6,7 +6,8 @@ import datetime as dt
 import hashlib
 import sys
 import uuid
-from typing import ClassVar, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Q
@@ -250,7 +251,7 @@ class Delivery(models.Model):
             return False
         values = {name: getattr(later, name) for name in _TAKEN_OVER}
         values["attempts"] = self.attempts + later.attempts
-        values["errors"] = [*self.errors, *later.errors][-MAX_ERRORS:]
+        values["errors"] = with_errors(self.errors, later.errors)
         is_accepted = later.status == self.Status.ACCEPTED
         values |= {
             "due_at": None,
@@ -280,6 +281,11 @@ class Delivery(models.Model):
             setattr(self, name, value)
         transaction.on_commit(lambda: announce(self, previous), using=self._state.db)
         return True
+
+
+def with_errors(earlier: object, later: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """A row's ``errors`` and those that follow: the last 20. What another release has left there may be no list."""
+    return [*(earlier if isinstance(earlier, list) else []), *later][-MAX_ERRORS:]
 
 
 def announce(delivery: Delivery, previous: str) -> None:

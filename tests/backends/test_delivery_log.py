@@ -256,6 +256,16 @@ class TestStoredEmails:
         mail.send()
         assert columns("email_id", "status") == [(EMAIL_ID, "accepted")]
 
+    def test_errors_that_another_release_has_left_are_replaced(self, wire):
+        mail = message()
+        wire.answers((400, {"error": "no"}))
+        with pytest.raises(InvalidRequest):
+            mail.send()
+        Delivery.objects.update(errors=7)
+        wire.accepts()
+        mail.send()
+        assert columns("errors", "status") == [([], "accepted")]
+
     def test_mail_in_a_layout_has_the_id_of_the_layout_and_names_no_stored_email(
         self, accepting, migma, django_assert_num_queries
     ):
