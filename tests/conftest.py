@@ -8,7 +8,6 @@ import django
 import pytest
 import responses
 from django.db import connection as database
-from django.test import override_settings
 
 from django_migma.api.connections import close_pools
 from tests import services
@@ -85,10 +84,14 @@ class Wire:
 
 
 @pytest.fixture
-def mailer():
-    """Our backend as the default mailer."""
-    with override_settings(**our_mailer()):
-        yield
+def mailer(settings):
+    """Our backend as the default mailer.
+
+    By the same means as `migma`: pytest ends the fixtures of a test in any order, and ``override_settings`` would then
+    bring settings back that another fixture has taken away.
+    """
+    for name, value in our_mailer().items():
+        setattr(settings, name, value)
 
 
 @pytest.fixture
