@@ -87,8 +87,8 @@ class Wire:
 def mailer(settings):
     """Our backend as the default mailer.
 
-    By the same means as `migma`: pytest ends the fixtures of a test in any order, and ``override_settings`` would then
-    bring settings back that another fixture has taken away.
+    By the same means as `migma`: a fixture that began before it ends after it, and ``override_settings`` would then
+    bring back what another one has taken away.
     """
     for name, value in our_mailer().items():
         setattr(settings, name, value)

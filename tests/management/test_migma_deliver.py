@@ -209,8 +209,10 @@ def test_two_workers_post_each_row_once(tmp_path, template, serve):
     """On one file, each with threads of its own."""
     server = serve(slowly)
     site = Site(tmp_path, server.url, template)
+    workers = [site.start("--idle", "3") for _ in range(2)]
+    for worker in workers:
+        assert worker.stdout.readline().startswith("Delivering")
     site.insert(300)
-    workers = [site.start("--once") for _ in range(2)]
     outputs = [worker.communicate(timeout=60) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], outputs
     assert site.rows() == {("accepted", 1): 300}
