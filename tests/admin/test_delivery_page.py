@@ -271,7 +271,9 @@ class TestTimeline:
         event = timeline(row(status, **fields))[-1]
         assert (event.title, event.text, event.aside) == last
 
-    @pytest.mark.parametrize(("due_at", "words"), [(None, "now"), (-1, "now"), (4.5, "in 4 minutes")])
+    @pytest.mark.parametrize(
+        ("due_at", "words"), [(None, "now"), (-1, "now"), (0.5, "in less than a minute"), (4.5, "in 4 minutes")]
+    )
     def test_what_comes_next_is_said_in_minutes(self, row, due_at, words):
         due_at = due_at and timezone.now() + dt.timedelta(minutes=due_at)
         assert timeline(row("waiting", due_at=due_at))[-1].ahead.replace("\xa0", " ") == words

@@ -53,9 +53,10 @@ def test_an_endless_loop_waits_for_its_database(transactional_db, accepting, del
     assert 10**6 - outage.times < 20 + (clock.monotonic() - began) / 30
 
 
-def test_a_bounded_run_without_results_raises_the_databases_error(transactional_db, deliverer):
+@pytest.mark.parametrize("after", [0, 1], ids=["at the start", "later"])
+def test_a_bounded_run_without_results_raises_the_databases_error(transactional_db, mailer, deliverer, after):
     """Who has started it should know; the next one will try again."""
-    with connection.execute_wrapper(Outage()), pytest.raises(OperationalError):
+    with connection.execute_wrapper(Outage(after=after)), pytest.raises(OperationalError):
         deliverer.run(idle=0)
 
 

@@ -239,3 +239,13 @@ def test_a_lane_that_recovers_says_so(wire, deliverer, caplog):
     wire.answers(BUSY, YES)
     deliverer.run(idle=10)
     assert [record.getMessage().partition(" pauses")[0] for record in caplog.records][1].endswith("goes on.")
+
+
+def test_sixteen_errors_that_are_not_ours_pause_the_mailer_and_only_their_type_is_logged(wire, deliverer, caplog):
+    """Their text may hold anything."""
+    waiting(20)
+    wire.answers(RuntimeError("ada@example.org"))
+    assert deliverer.run(idle=0).is_paused
+    [record] = caplog.records
+    assert record.getMessage().endswith(" pauses for 5 s: RuntimeError")
+    assert rows(in_doubt=True) == len(wire.bodies) == 16

@@ -120,6 +120,8 @@ class Killer:
         return [Worker(command, self._log) for command in self._commands]
 
     def _sweep(self) -> None:
-        while not self._stopped.wait(SECONDS_BETWEEN_SWEEPS):
+        is_over = False
+        while not is_over:
             with self._log.open("ab") as output:
                 subprocess.run(SWEEP, env=environment(), stdout=output, stderr=subprocess.STDOUT, check=False)
+            is_over = self._stopped.wait(SECONDS_BETWEEN_SWEEPS)
