@@ -145,6 +145,18 @@ def no_table(transactional_db):
         editor.create_model(StoredEmail)
 
 
+@pytest.fixture
+def no_deliveries_table(transactional_db):
+    """A database in which the migration with the table of deliveries has not run."""
+    from django_migma.models import Delivery
+
+    with database.schema_editor() as editor:
+        editor.delete_model(Delivery)
+    yield
+    with database.schema_editor() as editor:
+        editor.create_model(Delivery)
+
+
 @pytest.fixture(scope="session")
 def postgresql():
     """A PostgreSQL server of this run, for tests that need one whatever the project's database is."""

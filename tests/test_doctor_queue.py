@@ -4,7 +4,6 @@ import datetime as dt
 
 import django
 import pytest
-from django.db import connection as database
 from django.test import override_settings
 from django.utils import timezone
 
@@ -135,15 +134,8 @@ class TestTheWorker:
         assert found()[1] == ("worker", "error", "mail has been due for 30 minutes, and no worker has taken it")
 
 
+@pytest.mark.usefixtures("no_deliveries_table")
 class TestWithoutTheTable:
-    @pytest.fixture(autouse=True)
-    def no_deliveries(self, transactional_db):
-        with database.schema_editor() as editor:
-            editor.delete_model(Delivery)
-        yield
-        with database.schema_editor() as editor:
-            editor.create_model(Delivery)
-
     def test_the_queue_needs_it(self, queued):
         [finding] = findings()
         assert (finding.name, finding.status) == ("deliveries", "error")

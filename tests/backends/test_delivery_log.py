@@ -65,16 +65,6 @@ def fallback(migma, settings):
     migma(FALLBACK="other" if django.VERSION >= (6, 1) else LOCMEM)
 
 
-@pytest.fixture
-def no_deliveries_table(transactional_db):
-    """A database in which the migration with the table of deliveries has not run."""
-    with connection.schema_editor() as editor:
-        editor.delete_model(Delivery)
-    yield
-    with connection.schema_editor() as editor:
-        editor.create_model(Delivery)
-
-
 class TestSwitch:
     def test_off_by_default_and_then_no_query_is_made(self, accepting, django_assert_num_queries):
         with django_assert_num_queries(0):

@@ -109,16 +109,6 @@ def working_view(request):
 urlpatterns = [path("fails/", failing_view), path("works/", working_view)]
 
 
-@pytest.fixture
-def no_deliveries(transactional_db):
-    """A database without the table of the queue."""
-    with connection.schema_editor() as editor:
-        editor.delete_model(Delivery)
-    yield
-    with connection.schema_editor() as editor:
-        editor.create_model(Delivery)
-
-
 class TestRows:
     def test_a_message_is_a_row_for_each_recipient(self):
         message = mail("Ann <Ann@Example.org>", "b@example.org", subject="Grüße 🎉")
@@ -404,7 +394,7 @@ class TestTransactions:
                 Delivery.objects.count()
         assert rows() == []
 
-    def test_an_error_of_the_database_reaches_the_caller(self, no_deliveries, migma):
+    def test_an_error_of_the_database_reaches_the_caller(self, no_deliveries_table, migma):
         """Also of a quiet mailer: the mail is in no queue."""
         migma(FAIL_SILENTLY=True)
         message = mail()
@@ -513,7 +503,7 @@ class TestErrorMail:
         assert len(rows()) == 1
         assert capsys.readouterr().err == ""
 
-    def test_what_cannot_be_written_goes_to_stderr(self, log, capsys, no_deliveries):
+    def test_what_cannot_be_written_goes_to_stderr(self, log, capsys, no_deliveries_table):
         with transaction.atomic():
             log("broken")
             assert StoredEmail.objects.count() == 0

@@ -7,7 +7,6 @@ from collections import Counter
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import override_settings
 
 from django_migma.conf import has_mailers
@@ -111,18 +110,8 @@ def test_settings_with_which_nothing_can_be_sent_end_it(mailer, migma):
     assert caught.value.returncode == 1
 
 
-@pytest.fixture
-def no_deliveries(transactional_db):
-    """A database without the table of the queue."""
-    with connection.schema_editor() as editor:
-        editor.delete_model(Delivery)
-    yield
-    with connection.schema_editor() as editor:
-        editor.create_model(Delivery)
-
-
 @pytest.mark.parametrize("arguments", [["--once"], []])
-def test_without_a_table_it_says_what_to_do(mailer, no_deliveries, arguments):
+def test_without_a_table_it_says_what_to_do(mailer, no_deliveries_table, arguments):
     """The error may not be one that time heals."""
     with pytest.raises(
         CommandError, match=r"The table of deliveries cannot be used .* run manage.py migrate"
