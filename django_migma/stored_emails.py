@@ -58,6 +58,7 @@ class StoredEmailData(NamedTuple):
             default_variables={**other.default_variables, **self.default_variables},
             body_variables=other.body_variables if is_same else frozenset(),
             optional_variables=self.optional_variables | other.optional_variables,
+            sample_variables={**other.sample_variables, **self.sample_variables},
         )
 
 

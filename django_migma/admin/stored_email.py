@@ -46,10 +46,14 @@ class StoredEmailForm(ModelForm):
 
     class Meta:
         model = StoredEmail
-        fields = ("key", *_IDS, "optional_variables", "default_variables", "from_email", "from_name", "provider_type")
+        fields = (
+            "key", *_IDS, "sample_variables", "default_variables", "optional_variables", "from_email", "from_name",
+            "provider_type",
+        )  # fmt: skip
         widgets: ClassVar = {
             "optional_variables": forms.Textarea(attrs={"rows": 3, "cols": 60}),
             "default_variables": forms.Textarea(attrs={"rows": 5, "cols": 60}),
+            "sample_variables": forms.Textarea(attrs={"rows": 5, "cols": 60}),
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -149,7 +153,7 @@ class StoredEmailAdminMixin(ModelAdmin):
         return super().get_queryset(request).defer("html")
 
     def get_fieldsets(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
-        variables = ("optional_variables", "default_variables")
+        variables = ("sample_variables", "default_variables", "optional_variables")
         own = [
             (None, {"fields": ("key", *_IDS)}),
             (_("Variables"), {"fields": variables if obj is None else ("variables", *variables)}),

@@ -99,8 +99,15 @@ class StoredEmail(models.Model):
         blank=True,
         validators=[validate_variables],
         help_text=_(
-            'Values that messages need not pass, such as {"first_name": "there"}. The preview shows them too.'
+            'Values for mail that does not pass them, such as {"first_name": "there"}. Customers read these.'
         ),
+    )
+    sample_variables = models.JSONField(
+        _("sample variables"),
+        default=dict,
+        blank=True,
+        validators=[validate_variables],
+        help_text=_('For previews and tests only; never sent to customers. Such as {"first_name": "Ada"}.'),
     )
     thumbnail_url = models.URLField(_("thumbnail"), max_length=2000, blank=True)
     status = models.CharField(_("status"), max_length=50, choices=Status, blank=True)
@@ -156,6 +163,7 @@ class StoredEmail(models.Model):
             setattr(self, name, getattr(self, name) or None)
         self.optional_variables = self.optional_variables or []
         self.default_variables = self.default_variables or {}
+        self.sample_variables = self.sample_variables or {}
 
     def _find_variables(self) -> None:
         self.body_variable_names = placeholder_names(self.preheader, self.html)
@@ -175,6 +183,7 @@ class StoredEmail(models.Model):
             default_variables=self.default_variables,
             body_variables=frozenset(self.body_variable_names),
             optional_variables=frozenset(self.optional_variables),
+            sample_variables=self.sample_variables,
         )
 
 
