@@ -7,6 +7,7 @@ name to 127.0.0.1 would otherwise read the mail through the developer's browser.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpResponse, HttpResponseRedirect
 from django.http.request import split_domain_port
 
+from django_migma.sandbox.options import Switches
 from django_migma.sandbox.protocol import KEYS, ApiError, json_object, json_response, query_int, timestamp
 
 if TYPE_CHECKING:
-    from django_migma.sandbox.server import Request
+    from collections.abc import Mapping
+    from types import UnionType
+
+    from django_migma.sandbox.server import Request, Sandbox
     from django_migma.sandbox.store import Message
 
 # A mail may hold whatever a site's users typed: no scripts, no forms, no same-origin access to the sandbox. Links may
@@ -29,6 +34,30 @@ _MAIL_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+}
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _is_number(value: Any, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)  # to Python, true is 1
+
+
+# What POST /_sandbox/faults takes: whether a value has the right type, and the error text if not.
+_FAULT_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "script": (_are_words, 'script must be an array of faults, such as {"script": ["500", "lost"]}'),
+    "fault_rate": (lambda value: _is_number(value, int | float), "fault_rate must be a number from 0 to 1"),
+    "fault_kinds": (_are_words, 'fault_kinds must be an array of faults, such as ["500", "lost"]'),
+    "fault_seed": (
+        lambda value: value is None or _is_number(value, int),
+        "fault_seed must be a whole number or null",
+    ),
+    "rate_limit": (
+        lambda value: value is None or isinstance(value, str),
+        "rate_limit must be such as 10/s, 100/m or 1000/h, or null for none",
+    ),
 }
 
 
@@ -91,22 +120,43 @@ def stats(request: Request) -> HttpResponse:
 
 
 def faults(request: Request) -> HttpResponse:
-    return json_response(request.sandbox.faults.state())
+    sandbox = request.sandbox
+    return json_response(sandbox.faults.state() | {"rate_limit": sandbox.store.rate_limiter.rate or None})
 
 
-def script_faults(request: Request) -> HttpResponse:
-    """``{"script": ["500", "lost"]}`` strikes the next sends.
+def change_faults(request: Request) -> HttpResponse:
+    """``script`` strikes the next sends, ``fault_rate`` others by chance, ``rate_limit`` sets or ends the limit.
 
     Only as application/json: a page of another origin needs a preflight request for that, which is not allowed.
+    A call that is not understood in all its parts changes nothing.
     """
-    script = json_object(request).get("script")
-    if not isinstance(script, list) or not all(isinstance(word, str) for word in script):
-        raise ApiError(400, 'script must be an array of faults, such as {"script": ["500", "lost"]}')
+    body = json_object(request)
+    if not body.keys() & _FAULT_FIELDS.keys():
+        raise ApiError(400, _FAULT_FIELDS["script"][1])
+    for name, (is_right, text) in _FAULT_FIELDS.items():
+        if name in body and not is_right(body[name]):
+            raise ApiError(400, text)
+    if body.keys() & {"fault_kinds", "fault_seed"} and "fault_rate" not in body:
+        raise ApiError(400, "fault_kinds and fault_seed go with a fault_rate, such as 0.1")
+    _change_faults(request.sandbox, body)
+    return faults(request)
+
+
+def _change_faults(sandbox: Sandbox, body: Mapping[str, Any]) -> None:
+    """The script comes first: it may still find a full line, while the switches have taken all other values."""
+    rate, kinds = body.get("fault_rate", 0), body.get("fault_kinds", ())
     try:
-        request.sandbox.faults.script(*script)
+        Switches(fault_rate=rate, fault_kinds=kinds, rate=body.get("rate_limit") or "")
+    except ValueError as error:
+        raise ApiError(400, str(error)) from None
+    try:
+        sandbox.faults.script(*body.get("script", ()))
     except ValueError as error:
         raise ApiError(400, f"script: {error}") from None
-    return faults(request)
+    if "fault_rate" in body:
+        sandbox.faults.by_chance(rate, kinds, body.get("fault_seed"))
+    if "rate_limit" in body:
+        sandbox.rate_limit(body["rate_limit"])
 
 
 def clear_faults(request: Request) -> HttpResponse:

@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections import deque
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from django.http import HttpResponse, HttpResponseRedirect
@@ -128,6 +129,14 @@ def _redirect(_fault: Fault, _now: datetime) -> HttpResponse:
     return HttpResponseRedirect("/v1/projects", content_type="application/json")
 
 
+class Learnt(StrEnum):
+    """What an application learns of a send that a fault strikes."""
+
+    NOT_TAKEN = "Migma did not take the mail, and says so."
+    NOT_TOLD = "Migma took the mail, and the application does not learn it."
+    NOTHING = "Migma did not take the mail, and the application learns nothing."
+
+
 @dataclass(frozen=True)
 class Kind:
     """One row of the table, which is a fault but for its number."""
@@ -149,6 +158,12 @@ class Kind:
     @property
     def accepts_mail(self) -> bool:
         return self.respond is None
+
+    @property
+    def learnt(self) -> Learnt:
+        if self.accepts_mail:
+            return Learnt.NOT_TOLD
+        return Learnt.NOT_TAKEN if self.deliver is _whole else Learnt.NOTHING
 
 
 _UNSENT = _error(500)  # stands in for a response that never leaves
@@ -212,27 +227,56 @@ RECIPIENT_DOMAIN = "sandbox.example"
 """Mail to addresses here gets the fault, or has the outcome, that their local part names."""
 
 _ALWAYS = "-always"
+_MAX_LINE = 1000  # faults of the script that wait: a control call of 10 MB holds a million
 # The endpoints that are struck, and where each has its recipient.
 _RECIPIENTS = {"POST /v1/sending": "recipientEmail", "POST /v1/emails/test/send": "to"}
+
+
+def check_rate(rate: float) -> None:
+    """Raises ValueError unless it is a share of all sends."""
+    if not 0 <= rate <= 1:
+        raise ValueError(f"fault_rate must be from 0 to 1, not {rate}")
 
 
 class FaultPlan:
     """The faults to come: first the script decides, then the recipient, then chance. Safe to use from any thread."""
 
     def __init__(self, *, rate: float, seed: int | None, kinds: Sequence[str]) -> None:
-        self.seed = secrets.randbelow(2**32) if seed is None else seed
-        self._kinds = [parse_fault(word) for word in kinds or DEFAULT_KINDS]
-        self._rate = rate
-        self._random = random.Random(self.seed)  # noqa: S311 - to be repeated, not to be secret
         self._script: deque[Fault] = deque()
         self._struck: set[str] = set()
         self._lock = threading.Lock()
+        self.by_chance(rate, kinds, seed)
 
     def script(self, *words: str) -> None:
         """Strike the next sends, after earlier scripts. Raises ValueError, and takes none, if one is unknown."""
         faults = [parse_fault(word) for word in words]
         with self._lock:
+            if len(self._script) + len(faults) > _MAX_LINE:
+                raise ValueError(f"at most {_MAX_LINE} faults may wait, and {len(self._script)} do; take some back")
             self._script.extend(faults)
+
+    def remove(self, position: int, word: str) -> None:
+        """Take one fault of the script back, counted from 0.
+
+        Raises ValueError if it is no longer this one: a send may have come between the look and the deed.
+        """
+        with self._lock:
+            if not 0 <= position < len(self._script) or self._script[position].word != word:
+                raise ValueError(f"no fault {word} waits at place {position + 1} any more; look at the line again")
+            del self._script[position]
+
+    def by_chance(self, rate: float, kinds: Sequence[str] = (), seed: int | None = None) -> None:
+        """Strike this share of the other sends, 0 to 1, from now on.
+
+        Without kinds it is `DEFAULT_KINDS`; without a seed, one is drawn. Raises ValueError, and changes nothing, for
+        another share and for an unknown kind.
+        """
+        check_rate(rate)
+        faults = [parse_fault(word) for word in kinds or DEFAULT_KINDS]
+        with self._lock:
+            self._kinds, self._rate = faults, rate
+            self.seed = secrets.randbelow(2**32) if seed is None else seed
+            self._random = random.Random(self.seed)  # noqa: S311 - to be repeated, not to be secret
 
     def clear(self) -> None:
         """Drop the script and faults by chance; recipients strike as if for the first time."""
@@ -244,18 +288,18 @@ class FaultPlan:
     def state(self) -> dict[str, Any]:
         """The faults to come, as JSON."""
         with self._lock:
-            left, rate = [fault.word for fault in self._script], self._rate
-        return {
-            "script": left,
-            "fault_rate": rate,
-            "fault_seed": self.seed,
-            "fault_kinds": [fault.word for fault in self._kinds],
-            "words": [
-                {"word": word, "accepts": kind.accepts_mail, "meaning": kind.meaning}
-                for kind in KINDS
-                for word in kind.words
-            ],
-        }
+            to_come = {
+                "script": [fault.word for fault in self._script],
+                "fault_rate": self._rate,
+                "fault_seed": self.seed,
+                "fault_kinds": [fault.word for fault in self._kinds],
+            }
+        words = [
+            {"word": word, "accepts": kind.accepts_mail, "meaning": kind.meaning}
+            for kind in KINDS
+            for word in kind.words
+        ]
+        return to_come | {"words": words}
 
     def next_fault(self, endpoint: str, request: HttpRequest) -> Fault:
         """The fault for a request to an endpoint (method and path template), which is used up; often `NO_FAULT`."""

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, BooleanOptionalAction
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from django_migma.sandbox.faults import DEFAULT_KINDS, KINDS, parse_fault
+from django_migma.sandbox.faults import DEFAULT_KINDS, KINDS, check_rate, parse_fault
 from django_migma.sandbox.rate_limits import parse_rate
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ class Switches:
         for name in ("log_delay", "outcome_delay"):
             if not 0 <= getattr(self, name) <= _MAX_DELAY:
                 raise ValueError(f"{name} must be from 0 to {_MAX_DELAY} seconds, not {getattr(self, name)}")
-        if not 0 <= self.fault_rate <= 1:
-            raise ValueError(f"fault_rate must be from 0 to 1, not {self.fault_rate}")
+        check_rate(self.fault_rate)
         if self.max_messages < 1:
             raise ValueError(f"max_messages must be at least 1, not {self.max_messages}")
         if self.rate:

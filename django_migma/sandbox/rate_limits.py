@@ -23,7 +23,7 @@ _RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")
 
 def parse_rate(text: str) -> tuple[int, int]:
     """So many requests in so many microseconds. Raises ValueError for a text that is not understood."""
-    match = _RATE.fullmatch(text)
+    match = _RATE.fullmatch(str(text))
     if match is None:
         raise ValueError(f"rate must be such as 10/s, 100/m or 1000/h, not {text!r}")
     return int(match[1]), _PERIODS[match[2]]
@@ -33,7 +33,7 @@ class RateLimiter:
     """A bucket for each API key; an empty rate is no limit. Safe to use from any thread."""
 
     def __init__(self, rate: str, clock: Callable[[], datetime]) -> None:
-        self._rate = rate
+        self.rate = rate
         self._count, self._period = parse_rate(rate) if rate else (0, 0)
         self._clock = clock
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class RateLimiter:
 
     def take(self, key_name: str) -> None:
         """Take one token; raises a 429 with ``Retry-After`` if there is none."""
-        if not self._rate:
+        if not self.rate:
             return
         with self._lock:
             # In microseconds times `count`: whole numbers, so that exactly the promised wait is enough.
@@ -52,5 +52,5 @@ class RateLimiter:
                 self._full_at[key_name] = full_at
                 return
         seconds = -(-wait // (self._count * _SECOND))  # rounded up
-        text = f"Rate limit exceeded: {self._rate} for each API key"
+        text = f"Rate limit exceeded: {self.rate} for each API key"
         raise ApiError(429, text, headers={"Retry-After": str(seconds)})

@@ -83,6 +83,17 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._serving = False
 
+    def fail_next(self, *words: str) -> None:
+        """Strike the next sends, one fault each, such as "lost". Raises ValueError for an unknown one."""
+        self.faults.script(*words)
+
+    def rate_limit(self, rate: str | None) -> None:
+        """Limit the requests of each API key, such as "5/s", from now on. None takes the limit away.
+
+        Raises ValueError, and changes nothing, for a rate that is not understood.
+        """
+        self.store.limit_rate(rate or "")
+
     def serve_forever(self) -> None:
         """Serve in the caller's thread, until ``stop`` is called elsewhere or an exception such as Ctrl-C comes."""
         self._serving = True

@@ -43,7 +43,10 @@ class Store:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, idempotency keys and used tokens included: for the next test of a shared sandbox."""
+        """Forget everything, idempotency keys and used tokens included: for the next test of a shared sandbox.
+
+        The rate limit is again that of the switches.
+        """
         with self._lock:
             self.idempotency = IdempotencyStore(self.clock, errors_consume_key=self._switches.errors_consume_key)
             self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
@@ -51,6 +54,12 @@ class Store:
             self._batches: dict[str, Message] = {}
             self._single_sends: dict[str, Message] = {}
             self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    def limit_rate(self, rate: str) -> None:
+        """For each API key; an empty rate is no limit. Raises ValueError for one that is not understood."""
+        limiter = RateLimiter(rate, self.clock)
+        with self._lock:
+            self.rate_limiter = limiter
 
     def add_message(self, message: Message) -> None:
         with self._lock:

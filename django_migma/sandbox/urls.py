@@ -56,7 +56,7 @@ urlpatterns = [
     path("_sandbox/messages/<message_id>/html", LocalMethods(GET=control.message_html)),
     path("_sandbox/stats", LocalMethods(GET=control.stats)),
     path(
-        "_sandbox/faults", LocalMethods(GET=control.faults, POST=control.script_faults, DELETE=control.clear_faults)
+        "_sandbox/faults", LocalMethods(GET=control.faults, POST=control.change_faults, DELETE=control.clear_faults)
     ),
 ]
 ENDPOINTS = [

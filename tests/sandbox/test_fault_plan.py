@@ -7,7 +7,7 @@ import json
 import pytest
 
 from django_migma.sandbox import account
-from django_migma.sandbox.faults import DEFAULT_KINDS, parse_fault
+from django_migma.sandbox.faults import DEFAULT_KINDS, KINDS, Learnt, parse_fault
 from django_migma.sandbox.options import Switches
 from tests.sandbox.asking import ask, get, send, single
 
@@ -147,6 +147,73 @@ def test_the_default_faults_by_chance_wait_at_most_a_second():
     assert max(waits) <= 1
 
 
+def test_the_next_sends_can_be_made_to_fail_from_a_test(sandbox):
+    sandbox.fail_next("500", "503")
+    assert statuses(sandbox, 3) == [500, 503, 200]
+
+
+def test_one_fault_of_the_script_can_be_taken_back(sandbox):
+    sandbox.faults.script("500", "503", "500")
+    sandbox.faults.remove(2, "500")
+    assert statuses(sandbox, 3) == [500, 503, 200]
+
+
+@pytest.mark.parametrize(("position", "word"), [(0, "500"), (1, "503"), (-1, "503"), (7, "503")])
+def test_a_fault_that_has_moved_on_is_not_taken_for_another(sandbox, position, word):
+    """A send may come between the look at the line and the deed."""
+    sandbox.faults.script("500", "503")
+    send(sandbox, single())
+    text = f"^no fault {word} waits at place {position + 1} any more; look at the line again$"
+    with pytest.raises(ValueError, match=text):
+        sandbox.faults.remove(position, word)
+    assert sandbox.faults.state()["script"] == ["503"]
+
+
+def test_a_script_without_end_is_refused(sandbox):
+    sandbox.faults.script(*["500"] * 999)
+    with pytest.raises(ValueError, match=r"^at most 1000 faults may wait, and 999 do; take some back$"):
+        sandbox.faults.script("503", "503")
+    sandbox.faults.script("503")
+    assert sandbox.faults.state()["script"] == ["500"] * 999 + ["503"]
+
+
+def test_chance_can_begin_and_end_while_the_sandbox_runs(start):
+    sandbox = start()
+    sandbox.faults.by_chance(1, ("503", "504"), 7)
+    first = statuses(sandbox, 20)
+    assert set(first) == {503, 504}
+    sandbox.faults.by_chance(1, ("503", "504"), 7)
+    assert statuses(sandbox, 20) == first
+    sandbox.faults.by_chance(0)
+    assert statuses(sandbox, 20) == [200] * 20
+
+
+def test_chance_without_kinds_and_seed_has_the_default_kinds_and_a_drawn_seed(sandbox):
+    seeds = set()
+    for _ in range(3):
+        sandbox.faults.by_chance(0.5)
+        seeds.add(sandbox.faults.seed)
+    assert len(seeds) > 1
+    assert sandbox.faults.state()["fault_kinds"] == [*DEFAULT_KINDS]
+
+
+@pytest.mark.parametrize("wrong", [{"rate": 1.5}, {"rate": 0.5, "kinds": ("lots",)}])
+def test_a_chance_that_is_not_understood_changes_nothing(start, wrong):
+    sandbox = start(fault_rate=1, fault_kinds=("503",), fault_seed=7)
+    before = sandbox.faults.state()
+    with pytest.raises(ValueError, match=r"^fault_rate must be from 0 to 1, not 1.5$|^unknown fault 'lots'; known: "):
+        sandbox.faults.by_chance(**wrong)
+    assert sandbox.faults.state() == before
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_what_is_learnt_of_a_fault_follows_from_what_it_does(kind):
+    """A client that hears nothing at all meets the end of a connection where the answer would begin."""
+    untold = {"reset", "hangup", "silent"}
+    expected = Learnt.NOT_TOLD if kind.accepts_mail else Learnt.NOTHING if kind.name in untold else Learnt.NOT_TAKEN
+    assert kind.learnt == expected
+
+
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
 def test_a_fault_rate_outside_0_to_1_is_a_value_error(rate):
     with pytest.raises(ValueError, match=f"^fault_rate must be from 0 to 1, not {rate}$"):
@@ -197,6 +264,44 @@ def test_a_script_over_http_is_an_array_of_words(sandbox, body):
     reply = ask(sandbox, "POST", "/_sandbox/faults", body=body)
     text = 'script must be an array of faults, such as {"script": ["500", "lost"]}'
     assert (reply.status, reply.error) == (400, text)
+
+
+def test_chance_and_the_rate_limit_can_be_changed_over_http(sandbox):
+    body = {"fault_rate": 1, "fault_kinds": ["503"], "fault_seed": 7, "rate_limit": "2/h"}
+    changed = ask(sandbox, "POST", "/_sandbox/faults", body=body, key=None).json
+    assert changed == get(sandbox, "/_sandbox/faults").json
+    assert {name: changed[name] for name in body} == body
+    assert statuses(sandbox, 2) == [503, 503]
+    body = {"fault_rate": 0, "rate_limit": None}
+    changed = ask(sandbox, "POST", "/_sandbox/faults", body=body, key=None).json
+    assert (changed["fault_rate"], changed["rate_limit"]) == (0, None)
+    assert statuses(sandbox, 3) == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"fault_rate": "0.1"}, "fault_rate must be a number from 0 to 1"),
+        ({"fault_rate": True}, "fault_rate must be a number from 0 to 1"),
+        ({"fault_rate": 10**300}, f"fault_rate must be from 0 to 1, not {10**300}"),
+        (
+            {"fault_rate": 0.1, "fault_kinds": "500"},
+            'fault_kinds must be an array of faults, such as ["500", "lost"]',
+        ),
+        ({"fault_rate": 0.1, "fault_seed": 0.5}, "fault_seed must be a whole number or null"),
+        ({"fault_seed": 7}, "fault_kinds and fault_seed go with a fault_rate, such as 0.1"),
+        ({"fault_kinds": ["500"]}, "fault_kinds and fault_seed go with a fault_rate, such as 0.1"),
+        ({"rate_limit": 10}, "rate_limit must be such as 10/s, 100/m or 1000/h, or null for none"),
+        ({"rate_limit": "10"}, "rate must be such as 10/s, 100/m or 1000/h, not '10'"),
+        ({"script": ["500"] * 1001}, "script: at most 1000 faults may wait, and 0 do; take some back"),
+    ],
+)
+def test_a_control_call_that_is_not_understood_in_all_parts_changes_nothing(sandbox, wrong, text):
+    before = get(sandbox, "/_sandbox/faults").json
+    right = {"script": ["500"], "rate_limit": "5/s"}
+    reply = ask(sandbox, "POST", "/_sandbox/faults", body=right | wrong)
+    assert (reply.status, reply.error) == (400, text)
+    assert get(sandbox, "/_sandbox/faults").json == before
 
 
 def test_an_unknown_word_over_http_is_400_with_the_known_ones(sandbox):

@@ -115,6 +115,31 @@ def test_threads_do_not_get_more_than_the_bucket_holds(start, clock):
     assert sorted(answers) == [200] * 10 + [429] * 22
 
 
+def test_the_limit_can_be_changed_while_the_sandbox_runs(start, clock):
+    sandbox = start(clock=clock)
+    sandbox.rate_limit("2/s")
+    assert statuses(sandbox, 3) == [200, 200, 429]
+    sandbox.rate_limit("1/s")
+    assert statuses(sandbox, 2) == [200, 429]
+    sandbox.rate_limit(None)
+    assert statuses(sandbox, 9) == [200] * 9
+
+
+def test_a_reset_of_the_store_goes_back_to_the_limit_of_the_switches(start, clock):
+    sandbox = start(clock=clock, rate="1/s")
+    sandbox.rate_limit("3/s")
+    sandbox.store.reset()
+    assert statuses(sandbox, 2) == [200, 429]
+
+
+@pytest.mark.parametrize("rate", ["5", 5, "5/d"])
+def test_a_limit_that_is_not_understood_changes_nothing(start, clock, rate):
+    sandbox = start(clock=clock, rate="1/s")
+    with pytest.raises(ValueError, match=f"^rate must be such as 10/s, 100/m or 1000/h, not {rate!r}$"):
+        sandbox.rate_limit(rate)
+    assert statuses(sandbox, 2) == [200, 429]
+
+
 @pytest.mark.parametrize("rate", ["10", "10/d", "0/s", "-1/s", "1.5/s", "/s", "10 / s", "ten/s", "1234567/s", " "])
 def test_a_rate_that_is_not_understood_is_a_value_error(rate):
     text = f"rate must be such as 10/s, 100/m or 1000/h, not {rate!r}"
