@@ -3,6 +3,10 @@
 A site of yours has its own account and its own ids, and needs nothing like this file.
 """
 
+from urllib.parse import urljoin
+
+from django.conf import settings
+
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 
@@ -15,3 +19,9 @@ VALUES = {
     "DEFAULT_FROM_EMAIL": "hello@fernhill.example",
 }
 STORED_EMAILS = {"welcome": account.WELCOME, "password-reset": account.PASSWORD_RESET, "receipt": account.RECEIPT}
+
+
+def inbox(request):
+    """The sandbox's inbox, for the foot of every page; empty where mail goes to Migma."""
+    is_sandbox = settings.MIGMA["API_KEY"] == KEYS.full
+    return {"inbox_url": urljoin(settings.MIGMA["API_URL"], "/") if is_sandbox else ""}

@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 CONTEXT = ["django.template.context_processors.request", "django.contrib.auth.context_processors.auth"]
-CONTEXT += ["django.contrib.messages.context_processors.messages"]
+CONTEXT += ["django.contrib.messages.context_processors.messages", "config.sandbox.inbox"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -43,6 +43,7 @@ _WORDS = {
     Status.CLICKED: "delivered",
     Status.BOUNCED: "refused by your mail server: is the address right?",
     Status.SUPPRESSED: "not sent, since earlier mail to this address came back",
+    Status.UNKNOWN: "perhaps sent: we are looking into it",
 }
 _TROUBLE = "not sent yet: we are looking into it"
 _ROW = '<tr><td>{}</td><td align="center">{}</td><td align="right">€ {}</td></tr>'
@@ -58,9 +59,13 @@ def send_welcome(user: User, shop_url: str) -> None:
         to=[user.email],
         template_id="welcome",
         merge_global_data={"first_name": escape(user.first_name), "shop_url": shop_url},
-        # Databases that share an account at Migma share its keys: a user's number alone would come again.
-        idempotency_key=f"user-{user.pk}-{user.date_joined.isoformat()}-welcome",
+        idempotency_key=f"{_user_key(user)}welcome",
     ).send()
+
+
+def _user_key(user: User) -> str:
+    # Databases that share an account at Migma share its keys: a user's number alone would come again.
+    return f"user-{user.pk}-{user.date_joined.isoformat()}-"
 
 
 def send_receipt(order: Order, order_url: str) -> None:
@@ -103,20 +108,28 @@ def _key(order: Order, what: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MailOfOrder:
-    """A mail about an order, for the customer: ``words`` say what became of it, ``at`` is when."""
+class SentMail:
+    """A mail to a customer: ``words`` say what became of it, ``at`` is when."""
 
     subject: str
     words: str
     at: dt.datetime
 
 
-def mail_of_order(order: Order) -> list[MailOfOrder]:
+def mail_of_order(order: Order) -> list[SentMail]:
     """What became of the mail about an order, the first first."""
-    rows = Delivery.objects.for_key(_key(order, "")).reverse()
+    return _sent_under(_key(order, ""))
+
+
+def mail_of_user(user: User) -> list[SentMail]:
+    """The same for the mail about an account. Empty until the transaction of its sign-up is over."""
+    return _sent_under(_user_key(user))
+
+
+def _sent_under(prefix: str) -> list[SentMail]:
     return [
-        MailOfOrder(subject=row.subject, words=_WORDS.get(row.status, _TROUBLE), at=row.finished_at or row.created_at)
-        for row in rows
+        SentMail(subject=row.subject, words=_WORDS.get(row.status, _TROUBLE), at=row.finished_at or row.created_at)
+        for row in Delivery.objects.for_key(prefix).reverse()
     ]
 
 

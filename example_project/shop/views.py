@@ -38,7 +38,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         user = form.save()
         transaction.on_commit(lambda: mail.send_welcome(user, shop_url), robust=True)
     login(request, user)
-    messages.success(request, f"Welcome, {user.first_name}. A welcome email is on its way to {user.email}.")
+    sent = "".join(f" Your welcome email is {each.words}." for each in mail.mail_of_user(user))
+    messages.success(request, f"Welcome, {user.first_name}. Your account is ready.{sent}")
     return redirect("shop:home")
 
 

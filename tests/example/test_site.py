@@ -14,6 +14,7 @@ from django_migma.sandbox import account
 from django_migma.sandbox.server import Sandbox
 
 from .conftest import run, submit
+from .test_settings import OWN_ACCOUNT
 
 ORDER_IN_A_TRANSACTION = """
 import requests
@@ -42,6 +43,7 @@ def test_signing_up_sends_the_stored_welcome(sandbox: Sandbox, site: str, browse
     fields = {"username": "new", "first_name": "<b>Robin</b>", "email": "new@example.com"}
     answer = submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
     assert "Sign out" in answer.text
+    assert "Your account is ready. Your welcome email is sent." in answer.text
     body = only_message(sandbox)
     assert (body["recipientEmail"], body["emailId"]) == ("new@example.com", account.WELCOME)
     assert body["variables"] == {"first_name": "&lt;b&gt;Robin&lt;/b&gt;", "shop_url": f"{site}/order/"}
@@ -147,6 +149,35 @@ def test_an_order_is_kept_when_its_receipt_cannot_be_sent(sandbox: Sandbox, vari
     assert not sandbox.store.messages()
 
 
+def test_no_page_claims_that_mail_was_sent_which_was_refused(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    script = """
+from django.test import Client
+client = Client(SERVER_NAME="127.0.0.1")
+who, password = {"first_name": "Robin", "email": "refused@example.com"}, "a long enough one"
+new = {"username": "refused", "password1": password, "password2": password}
+for path, fields in (("/sign-up/", who | new), ("/order/", who | {"bags_1": 1})):
+    print(client.post(path, fields, follow=True).content.decode())
+"""
+    done = run("manage.py", "shell", "-v0", "-c", script, **variables, DEFAULT_FROM_EMAIL="hello@lumenbikes.example")
+    assert "Your account is ready. Your welcome email is not sent yet: we are looking into it." in done.stdout
+    assert [line.rpartition(" order ")[2].split(" ", 1)[1] for line in mail_on_page(done.stdout)] == [
+        "not sent yet: we are looking into it ·",
+        "sent ·",  # the invoice goes another way
+    ]
+
+
+def test_every_page_leads_to_the_inbox_of_the_sandbox(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
+    for page in ("", "order/", "accounts/login/"):
+        assert f'Mail of this shop: <a href="{sandbox.url}/">' in browser.get(f"{site}/{page}", timeout=10).text
+
+
+def test_with_a_key_of_your_own_no_page_speaks_of_a_sandbox(variables: dict[str, str]) -> None:
+    script = "from django.test import Client; print(Client(SERVER_NAME='127.0.0.1').get('/').content.decode())"
+    done = run("manage.py", "shell", "-v0", "-c", script, **variables | OWN_ACCOUNT)
+    assert "an example site of django-migma." in done.stdout
+    assert "sandbox" not in done.stdout
+
+
 def test_names_in_a_receipt_are_escaped(sandbox: Sandbox, variables: dict[str, str]) -> None:
     script = """
 from shop import mail, models
@@ -238,13 +269,14 @@ Delivery.objects.filter(subject__startswith="Your receipt").update(status="{stat
 """
     [number] = re.findall(r"We have your order (FH-\d+)", page.text)
     said = []
-    for status in ("delivered", "bounced", "failed"):
+    for status in ("delivered", "bounced", "failed", "unknown"):
         assert run("manage.py", "shell", "-v0", "-c", script.format(status=status), **variables).returncode == 0
         said.append(mail_on_page(browser.get(page.url, timeout=10).text)[0].rpartition(f"{number} ")[2])
     assert said == [
         "delivered ·",
         "refused by your mail server: is the address right? ·",
         "not sent yet: we are looking into it ·",
+        "perhaps sent: we are looking into it ·",
     ]
 
 
