@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.html import escape
 
 from django_migma.conf import get_setting
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from django_migma.models import StoredEmail
 
 REMOTE = "remote_images"  # parameter of page and frame: load pictures, fonts and styles from other servers
+TEXTS = "texts"  # parameter of the frame's address: answer with subject, preheader and plain text as JSON
+VALUE = "value."  # begins the names of inputs for values of variables
 _CONTENT = {
     False: "style-src 'unsafe-inline'; img-src data:; font-src data:",
     True: "style-src 'unsafe-inline' https: http:; img-src https: http: data:; font-src https: http: data:",
@@ -49,16 +51,62 @@ class Preview:
     html: str
 
 
-def make_preview(email: StoredEmail) -> Preview:
-    """Return the stored email with its default values, and samples for the other variables."""
-    values = sample_values(email)
-    html = render_placeholders(_shorten_html(email.html), {name: escape(value) for name, value in values.items()})
+@dataclass(frozen=True, kw_only=True)
+class PreviewFrame:
+    """What the include ``preview_frame.html`` needs, as ``frame``, to show the preview of one email.
+
+    ``url`` is the address of the frame, ``open_url`` and ``closed_url`` those with and without pictures from other
+    servers, and ``page_url`` is that of the page with the other choice. ``has_dark`` says whether the design has a
+    dark version.
+    """
+
+    open_url: str
+    closed_url: str
+    page_url: str
+    is_remote: bool
+    has_dark: bool
+
+    @property
+    def url(self) -> str:
+        return self.open_url if self.is_remote else self.closed_url
+
+
+def make_frame(request: HttpRequest, email: StoredEmail, url: str) -> PreviewFrame | None:
+    """Return the frame for the email on the requested page; ``url`` is that of its preview. None without HTML."""
+    if not email.html:
+        return None
+    toggled = request.GET.copy()
+    is_remote = bool(toggled.pop(REMOTE, None))
+    if not is_remote:
+        toggled[REMOTE] = "1"
+    return PreviewFrame(
+        open_url=f"{url}?{REMOTE}=1",
+        closed_url=url,
+        page_url=f"{request.path}?{toggled.urlencode()}",
+        is_remote=is_remote,
+        has_dark="prefers-color-scheme" in email.html,
+    )
+
+
+def make_preview(email: StoredEmail, values: Mapping[str, str] | None = None) -> Preview:
+    """Return the stored email with sample values, as `sample_values` finds them.
+
+    Values of a name that ends in ``_html`` are put in as they are; the frame is safe against any HTML.
+    """
+    samples = sample_values(email, values)
+    inserted = {name: text if is_html(name) else escape(text) for name, text in samples.items()}
+    html = render_placeholders(_shorten_html(email.html), inserted)
     return Preview(
-        subject=render_placeholders(email.subject, values),
-        preheader=render_placeholders(email.preheader, values),
+        subject=render_placeholders(email.subject, samples),
+        preheader=render_placeholders(email.preheader, samples),
         text=html_to_text(html),
         html=html,
     )
+
+
+def is_html(name: str) -> bool:
+    """Whether the name of a variable promises HTML."""
+    return name.lower().endswith("_html")
 
 
 def _shorten_html(html: str) -> str:
@@ -70,22 +118,35 @@ def _shorten_html(html: str) -> str:
     return start.rpartition("<")[0] + mark
 
 
-def sample_values(email: StoredEmail) -> dict[str, str]:
-    """Return a value for each variable: its sample or default, or its name in brackets, such as ``[first name]``."""
-    samples = {name: f"[{re.sub('[-_. ]+', ' ', name).strip() or name}]" for name in email.variable_names}
-    defaults = email.default_variables
-    if not isinstance(defaults, Mapping):  # from a form that is shown again with its errors
-        return samples
-    given = {**defaults, **_declared_variables(email)}
-    return samples | {name: _as_text(value) for name, value in given.items()}
+def sample_values(email: StoredEmail, values: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a value for each variable: its sample, its default, or its name in brackets, such as ``[first name]``.
+
+    ``values`` replace samples by name; an empty one takes the sample away.
+    """
+    names = {name: f"[{re.sub('[-_. ]+', ' ', name).strip() or name}]" for name in email.variable_names}
+    defaults, samples = known_values(email)
+    texts = {name: _as_text(value) for name, value in samples.items()} | dict(values or {})
+    given = {name: text for name, text in texts.items() if text}
+    return names | {name: _as_text(value) for name, value in defaults.items()} | given
 
 
-def _declared_variables(email: StoredEmail) -> dict[str, object]:
-    """What the settings declare for the key of the row: values for all mail, and those for previews."""
+def known_values(email: StoredEmail) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the defaults and the samples of an email: those of its row, and those that the settings declare."""
+    defaults, samples = _mapping(email.default_variables), _mapping(email.sample_variables)
     for declared in DeclaredEmails(get_setting("STORED_EMAILS", {})).usable():
         if declared.name == email.key:
-            return {**declared.default_variables, **declared.sample_variables}
-    return {}
+            return {**defaults, **declared.default_variables}, {**samples, **declared.sample_variables}
+    return defaults, samples
+
+
+def _mapping(value: object) -> dict[str, object]:
+    """The value, or nothing for what a form brought that is shown again with its errors."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def posted_values(data: QueryDict) -> dict[str, str]:
+    """Return the values that inputs named ``value.NAME`` have brought."""
+    return {name.removeprefix(VALUE): str(text) for name, text in data.items() if name.startswith(VALUE)}
 
 
 def _as_text(value: object) -> str:

@@ -11,17 +11,18 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_migma.html import shorten
 from django_migma.models import Delivery, StoredEmail
 from django_migma.testsends import MAX_TESTS
 
-from .preview import REMOTE, make_preview, preview_response
+from .preview import REMOTE, TEXTS, make_frame, make_preview, posted_values, preview_response
 from .send_test import SendTestPage
 from .sync import has_project, sync
 
@@ -177,17 +178,10 @@ class StoredEmailAdminMixin(ModelAdmin):
         return super().render_change_form(request, context, *args, **options)
 
     def _preview_context(self, request: HttpRequest, email: StoredEmail) -> dict[str, Any]:
-        toggled = request.GET.copy()
-        is_remote = bool(toggled.pop(REMOTE, None))
-        if not is_remote:
-            toggled[REMOTE] = "1"
-        url = self.admin_url("preview", email.pk)
         return {
             "preview": make_preview(email),
-            "preview_url": url,
-            "preview_remote_url": f"{url}?{REMOTE}=1",
-            "preview_is_remote": is_remote,
-            "preview_toggle_url": f"{request.path}?{toggled.urlencode()}",
+            "frame": make_frame(request, email, self.admin_url("preview", email.pk)),
+            "source": shorten(email.html),
             "deliveries_url": self._deliveries_url(request, email),
             "send_test_url": self.send_test_url([email.pk]) if self.has_send_test_permission(request, email) else "",
         }
@@ -233,13 +227,19 @@ class StoredEmailAdminMixin(ModelAdmin):
         return HttpResponseRedirect(self.admin_url("changelist"))
 
     def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Return the HTML for the preview's frames. Raises Http404 where there is none."""
+        """Return the HTML for the preview's frame, or the texts beside it as JSON. Raises Http404 without HTML.
+
+        A POST brings values of variables, which replace the samples.
+        """
         email = self.get_object(request, str(pk))
         if not self.has_view_or_change_permission(request, email):
             raise PermissionDenied
         if email is None or not email.html:
             raise Http404
-        return preview_response(make_preview(email).html, remote=REMOTE in request.GET)
+        preview = make_preview(email, posted_values(request.POST))
+        if TEXTS in request.GET:
+            return JsonResponse({"subject": preview.subject, "preheader": preview.preheader, "text": preview.text})
+        return preview_response(preview.html, remote=REMOTE in request.GET)
 
 
 class StoredEmailAdmin(StoredEmailAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]

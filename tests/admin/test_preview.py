@@ -1,6 +1,8 @@
 """The preview: what it shows, and what the HTML in it cannot do."""
 
+import re
 import time
+from html import unescape
 
 import pytest
 
@@ -56,16 +58,16 @@ def test_links_have_no_address(tester, hostile):
     assert '<meta http-equiv="Content-Security-Policy" content="frame-src \'self\'">' in text
 
 
-def test_the_page_shows_two_widths_in_frames_that_may_do_nothing(tester, hostile):
+def test_the_page_shows_the_email_in_one_frame_that_may_do_nothing(tester, hostile):
     text = tester.get(admin_url("change", hostile.pk)).content.decode()
-    for width in ("desktop", "phone"):
-        assert (
-            f'<iframe class="migma-{width}" sandbox referrerpolicy="no-referrer" '
-            f'src="{admin_url("preview", hostile.pk)}" title="Preview at {width} width"></iframe>'
-        ) in text
-    assert text.count("<iframe") == 2
-    assert "tracker.example" not in text
-    assert "parent.document" not in text
+    [frame] = re.findall("<iframe[^>]*>", text)
+    assert ' sandbox referrerpolicy="no-referrer" ' in frame
+    assert f' src="{admin_url("preview", hostile.pk)}" title="Preview"' in frame
+    source = text.partition('aria-labelledby="migma-source-heading">')[2].partition("</pre>")[0]
+    assert unescape(source) == HOSTILE
+    elsewhere = text.replace(source, "")
+    assert "tracker.example" not in elsewhere
+    assert "parent.document" not in elsewhere
 
 
 def test_a_link_shows_pictures_and_keeps_the_other_parameters(tester, hostile):
@@ -73,18 +75,29 @@ def test_a_link_shows_pictures_and_keeps_the_other_parameters(tester, hostile):
     frame = admin_url("preview", hostile.pk)
     closed = tester.get(page, {"_changelist_filters": "q=a"}).content.decode()
     show = f'href="{page}?_changelist_filters=q%3Da&amp;remote_images=1" data-migma-preview="{frame}?remote_images=1"'
-    assert f"<p>\n      Nothing is loaded from other servers.\n      <a {show}>Show pictures</a>" in closed
-    assert "<p hidden>\n      Pictures, fonts and styles are loaded" in closed
+    assert f"<a {show}>Show pictures</a>" in closed
+    assert '<p class="help" hidden>\n    Pictures, fonts and styles are loaded' in closed
+    assert f'<a class="migma-alone" href="{frame}" target="_blank" rel="noopener">' in closed
     opened = tester.get(page, {"_changelist_filters": "q=a", "remote_images": "1"}).content.decode()
-    assert opened.count(f'src="{frame}?remote_images=1"') == 2
+    assert opened.count(f'src="{frame}?remote_images=1"') == 1
     hide = f'<a href="{page}?_changelist_filters=q%3Da" data-migma-preview="{frame}">Hide pictures</a>'
-    assert "<p hidden>\n      Nothing is loaded" in opened
-    assert f"which see your IP address.\n      {hide}" in opened
+    assert '<p class="help" hidden>\n    Nothing is loaded' in opened
+    assert f"which see your IP address.\n    {hide}" in opened
 
 
-def test_variables_show_their_defaults_or_their_names(welcome):
+def test_the_page_says_where_a_design_has_no_dark_version(tester, welcome):
+    def says_so():
+        return "This design has no dark version" in tester.get(admin_url("change", welcome.pk)).content.decode()
+
+    assert says_so()
+    StoredEmail.objects.update(html="<style>@media (prefers-color-scheme: dark) {}</style>")
+    assert not says_so()
+
+
+def test_variables_show_their_samples_defaults_or_names(welcome):
     welcome.variable_names = ["first_name", "order-number", "shop.url", "_", "total", "paid"]
-    welcome.default_variables = {"first_name": "Ada", "total": 12.5, "paid": True, "extra": None}
+    welcome.sample_variables = {"first_name": "Ada", "total": ""}
+    welcome.default_variables = {"first_name": "there", "total": 12.5, "paid": True, "extra": None}
     assert sample_values(welcome) == {
         "first_name": "Ada",
         "order-number": "[order number]",
@@ -105,6 +118,25 @@ def test_values_that_the_settings_declare_for_the_key_come_first(welcome, migma)
     assert sample_values(welcome) == {"a": "set", "b": "sample", "c": "row"}
     migma(STORED_EMAILS={"welcome": variables})
     assert sample_values(welcome) == {"a": "row", "b": "[b]", "c": "row"}
+
+
+def test_values_replace_samples_and_an_empty_one_takes_the_sample_away(welcome):
+    welcome.variable_names = ["a", "b", "c", "d"]
+    welcome.sample_variables = {"a": "sample", "b": "sample", "c": "sample"}
+    welcome.default_variables = {"b": "default"}
+    found = sample_values(welcome, {"a": "typed", "b": "", "c": ""})
+    assert found == {"a": "typed", "b": "default", "c": "[c]", "d": "[d]"}
+
+
+def test_the_frame_shows_the_values_that_are_sent_to_it(tester, welcome):
+    """So do the texts beside it; nothing is saved."""
+    StoredEmail.objects.update(html="<p>{{first_name}}</p>{{rows_html}}", subject="For {{first_name}}")
+    values = {"value.first_name": "<b>Bo</b>", "value.rows_html": "<b>one</b>", "key": "mine"}
+    url = admin_url("preview", welcome.pk)
+    assert tester.post(url, values).content.startswith(b"<p>&lt;b&gt;Bo&lt;/b&gt;</p><b>one</b><style>")
+    texts = tester.post(f"{url}?texts=1", values).json()
+    assert texts == {"subject": "For <b>Bo</b>", "preheader": "", "text": "<b>Bo</b>\none"}
+    assert not StoredEmail.objects.exclude(sample_variables={}, key="welcome").exists()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +181,7 @@ def test_sample_values_cannot_add_markup(tester, welcome):
     StoredEmail.objects.update(default_variables={"first_name": "<b>Ada</b>"})
     assert tester.get(admin_url("preview", welcome.pk)).content.startswith(b"<p>&lt;b&gt;Ada&lt;/b&gt;</p>")
     text = tester.get(admin_url("change", welcome.pk)).content.decode()
-    assert "<dd>Hello &lt;b&gt;Ada&lt;/b&gt;</dd>" in text
+    assert ">Hello &lt;b&gt;Ada&lt;/b&gt;</dd>" in text
     assert ">&lt;b&gt;Ada&lt;/b&gt;</pre>" in text
 
 

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from django_migma.models import StoredEmail
 
 LIST = "/admin/django_migma/storedemail/"
-FRAME = "iframe[title='Preview at desktop width']"
+FRAME = "iframe[title=Preview]"
 EMAIL_ID = "f" * 24
 REFUSING = "navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError')); null"
 LAPTOP = {"width": 1280, "height": 800}

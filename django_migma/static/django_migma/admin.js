@@ -46,16 +46,70 @@
     document.querySelectorAll("[data-migma-once]").forEach((form) => setDisabled(form, false));
   };
 
-  // New frames, since another address in the same frame would add a step to the browser's history.
-  const showPreview = (link) => {
-    document.querySelectorAll(".migma-views iframe").forEach((frame) => {
-      const fresh = frame.cloneNode();
-      fresh.src = link.dataset.migmaPreview;
-      frame.replaceWith(fresh);
+  // A new frame, since another address in the same frame would add a step to the browser's history. The old one is
+  // seen until the new one has loaded.
+  const newFrame = () => {
+    const stage = document.querySelector(".migma-stage");
+    const frame = stage.lastElementChild;
+    const fresh = frame.cloneNode();
+    fresh.removeAttribute("src");
+    fresh.name = `migma-preview-${++frames}`;
+    fresh.classList.add("migma-loading");
+    frame.removeAttribute("title");
+    frame.after(fresh);
+    fresh.addEventListener("load", () => {
+      fresh.classList.remove("migma-loading");
+      while (fresh.previousElementSibling) fresh.previousElementSibling.remove();
+    }, { once: true });
+    return fresh;
+  };
+  let frames = 0;
+
+  const showButton = () => document.querySelector("[data-migma-show]");
+
+  const showTexts = async (button) => {
+    const url = new URL(button.formAction);
+    url.searchParams.set("texts", "1");
+    const sent = frames;
+    const response = await fetch(url, { method: "POST", body: new FormData(button.form) });
+    if (!response.ok || sent !== frames) return;
+    Object.entries(await response.json()).forEach(([name, text]) => {
+      document.querySelectorAll(`[data-migma-text=${name}]`).forEach((place) => { place.textContent = text || "-"; });
     });
+  };
+
+  const showPreview = (link) => {
+    const button = showButton();
+    if (button) {
+      button.formAction = link.dataset.migmaPreview;
+      button.form.requestSubmit(button);
+    } else {
+      newFrame().src = link.dataset.migmaPreview;
+    }
+    document.querySelector(".migma-alone").href = link.dataset.migmaPreview;
     document.querySelectorAll("[data-migma-preview]").forEach((each) => { each.parentElement.hidden = each === link; });
     document.querySelector("p:not([hidden]) > [data-migma-preview]").focus();
   };
+
+  // Typed values are shown when typing pauses, so the button is for browsers without this script.
+  let pause;
+  document.addEventListener("input", (event) => {
+    const button = showButton();
+    if (!button || !event.target.name?.startsWith("value.")) return;
+    clearTimeout(pause);
+    pause = setTimeout(() => button.form.requestSubmit(button), 300);
+  });
+
+  // The switches of the preview stay as they were left, until the tab is closed. A phone begins with its own width.
+  const restoreSwitches = () => {
+    const narrow = matchMedia("(max-width: 767px)").matches ? "phone" : "desktop";
+    const chosen = [sessionStorage.getItem("migma-width") ?? narrow, sessionStorage.getItem("migma-scheme")];
+    document.querySelectorAll(".migma-switch input").forEach((input) => { input.checked ||= chosen.includes(input.value); });
+  };
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches(".migma-switch input")) sessionStorage.setItem(event.target.name, event.target.value);
+  });
 
   const pictures = () => document.querySelectorAll("[data-migma-picture]");
 
@@ -75,6 +129,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".migma-copy").forEach((button) => { button.hidden = false; });
+    if (showButton()) showButton().hidden = true;
+    restoreSwitches();
     document.querySelectorAll("[data-migma-show-pictures]").forEach((item) => { item.hidden = !pictures().length; });
   });
 
@@ -100,6 +156,11 @@
   });
 
   document.addEventListener("submit", (event) => {
+    if (event.submitter?.matches("[data-migma-show]")) {
+      event.submitter.formTarget = newFrame().name;
+      showTexts(event.submitter).catch(() => {}); // the frame says more about an error
+      return;
+    }
     if (!event.target.matches("[data-migma-once]")) return;
     setDisabled(event.target, true);
     setTimeout(enableAll, TIMEOUT);
