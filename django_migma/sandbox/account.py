@@ -13,6 +13,7 @@ import html
 import json
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.protocol import ApiError
@@ -52,7 +53,7 @@ _FOLDER = resources.files("django_migma.sandbox")
 ACCOUNT: Json = json.loads(_FOLDER.joinpath("account.json").read_text("utf-8"))
 _RESULTS: list[Json] = [each["result"] for each in ACCOUNT["conversations"] if "result" in each]
 _EMAILS: dict[str, Json] = {email["id"]: email for result in _RESULTS for email in result["emails"]}
-EMAIL_NAMES = {email_id: email["html"].removesuffix(".html") for email_id, email in _EMAILS.items()}
+EMAIL_NAMES: dict[str, str] = {email_id: email["html"].removesuffix(".html") for email_id, email in _EMAILS.items()}
 for _email in _EMAILS.values():
     _email["html"] = _FOLDER.joinpath("emails", _email["html"]).read_text("utf-8")
 for _result in _RESULTS:
@@ -166,3 +167,19 @@ def listed_emails(project: Json, *, status: str | None, search: str) -> list[Jso
 def _searched_text(conversation: Json) -> str:
     emails = conversation.get("result", {}).get("emails", [])
     return "\n".join([conversation["title"], *(email["subject"] for email in emails)]).lower()
+
+
+def stored_email(body: Mapping[str, Any]) -> Json | None:
+    """The stored email that an unchecked body names, or None."""
+    try:
+        return find_stored_email(body)
+    except (ApiError, AttributeError, LookupError, TypeError):
+        return None
+
+
+def describe_group(kind: str, group_id: str) -> str:
+    """A batch's recipients, such as "segment Coffee lovers, 412 recipients". Of an unknown one, the id."""
+    for item in chain.from_iterable(ACCOUNT[f"{kind}s"].values()):
+        if item["id"] == group_id.lower():
+            return f"{kind} {item['name']}, {item['subscriberCount' if kind == 'tag' else 'count']} recipients"
+    return f"{kind} {group_id}"

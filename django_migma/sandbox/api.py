@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account, logs
 from django_migma.sandbox.account import ACCOUNT
+from django_migma.sandbox.exchanges import Message
 from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
-from django_migma.sandbox.store import Message
 from django_migma.sandbox.validation import send_errors, send_test_errors
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def send(request: Request) -> HttpResponse:
     store = request.sandbox.store
     earlier = store.idempotency.begin(request.key_name, key, request.body)
     if earlier is not None:
-        store.count_replay(request.key_name, key)
+        request.message = store.count_replay(request.key_name, key)
         return earlier
     response = None
     try:
@@ -66,8 +66,13 @@ def _accept(request: Request, idempotency_key: str | None) -> HttpResponse:
     )
     if sandbox.switches.missing_variables == "error" and (names := message.missing_variables()):
         raise ApiError(400, f"variables: no value for {', '.join(names)}", data={"missing": names})
-    sandbox.store.add_message(message)
+    _keep(request, message)
     return success(answer)
+
+
+def _keep(request: Request, message: Message) -> None:
+    request.sandbox.store.add_message(message)
+    request.message = message
 
 
 def _raise_for(errors: list[str]) -> None:
@@ -95,6 +100,7 @@ def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
         "body": body,
         "answer": answer,
         "switches": request.sandbox.switches,
+        "size": len(request.body),
     }
 
 
@@ -120,7 +126,7 @@ def send_test(request: Request) -> HttpResponse:
         html_template=stored["html"],
         variables={},
     )
-    request.sandbox.store.add_message(message)
+    _keep(request, message)
     return success(answer)
 
 

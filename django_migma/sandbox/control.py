@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import UnionType
 
+    from django_migma.sandbox.exchanges import Message
     from django_migma.sandbox.server import Request, Sandbox
-    from django_migma.sandbox.store import Message
 
 # A mail may hold whatever a site's users typed: no scripts, no forms, no same-origin access to the sandbox. Links may
 # open, in new windows too, and images may come from the developer's own site.

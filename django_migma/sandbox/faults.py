@@ -137,6 +137,27 @@ class Learnt(StrEnum):
     NOTHING = "Migma did not take the mail, and the application learns nothing."
 
 
+class Delivered(StrEnum):
+    """What of an answer leaves the sandbox."""
+
+    WHOLE = "whole"
+    HALF = "half"
+    LATE = "late"
+    NOTHING = "nothing"
+
+
+_DELIVERED: dict[Deliver, Delivered] = {
+    _reset: Delivered.NOTHING,
+    _hang_up: Delivered.NOTHING,
+    _silent: Delivered.NOTHING,
+    _half: Delivered.HALF,
+    _empty: Delivered.HALF,
+    _endless: Delivered.HALF,
+    _slow: Delivered.LATE,
+    _drip: Delivered.LATE,
+}
+
+
 @dataclass(frozen=True)
 class Kind:
     """One row of the table, which is a fault but for its number."""
@@ -145,7 +166,7 @@ class Kind:
     meaning: str
     number: Literal["none", "whole", "optional"] = "none"  # of seconds in the word; optional: any number, or none
     delays: bool = False  # its seconds pass while the request is being processed
-    # A response in place of the usual one; nothing is accepted then, and neither key nor rate limit is looked at.
+    # A response in place of the usual one; nothing is accepted then, and nothing but the API key is looked at.
     respond: Respond | None = None
     deliver: Deliver = _whole
 
@@ -164,6 +185,10 @@ class Kind:
         if self.accepts_mail:
             return Learnt.NOT_TOLD
         return Learnt.NOT_TAKEN if self.deliver is _whole else Learnt.NOTHING
+
+    @property
+    def delivered(self) -> Delivered:
+        return Delivered.LATE if self.delays else _DELIVERED.get(self.deliver, Delivered.WHOLE)
 
 
 _UNSENT = _error(500)  # stands in for a response that never leaves

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from django_migma.sandbox.store import Message
+    from django_migma.sandbox.exchanges import Message
 
 STATUSES = ("delivered", "opened", "clicked", "bounced", "complained", "suppressed", "sent")
 OUTCOMES = {

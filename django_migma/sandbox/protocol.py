@@ -84,16 +84,21 @@ def timestamp(moment: datetime) -> str:
 
 
 def endpoint(permission: str = "") -> Callable[[View], View]:
-    """A view that needs an API key with this permission, or any valid key, and a token of the key's rate limit."""
+    """A view that needs an API key with this permission, or any valid key, and a token of the key's rate limit.
+
+    A fault strikes between the two, so that a request with a wrong key uses none up.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         # `request` is a server.Request, which this module cannot name: the server imports it.
         def authorized(request: Any, **ids: Any) -> HttpResponse:
             request.key_name = _key_name(request)
+            _check_key(request.key_name, permission)
+            struck: HttpResponse | None = request.meet_fault()
+            if struck is not None:
+                return struck
             request.sandbox.store.rate_limiter.take(request.key_name)
-            if request.key_name == "no_send" and permission == "email:send":
-                raise ApiError(403, f"This API key lacks the permission {permission}")
             return view(request, **ids)
 
         return authorized
@@ -103,16 +108,23 @@ def endpoint(permission: str = "") -> Callable[[View], View]:
 
 def _key_name(request: HttpRequest) -> str:
     scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    name = _KEY_NAMES.get(key.strip())
     if scheme.lower() != "bearer" or not key.strip():
-        text = "Missing API key: send it as Authorization: Bearer <key>"
-    elif name is None:
-        text = "Invalid API key"
-    elif name == "revoked":
-        text = "This API key was revoked"
-    else:
-        return name
-    raise ApiError(401, text, headers={"WWW-Authenticate": _CHALLENGE})
+        raise _unauthorized("Missing API key: send it as Authorization: Bearer <key>")
+    name = _KEY_NAMES.get(key.strip())
+    if name is None:
+        raise _unauthorized("Invalid API key")
+    return name
+
+
+def _check_key(name: str, permission: str) -> None:
+    if name == "revoked":
+        raise _unauthorized("This API key was revoked")
+    if name == "no_send" and permission == "email:send":
+        raise ApiError(403, f"This API key lacks the permission {permission}")
+
+
+def _unauthorized(text: str) -> ApiError:
+    return ApiError(401, text, headers={"WWW-Authenticate": _CHALLENGE})
 
 
 def json_object(request: HttpRequest) -> dict[str, Any]:

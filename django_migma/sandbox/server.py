@@ -24,6 +24,7 @@ import traceback
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
@@ -32,6 +33,7 @@ from django.http.request import HttpHeaders
 from django.urls import Resolver404, resolve
 from django.utils.datastructures import MultiValueDict
 
+from django_migma.sandbox.exchanges import RECORDED_HEADERS, SENDING_ENDPOINTS, Exchange, Result
 from django_migma.sandbox.faults import NO_FAULT, FaultPlan
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.protocol import KEYS, ApiError, path_template
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpResponse
 
+    from django_migma.sandbox.exchanges import Message
     from django_migma.sandbox.protocol import View
 
 MAX_BODY = 10 * 1024 * 1024  # bytes
@@ -52,6 +55,8 @@ _JOIN = 5.0  # seconds for a request in progress to end
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 _resolve = lru_cache(maxsize=128)(resolve)  # a benchmark sends to one path a thousand times a second
 _utc_now = partial(datetime.now, UTC)
+_RECORDED_HEADERS = tuple((name, HttpHeaders.to_wsgi_name(name)) for name in RECORDED_HEADERS)
+_RESULTS = {409: Result.CONFLICT, 429: Result.LIMITED}  # no view answers these: idempotency keys and rate limits do
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised, not bound
 
 
@@ -75,6 +80,7 @@ class Sandbox:
             rate=self.switches.fault_rate, seed=self.switches.fault_seed, kinds=self.switches.fault_kinds
         )
         self.stopping = threading.Event()  # ends every wait
+        self.numbers = count(1)  # of requests to send; drawn by any thread
         self._server = _Server(host, port, self)
         self.host = host
         self.port = self._server.server_port
@@ -111,6 +117,7 @@ class Sandbox:
     def stop(self) -> None:
         """End serving and every fault under way, and close every socket. Calling it twice does no harm."""
         self.stopping.set()
+        self.store.inbox.close()
         if self._serving:
             self._server.shutdown()
         if self._thread is not None:
@@ -137,10 +144,11 @@ class Request(HttpRequest):
 
     urlconf = "django_migma.sandbox.urls"
     body = b""  # not Django's property: the upload limit of a site is not the sandbox's
-    endpoint = ""  # method and path template, once the view is found
-    key_name = ""  # of the API key, once it is checked
+    key_name = ""  # of the API key, once it is known
+    is_struck = False  # by a fault that answers in place of the view
+    message: Message | None = None  # that it became, or whose answer it gets again
 
-    def __init__(self, sandbox: Sandbox, handler: _Handler, body: bytes) -> None:
+    def __init__(self, sandbox: Sandbox, handler: _Handler) -> None:
         self.sandbox = sandbox
         self.method: str = handler.command
         path, _, query = handler.path.partition("?")
@@ -151,13 +159,56 @@ class Request(HttpRequest):
         # A name with "_" would be taken for one with "-". Of a repeated header the last value counts.
         self.META = {HttpHeaders.to_wsgi_name(name): value for name, value in headers if "_" not in name}
         self.content_type = self.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-        self.body = body
         self.fault = NO_FAULT
+        self.endpoint = f"{self.method} {self.path}"  # method and path template, once the view is found
+        self.is_api = self.path.startswith("/v1/")  # everything else is somebody looking at the sandbox
+        self.number = next(sandbox.numbers) if self.endpoint in SENDING_ENDPOINTS else 0
+        self.at = sandbox.store.clock()
+        self._started = time.perf_counter()
+
+    def meet_fault(self) -> HttpResponse | None:
+        """Use up the next fault; return its response if it answers in place of the view."""
+        store = self.sandbox.store
+        self.fault = self.sandbox.faults.next_fault(self.endpoint, self)
+        if self.fault.word != NO_FAULT.word:
+            store.count("faults", self.fault.word)
+        if self.fault.kind.respond is None:
+            return None
+        self.is_struck = True
+        return self.fault.kind.respond(self.fault, store.clock())
 
     def take_time(self) -> None:
         """Wait if a fault demands it, also when the client has left: a busy server does not notice."""
         if self.fault.kind.delays and self.sandbox.stopping.wait(self.fault.seconds):
             raise ApiError(503, "The sandbox is being stopped")
+
+    def record(self, response: HttpResponse) -> None:
+        """Put a request to send, with its answer, into the inbox."""
+        if not self.number:
+            return
+        exchange = Exchange(
+            number=self.number,
+            at=self.at,
+            took=time.perf_counter() - self._started,
+            endpoint=self.endpoint,
+            key_name=self.key_name,
+            idempotency_key=self.META.get("HTTP_IDEMPOTENCY_KEY"),
+            head={name: self.META[wsgi] for name, wsgi in _RECORDED_HEADERS if wsgi in self.META},
+            body=self.body,
+            fault=self.fault,
+            result=self._result(response),
+            status=response.status_code,
+            answer=response.content,
+            message=self.message,
+        )
+        self.sandbox.store.inbox.record(exchange)
+
+    def _result(self, response: HttpResponse) -> Result:
+        if self.is_struck:
+            return Result.UNTOUCHED
+        if "Idempotent-Replayed" in response:
+            return Result.REPLAYED
+        return Result.ACCEPTED if self.message else _RESULTS.get(response.status_code, Result.REFUSED)
 
 
 def _respond(request: Request) -> HttpResponse:
@@ -172,20 +223,16 @@ def _respond(request: Request) -> HttpResponse:
 
 
 def _process(request: Request) -> HttpResponse:
-    """Find the view of a request and the fault that strikes it; the one or the other makes the response."""
-    sandbox = request.sandbox
+    """Find the view of a request, and let it answer."""
     try:
         match = _resolve(request.path_info, request.urlconf)
     except Resolver404:
-        sandbox.store.count("requests", f"{request.method} (unknown path)")
+        if request.is_api:
+            request.sandbox.store.count("requests", f"{request.method} (unknown path)")
         raise ApiError(404, f"Not found: {request.method} {request.path}") from None
     request.endpoint = f"{request.method} {path_template(match.route)}"
-    sandbox.store.count("requests", request.endpoint)
-    request.fault = sandbox.faults.next_fault(request.endpoint, request)
-    if request.fault.word != NO_FAULT.word:
-        sandbox.store.count("faults", request.fault.word)
-    if (respond := request.fault.kind.respond) is not None:
-        return respond(request.fault, sandbox.store.clock())
+    if request.is_api:
+        request.sandbox.store.count("requests", request.endpoint)
     view: View = match.func
     return view(request, **match.kwargs)
 
@@ -202,16 +249,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def __init__(self, sandbox: Sandbox, *args: Any) -> None:
         self._sandbox = sandbox
+        self._is_counted = False
         super().__init__(*args)
 
     def do_GET(self) -> None:
+        request = Request(self._sandbox, self)
+        if request.is_api and not self._is_counted:
+            self._is_counted = True
+            self._sandbox.store.count("connections")
         try:
-            body = self._read_body()
+            request.body = self._read_body()
         except ApiError as error:
-            self.send_error(error.status, str(error))
-            return
-        request = Request(self._sandbox, self, body)
-        response = _respond(request)
+            self.close_connection = True  # where the next request would start is not known
+            response = error.response()
+        else:
+            response = _respond(request)
+        request.record(response)  # first, so that whoever has the answer finds the mail
         request.fault.deliver(self, response)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's
@@ -308,7 +361,6 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, sandbox: Sandbox) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._store = sandbox.store
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         super().__init__((host, port), partial(_Handler, sandbox))
@@ -319,7 +371,6 @@ class _Server(ThreadingHTTPServer):
         self.server_port = self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._store.count("connections")
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._lock:
             self._open[request] = thread

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.idempotency import IdempotencyStore
-from django_migma.sandbox.placeholders import RenderedEmail
+from django_migma.sandbox.inbox import Inbox
 from django_migma.sandbox.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
+    from django_migma.sandbox.exchanges import Message
     from django_migma.sandbox.options import Switches
-
-
-@dataclass(frozen=True, kw_only=True)
-class Message(RenderedEmail):
-    """One accepted send, to one recipient or to a batch, or one test send; ``subject`` and ``html`` as rendered."""
-
-    id: str  # message id, or batch id: `id` of the answer
-    received_at: datetime
-    endpoint: str  # method and path template
-    key_name: str  # which of the sandbox's keys, never the key itself
-    idempotency_key: str | None = None
-    body: Mapping[str, Any]  # the request as it came, fields unknown to Migma included
-    answer: Mapping[str, Any]  # `data` of the answer
-    recipients: int | None = None  # the size of the segment or tag; None for one address
-    replays: int = 0  # how often the same request came again under its key
 
 
 class Store:
@@ -39,6 +25,7 @@ class Store:
     def __init__(self, switches: Switches, clock: Callable[[], datetime]) -> None:
         self.clock = clock
         self._switches = switches
+        self.inbox = Inbox(max_mails=switches.max_messages)
         self._lock = threading.Lock()
         self.reset()
 
@@ -47,6 +34,7 @@ class Store:
 
         The rate limit is again that of the switches.
         """
+        self.inbox.clear()
         with self._lock:
             self.idempotency = IdempotencyStore(self.clock, errors_consume_key=self._switches.errors_consume_key)
             self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
@@ -89,13 +77,14 @@ class Store:
         with self._lock:
             return list(reversed(self._single_sends.values()))
 
-    def count_replay(self, key_name: str, idempotency_key: str) -> None:
-        """Count it for the newest message under the key, if that is still kept."""
+    def count_replay(self, key_name: str, idempotency_key: str) -> Message | None:
+        """Count it for the newest message under the key, and return that, if it is still kept."""
         with self._lock:
             for message in reversed(self._messages.values()):
                 if (message.key_name, message.idempotency_key) == (key_name, idempotency_key):
                     self._messages[message.id] = replace(message, replays=message.replays + 1)
-                    return
+                    return message
+        return None
 
     def clear_messages(self) -> int:
         """Drop all messages and return their number; batches, logs, idempotency keys and counters stay."""

@@ -126,17 +126,28 @@ def test_stats_count_by_template_and_count_refused_requests_too(sandbox):
     get(sandbox, "/v1/emails/one")
     get(sandbox, "/v1/emails/two")
     ask(sandbox, "PUT", "/v1/domains")
-    get(sandbox, "/nowhere")
+    get(sandbox, "/v1/nowhere")
     assert get(sandbox, "/_sandbox/stats", key=None).json == {
-        "connections": 7,
+        "connections": 6,
         "requests": {
             "POST /v1/sending": 2,
             "GET /v1/emails/{emailId}": 2,
             "PUT /v1/domains": 1,
             "GET (unknown path)": 1,
-            "GET /_sandbox/stats": 1,
         },
         "sending_posts": 2,
+        "accepted": 0,
+        "faults": {},
+    }
+
+
+def test_looking_at_the_sandbox_counts_nowhere(sandbox):
+    for path in ("/", "/_sandbox/", "/_sandbox/messages", "/_sandbox/faults", "/nowhere", "/v1"):
+        get(sandbox, path)
+    assert sandbox.store.stats() == {
+        "connections": 0,
+        "requests": {},
+        "sending_posts": 0,
         "accepted": 0,
         "faults": {},
     }

@@ -180,26 +180,35 @@ def test_a_close_is_a_whole_answer_and_an_end_that_was_not_announced(sandbox):
     assert accepted(sandbox) == 1
 
 
-def test_a_fault_that_does_not_accept_looks_at_no_key_and_no_body(sandbox):
+def test_a_fault_that_does_not_accept_looks_at_no_body(sandbox):
     sandbox.faults.script("500", "hangup")
-    assert send(sandbox, b"{", key=None).status == 500
-    with sent(sandbox, {}, key="nobody") as connection:
+    assert send(sandbox, b"{").status == 500
+    with sent(sandbox, {}) as connection:
         assert received(connection) == b""
 
 
+@pytest.mark.parametrize(("key", "status"), [(None, 401), ("nobody", 401), (KEYS.revoked, 401), (KEYS.no_send, 403)])
+def test_a_key_that_may_not_send_uses_up_no_fault(sandbox, key, status):
+    sandbox.faults.script("500", "lost")
+    for _ in range(3):
+        assert send(sandbox, single(), key=key).status == status
+    assert sandbox.faults.state()["script"] == ["500", "lost"]
+    assert sandbox.store.stats()["faults"] == {}
+    assert send(sandbox, single()).status == 500
+
+
 def test_a_fault_that_accepts_carries_the_refusal_instead(sandbox):
-    sandbox.faults.script("empty", "slow-0.01", "busy-0.01", "close")
-    assert send(sandbox, single(), key=None).status == 401
+    sandbox.faults.script("close", "slow-0.01", "busy-0.01")
+    assert send(sandbox, b"{").status == 400
     assert send(sandbox, {}).status == 400
     assert send(sandbox, single(emailId="f" * 24)).status == 404
-    assert send(sandbox, single(), key=KEYS.no_send).status == 403
     assert accepted(sandbox) == 0
 
 
 def test_half_a_refusal_is_half_of_its_envelope(sandbox):
-    answer = struck(sandbox, "half", key="nobody")
-    assert answer.startswith(b"HTTP/1.1 401 ")
-    assert answer.endswith(b'\r\n\r\n{"success": false, "err')
+    answer = struck(sandbox, "half", single(subject=None))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b'\r\n\r\n{"success": false, "error": "subject is required')
     assert accepted(sandbox) == 0
 
 

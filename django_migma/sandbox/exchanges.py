@@ -1,0 +1,231 @@
+"""What the inbox is made of: requests to the two sending endpoints, with their answers, and the mails they meant.
+
+A `Mail` is what the application meant: all requests under one API key and Idempotency-Key, those included that were
+refused or that a fault struck. A request without an Idempotency-Key is a mail of its own, and so is its repeat.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from django_migma.sandbox import account
+from django_migma.sandbox.placeholders import RenderedEmail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from django_migma.sandbox.faults import Delivered, Fault
+
+TEST_ENDPOINT = "POST /v1/emails/test/send"
+SENDING_ENDPOINTS = ("POST /v1/sending", TEST_ENDPOINT)
+RECORDED_HEADERS = (
+    "Host", "User-Agent", "Accept", "Accept-Encoding", "Connection", "Content-Type", "Content-Length",
+    "Idempotency-Key",
+)  # fmt: skip
+"""Never Authorization: the key of a sandbox opens nothing, but a real one may have come by mistake."""
+_OVERHEAD = 1024  # bytes of the objects that an exchange consists of, about
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message(RenderedEmail):
+    """One accepted send, to one recipient or to a batch, or one test send; ``subject`` and ``html`` as rendered."""
+
+    id: str  # message id, or batch id: `id` of the answer
+    received_at: datetime
+    endpoint: str  # method and path template
+    key_name: str  # which of the sandbox's keys, never the key itself
+    idempotency_key: str | None = None
+    body: Mapping[str, Any]  # the request as it came, fields unknown to Migma included
+    size: int  # bytes of the request's body
+    answer: Mapping[str, Any]  # `data` of the answer
+    recipients: int | None = None  # the size of the segment or tag; None for one address
+    replays: int = 0  # how often the same request came again under its key
+
+
+class Result(StrEnum):
+    """What became of one request."""
+
+    ACCEPTED = "accepted"
+    REPLAYED = "replayed"  # its Idempotency-Key was known: the first answer again
+    REFUSED = "refused"
+    CONFLICT = "conflict"  # its Idempotency-Key is in use, or was used for another body
+    LIMITED = "limited"  # over the rate limit
+    UNTOUCHED = "untouched"  # a fault struck before the request was looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """One request to a sending endpoint and its answer. The properties are lenient: a body may be any garbage."""
+
+    number: int  # counts the requests to the sending endpoints, from 1
+    at: datetime  # when it had come
+    took: float  # seconds until its answer was ready
+    endpoint: str
+    key_name: str  # which of the sandbox's keys; empty for an unknown or a missing one
+    idempotency_key: str | None
+    head: Mapping[str, str]  # the headers that RECORDED_HEADERS names
+    body: bytes
+    fault: Fault
+    result: Result
+    status: int
+    answer: bytes  # as prepared, also where the fault kept it back
+    message: Message | None  # of a replay, the first one's
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """The body as JSON; empty if it is not one JSON object."""
+        return self.message.body if self.message else _json_object(self.body)
+
+    @cached_property
+    def recipient(self) -> str:
+        """An address, or such as "segment Coffee lovers, 412 recipients"; empty if the body has none."""
+        payload = self.payload
+        if self.is_test:
+            return _text(payload, "to")
+        kind = _text(payload, "recipientType")
+        if kind not in ("segment", "audience", "tag"):
+            return _text(payload, "recipientEmail")
+        return account.describe_group("tag" if kind == "tag" else "segment", _text(payload, "recipientId"))
+
+    @cached_property
+    def subject(self) -> str:
+        """As it was sent, with its placeholders; of a test send, the stored email's."""
+        stored = account.stored_email(self.payload) if self.is_test else None
+        return _text(stored or self.payload, "subject")
+
+    @cached_property
+    def email_id(self) -> str:
+        """The id of the stored email that the request names, perhaps an unknown one; empty if it names none."""
+        stored = account.stored_email(self.payload)
+        return _text(stored or self.payload, "emailId")
+
+    @property
+    def problem(self) -> str:
+        """The error text of the answer; empty if it has none."""
+        return _text(_json_object(self.answer), "error")
+
+    @property
+    def delivered(self) -> Delivered:
+        return self.fault.kind.delivered
+
+    @property
+    def is_test(self) -> bool:
+        return self.endpoint == TEST_ENDPOINT
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that it holds beside its body and its message, about."""
+        return _OVERHEAD + len(self.answer) + sum(map(len, self.head.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """The mail that an application meant: one or more exchanges."""
+
+    id: str  # "1", "2" and so on, in order of the first request
+    exchanges: tuple[Exchange, ...]  # in the order in which they came; never empty
+    dropped: int = 0  # exchanges between the first and the last ones that are no longer kept
+    is_read: bool = False
+
+    @property
+    def main(self) -> Exchange:
+        """The accepted exchange, or a replay of it; the first one if none was accepted."""
+        return next((each for each in self.exchanges if each.message), self.exchanges[0])
+
+    @property
+    def message(self) -> Message | None:
+        return self.main.message
+
+    @property
+    def messages(self) -> list[Message]:
+        """Several where idempotency keys are ignored, or where one was used again after its 24 hours."""
+        found: dict[str, Message] = {}
+        for each in self.exchanges:
+            if each.message is not None:
+                found.setdefault(each.message.id, each.message)
+        return list(found.values())
+
+    @property
+    def recipient(self) -> str:
+        return self.main.recipient
+
+    @property
+    def subject(self) -> str:
+        """As rendered; as it was sent where no mail was accepted."""
+        return self.message.subject if self.message else self.main.subject
+
+    @property
+    def html(self) -> str:
+        """As rendered; empty where no mail was accepted."""
+        return self.message.html if self.message else ""
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        given = self.main.payload.get("variables")
+        return given if isinstance(given, dict) else {}
+
+    @property
+    def template(self) -> str:
+        """The name of a stored email of the sandbox, such as "receipt"; else its id; empty if the mail has none."""
+        return account.EMAIL_NAMES.get(self.main.email_id, self.main.email_id)
+
+    @property
+    def missing_variables(self) -> list[str]:
+        return self.message.missing_variables() if self.message else []
+
+    @property
+    def attempts(self) -> int:
+        """How many requests there were, with those that are no longer kept."""
+        return len(self.exchanges) + self.dropped
+
+    @property
+    def is_accepted(self) -> bool:
+        """Also where the inbox was emptied meanwhile and only a replay is known."""
+        return any(
+            each.result is Result.ACCEPTED or (each.result is Result.REPLAYED and each.status < 300)
+            for each in self.exchanges
+        )
+
+    @property
+    def is_refused(self) -> bool:
+        """Not accepted, and not because of faults or the rate limit alone."""
+        return not self.is_accepted and any(
+            each.result in (Result.REFUSED, Result.CONFLICT) for each in self.exchanges
+        )
+
+    @property
+    def is_test(self) -> bool:
+        return self.main.is_test
+
+    @property
+    def at(self) -> datetime:
+        return self.exchanges[0].at
+
+    @property
+    def last_at(self) -> datetime:
+        return self.exchanges[-1].at
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes that it holds, about. A body counts once for each object that holds it, and once parsed."""
+        bodies = {id(each.body): len(each.body) for each in self.exchanges}
+        parsed = {each.message.id: each.message.size for each in self.exchanges if each.message}
+        return sum(bodies.values()) + sum(parsed.values()) + sum(each.overhead for each in self.exchanges)
+
+
+def _json_object(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name)
+    return value if isinstance(value, str) else ""
