@@ -13,18 +13,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
 
 @pytest.fixture
-def migma_sandbox() -> Iterator[Any]:
+def migma_sandbox(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A running sandbox, with settings that point at it."""
-    from .testing import sandbox  # noqa: PLC0415 - lazy: a project that does not use the fixture need not have Django
+    from .testing import sandbox_under  # noqa: PLC0415 - lazy: a project without the fixture need not have Django
 
-    with sandbox() as running:
+    with sandbox_under(_override(request)) as running:
         yield running
 
 
@@ -33,16 +33,38 @@ def migma_outbox(request: pytest.FixtureRequest) -> Iterator[list[Any]]:
     """An outbox that refuses what Migma would."""
     for name in {"db", "transactional_db"} & set(request.fixturenames):
         request.getfixturevalue(name)  # first: it replaces mail.outbox
-    from .testing import outbox  # noqa: PLC0415 - the same
+    from .testing import outbox_under  # noqa: PLC0415 - the same
 
-    with outbox() as box:
+    with outbox_under(_override(request)) as box:
         yield box
 
 
 @pytest.fixture
-def migma_stored_emails() -> Iterator[Callable[..., dict[str, Any]]]:
+def migma_stored_emails(request: pytest.FixtureRequest) -> Iterator[Callable[..., dict[str, Any]]]:
     """A function that declares stored emails until the test ends, as `testing.stored_emails` does."""
-    from .testing import stored_emails  # noqa: PLC0415 - the same
+    from .testing import stored_emails_under  # noqa: PLC0415 - the same
 
+    override = _override(request)
     with ExitStack() as stack:
-        yield lambda *keys, **declared: stack.enter_context(stored_emails(*keys, **declared))
+        yield lambda *keys, **declared: stack.enter_context(stored_emails_under(override, *keys, **declared))
+
+
+def _override(request: pytest.FixtureRequest) -> Any:
+    """Override settings by pytest-django's fixture, which takes back everything at once when the test has ended.
+
+    Two ways side by side restore each other's values, unless the later one ends first: a test that names ``settings``
+    before our fixture would leave its sandbox to the tests that follow.
+    """
+    from django.test import override_settings  # noqa: PLC0415 - the same
+
+    wrapper = request.getfixturevalue("settings") if request.config.pluginmanager.hasplugin("django") else None
+    if not type(wrapper).__module__.startswith("pytest_django"):
+        return override_settings  # no pytest-django, or a fixture of the project's own
+
+    @contextmanager
+    def override(**values: Any) -> Iterator[None]:
+        for name, value in values.items():
+            setattr(wrapper, name, value)
+        yield
+
+    return override

@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from .message import MessageStatus
     from .stored_emails import Resolver
 
+    Override = Callable[..., AbstractContextManager[object]]
+
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
 LOCMEM_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
@@ -52,13 +55,20 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
     ``django_migma.sandbox.options.Switches``. Proxies of the environment are not used. What goes through the mailer
     of ``FALLBACK`` comes into ``mail.outbox``.
     """
+    with sandbox_under(override_settings, **switches) as running:
+        yield running
+
+
+@contextmanager
+def sandbox_under(override: Override, **switches: Any) -> Iterator[Sandbox]:
+    """The same, with another way to override settings."""
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, **switches})
     no_proxy = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
     with Sandbox(switches=chosen) as running, patch.dict(os.environ, no_proxy=no_proxy):
         connection = {"API_URL": running.api_url, "API_KEY": running.keys.full}
         migma = {**getattr(settings, "MIGMA", {}), **_fallback_in_memory(), **connection}
         try:
-            with override_settings(MIGMA=migma, **_mailers(without=connection)):
+            with override(MIGMA=migma, **_mailers(without=connection)):
                 yield running
         finally:
             close_pools()
@@ -71,11 +81,18 @@ def outbox() -> Iterator[list[Any]]:
     The list stays the same object, so it is pytest-django's ``mailoutbox`` too. At the end, earlier messages are put
     back in front of the new ones.
     """
+    with outbox_under(override_settings) as box:
+        yield box
+
+
+@contextmanager
+def outbox_under(override: Override) -> Iterator[list[Any]]:
+    """The same, with another way to override settings."""
     box: list[Any] = _outbox()
     earlier = box[:]
     box.clear()
     try:
-        with override_settings(**_mailers(backend=OUTBOX_BACKEND)):
+        with override(**_mailers(backend=OUTBOX_BACKEND)):
             yield box
     finally:
         box[:0] = earlier
@@ -96,13 +113,22 @@ def stored_emails(*keys: str, **declared: str | Mapping[str, Any]) -> Iterator[d
     setting would have: ``receipt="665f…"``, or a dict, which may leave out ``email_id``. A mailer with
     ``stored_emails`` among its own options does not see them.
     """
+    with stored_emails_under(override_settings, *keys, **declared) as merged:
+        yield merged
+
+
+@contextmanager
+def stored_emails_under(
+    override: Override, *keys: str, **declared: str | Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """The same, with another way to override settings."""
     given = {key: {"email_id": _made_up_id(key)} for key in keys} | {
         key: {"email_id": _made_up_id(key), **entry} if isinstance(entry, Mapping) else entry
         for key, entry in declared.items()
     }
     migma = getattr(settings, "MIGMA", {})
     merged = {**migma.get("STORED_EMAILS", {}), **given}
-    with override_settings(MIGMA={**migma, "STORED_EMAILS": merged}):
+    with override(MIGMA={**migma, "STORED_EMAILS": merged}):
         yield merged
 
 
@@ -143,6 +169,23 @@ def _configured_mailers() -> dict[str, Any]:
     return mailers | {alias: mailer for alias, mailer in settings.MAILERS.items() if is_ours(mailer.get("BACKEND"))}
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutboxMail:
+    """A mail to one recipient, in the words of the sandbox's ``mails``. Nothing is rendered."""
+
+    recipient: str
+    subject: str
+    variables: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> OutboxMail:
+        return cls(
+            recipient=payload["recipientEmail"],
+            subject=payload["subject"],
+            variables=payload.get("variables", {}),
+        )
+
+
 class _AcceptingClient:
     has_succeeded = True
 
@@ -154,8 +197,9 @@ class EmailBackend(direct.EmailBackend):
     """An in-memory backend that does everything the real one does, except for the network.
 
     Messages are refused, signals sent and statuses set as by the real backend. No API key is needed. The copies in
-    ``django.core.mail.outbox`` carry ``migma_payloads``: the request bodies, one per recipient in order. What goes
-    through the mailer of ``FALLBACK`` has none; Django's in-memory backend replaces that mailer.
+    ``django.core.mail.outbox`` carry ``migma_mails``, an `OutboxMail` for each recipient in order, and
+    ``migma_payloads``, the request bodies of these. What goes through the mailer of ``FALLBACK`` has none; Django's
+    in-memory backend replaces that mailer.
     """
 
     def open_client(self) -> tuple[Config, Any]:
@@ -180,10 +224,11 @@ class EmailBackend(direct.EmailBackend):
             kept: Any = copy.deepcopy(outgoing.message)
             kept.sent_using = self.alias
             kept.migma_payloads = [call.payload.request.to_json() for call in outgoing.calls]
+            kept.migma_mails = [OutboxMail.of(payload) for payload in kept.migma_payloads]
             box.append(kept)
 
     def _complete_copy(self, kept: Any, status: MessageStatus) -> None:
         """Add the attributes of our copies to one of Django's in-memory backend, made before the send ended."""
         attach(kept, copy.deepcopy(status))
         kept.sent_using = next(filter(None, (recipient.mailer for recipient in status.recipients.values())))
-        kept.migma_payloads = []
+        kept.migma_payloads, kept.migma_mails = [], []

@@ -49,6 +49,10 @@ class TestOutbox:
         assert kept.subject == "Hello"
         assert [payload["recipientEmail"] for payload in kept.migma_payloads] == ["a@example.org", "b@example.org"]
         assert kept.migma_payloads[0]["template"] == "<b>Hi</b>"
+        assert [(each.recipient, each.subject, each.variables) for each in kept.migma_mails] == [
+            ("a@example.org", "Hello", {}),
+            ("b@example.org", "Hello", {}),
+        ]
         assert kept.migma_status.status == {"queued"}
         assert kept.sent_using == ("default" if django.VERSION >= (6, 1) else None)
 
@@ -135,6 +139,17 @@ class TestOutbox:
             signals.pre_send.disconnect(give_design)
         assert migma_outbox[0].migma_payloads[0]["emailId"] == EMAIL_ID
 
+    def test_has_the_variables_of_each_recipient(self, migma_outbox, migma_stored_emails):
+        migma_stored_emails(welcome={"subject": "Hello {{first_name}}", "default_variables": {"shop": "Fernhill"}})
+        names = {"a@example.org": {"first_name": "Ada"}, "b@example.org": {"first_name": "Bo"}}
+        MigmaMessage(to=list(names), template_id="welcome", merge_data=names).send()
+        [kept] = migma_outbox
+        assert [(mail.recipient, mail.variables) for mail in kept.migma_mails] == [
+            ("a@example.org", {"first_name": "Ada", "shop": "Fernhill"}),
+            ("b@example.org", {"first_name": "Bo", "shop": "Fernhill"}),
+        ]
+        assert {mail.subject for mail in kept.migma_mails} == {"Hello {{first_name}}"}
+
     def test_needs_no_key_and_no_network(self, migma_outbox, migma):
         migma(API_KEY=None)
         assert send_mail("Hello", "text", None, ["a@example.org"]) == 1
@@ -193,6 +208,7 @@ class TestFallback:
             assert message.send() == send_mail("Hello", "text", None, ["a@example.org"]) == 1
         invoice, hello = box
         assert (invoice.subject, invoice.sent_using, invoice.migma_payloads) == ("Invoice", console, [])
+        assert invoice.migma_mails == []
         assert invoice.migma_status.status == invoice.anymail_status.status == {"fallback"}
         assert invoice.attachments[0][0] == "invoice.pdf"
         assert len(hello.migma_payloads) == 1
@@ -313,6 +329,50 @@ def test_the_plugin_is_inert_unless_used():
     code = "import sys, django_migma.pytest_plugin; print(*sorted(m for m in sys.modules if m.startswith('django')))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.split() == ["django_migma", "django_migma.pytest_plugin"]
+
+
+IN_ANY_ORDER = """
+import pytest
+from django.conf import settings as in_force
+
+before = in_force.MIGMA
+
+@pytest.mark.parametrize("number", range(2))
+def test_settings_first(number, settings, migma_sandbox, migma_outbox, migma_stored_emails):
+    assert "STORED_EMAILS" not in settings.MIGMA, "left over"
+    migma_stored_emails("welcome")
+    settings.MIGMA = settings.MIGMA | {"MAX_RETRIES": 0}
+    assert settings.MIGMA["API_URL"] == migma_sandbox.api_url
+
+def test_nothing_is_left(settings):
+    assert settings.MIGMA == before
+"""
+WITH_A_FIXTURE_OF_ITS_OWN = """
+import pytest
+from django.conf import settings as in_force
+
+@pytest.fixture
+def settings():
+    return "not Django's"
+
+def test_the_fixture_is_left_alone(settings, migma_sandbox):
+    assert settings == "not Django's"
+    assert in_force.MIGMA["API_URL"] == migma_sandbox.api_url
+"""
+
+
+@pytest.mark.parametrize(
+    ("suite", "options"),
+    [(IN_ANY_ORDER, ()), (WITH_A_FIXTURE_OF_ITS_OWN, ()), (WITH_A_FIXTURE_OF_ITS_OWN, ("-p", "no:django"))],
+    ids=["in any order", "with a fixture of its own", "without pytest-django"],
+)
+def test_the_fixtures_leave_no_settings_behind(suite, options, tmp_path):
+    """Also where a test names ``settings`` before them."""
+    path = tmp_path / "test_site.py"
+    path.write_text(suite)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 class TestQueue:
