@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
 from django_migma.sandbox.placeholders import RenderedEmail
+from django_migma.sandbox.plain_text import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +111,11 @@ class Exchange:
         return _text(_json_object(self.answer), "error")
 
     @property
+    def message_id(self) -> str:
+        """Of the message that it made or repeated; empty if there is none."""
+        return self.message.id if self.message else ""
+
+    @property
     def delivered(self) -> Delivered:
         return self.fault.kind.delivered
 
@@ -123,7 +129,7 @@ class Exchange:
         return _OVERHEAD + len(self.answer) + sum(map(len, self.head.values()))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Mail:
     """The mail that an application meant: one or more exchanges."""
 
@@ -131,6 +137,12 @@ class Mail:
     exchanges: tuple[Exchange, ...]  # in the order in which they came; never empty
     dropped: int = 0  # exchanges between the first and the last ones that are no longer kept
     is_read: bool = False
+
+    def __repr__(self) -> str:
+        """What a failing assert should say; the whole of the exchanges would bury it."""
+        requests = "" if self.attempts == 1 else f", {self.attempts} requests"
+        outcome = "accepted" if self.is_accepted else f"not accepted: {self.problem}"
+        return f"<Mail {self.subject!r} to {self.recipient or 'nobody'}{requests}, {outcome}>"
 
     @property
     def main(self) -> Exchange:
@@ -163,6 +175,17 @@ class Mail:
     def html(self) -> str:
         """As rendered; empty where no mail was accepted."""
         return self.message.html if self.message else ""
+
+    @cached_property
+    def text(self) -> str:
+        """The HTML as plain text, with the addresses of links; empty where no mail was accepted."""
+        return plain_text(self.html)
+
+    @property
+    def problem(self) -> str:
+        """Why no mail was accepted: the error of the last answer, or the fault; empty for an accepted one."""
+        last = self.exchanges[-1]
+        return "" if self.is_accepted else last.problem or f"fault {last.fault.word}"
 
     @property
     def variables(self) -> dict[str, Any]:

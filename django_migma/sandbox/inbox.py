@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from django_migma.sandbox.exchanges import Mail, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django_migma.sandbox.exchanges import Exchange
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -97,9 +99,13 @@ class Inbox:
 
     def wait(self, version: int, timeout: float) -> int:
         """Wait until there is another version than this one, or for so many seconds; return the version."""
+        self.wait_until(lambda: self._version != version, timeout)
+        return self._version
+
+    def wait_until(self, is_so: Callable[[], bool], timeout: float) -> None:
+        """Wait until something is so, which is asked after every change, or for so many seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._version != version, timeout)
-            return self._version
+            self._changed.wait_for(lambda: self._closed or is_so(), timeout)
 
     def close(self) -> None:
         """End every wait, now and later."""

@@ -1,9 +1,9 @@
 """The sandbox as an object: bind, serve, stop.
 
 with Sandbox() as sandbox:
-    sandbox.faults.script("lost")  # the reply to the first send does not arrive
+    sandbox.fail_next("lost")  # the reply to the first send does not arrive
     ...  # speak HTTP to sandbox.api_url with sandbox.keys.full
-    assert sandbox.store.messages()[-1].subject == "Welcome"
+    assert sandbox.mails[0].subject == "Welcome"
 
 The server is our own, since a fault acts on the socket; what it reads becomes one of Django's requests, ``urls`` says
 which view answers it, and the view's response goes out in the way of a fault. There is no middleware and no signal,
@@ -35,6 +35,7 @@ from django.utils.datastructures import MultiValueDict
 
 from django_migma.sandbox.exchanges import RECORDED_HEADERS, SENDING_ENDPOINTS, Exchange, Result
 from django_migma.sandbox.faults import NO_FAULT, FaultPlan
+from django_migma.sandbox.for_tests import ForTests
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.protocol import KEYS, ApiError, path_template
 from django_migma.sandbox.store import Store
@@ -60,7 +61,7 @@ _RESULTS = {409: Result.CONFLICT, 429: Result.LIMITED}  # no view answers these:
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised, not bound
 
 
-class Sandbox:
+class Sandbox(ForTests):
     """A local Migma. Listens from its construction on, answers once started; a stopped one stays stopped."""
 
     keys = KEYS
@@ -88,17 +89,6 @@ class Sandbox:
         self.api_url = f"{self.url}/v1"
         self._thread: threading.Thread | None = None
         self._serving = False
-
-    def fail_next(self, *words: str) -> None:
-        """Strike the next sends, one fault each, such as "lost". Raises ValueError for an unknown one."""
-        self.faults.script(*words)
-
-    def rate_limit(self, rate: str | None) -> None:
-        """Limit the requests of each API key, such as "5/s", from now on. None takes the limit away.
-
-        Raises ValueError, and changes nothing, for a rate that is not understood.
-        """
-        self.store.limit_rate(rate or "")
 
     def serve_forever(self) -> None:
         """Serve in the caller's thread, until ``stop`` is called elsewhere or an exception such as Ctrl-C comes."""

@@ -1,0 +1,1 @@
+"""How a site tests its mail: with pytest, or with Django's own test cases. They need no account and no sandbox."""
