@@ -12,29 +12,20 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse, HttpResponseRedirect
 from django.http.request import split_domain_port
 
 from django_migma.sandbox.options import Switches
+from django_migma.sandbox.pages.mail_frame import html_page
 from django_migma.sandbox.protocol import KEYS, ApiError, json_object, json_response, query_int, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import UnionType
 
+    from django.http import HttpResponse
+
     from django_migma.sandbox.exchanges import Message
     from django_migma.sandbox.server import Request, Sandbox
-
-# A mail may hold whatever a site's users typed: no scripts, no forms, no same-origin access to the sandbox. Links may
-# open, in new windows too, and images may come from the developer's own site.
-_MAIL_HEADERS = {
-    "Content-Security-Policy": "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
-    "img-src https: data: http://127.0.0.1:* http://localhost:*; style-src 'unsafe-inline'; "
-    "font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 def _are_words(value: Any) -> bool:
@@ -76,10 +67,6 @@ def refuse_strangers(request: Request) -> None:
         raise ApiError(403, "/_sandbox/ answers only to this machine: open it as localhost")
 
 
-def home(_request: Request) -> HttpResponse:
-    return HttpResponseRedirect("/_sandbox/messages", content_type="application/json")
-
-
 def about(request: Request) -> HttpResponse:
     sandbox = request.sandbox
     return json_response({
@@ -105,9 +92,7 @@ def message(request: Request, message_id: str) -> HttpResponse:
 
 
 def message_html(request: Request, message_id: str) -> HttpResponse:
-    # "replace": JSON may carry lone surrogates, which UTF-8 cannot.
-    page = _find_message(request, message_id).html.encode(errors="replace")
-    return HttpResponse(page, content_type="text/html; charset=utf-8", headers=_MAIL_HEADERS)
+    return html_page(request, _find_message(request, message_id).html)
 
 
 def clear_messages(request: Request) -> HttpResponse:
@@ -176,6 +161,6 @@ def _summary(request: Request, item: Message) -> dict[str, Any]:
     names = ("endpoint", "key_name", "idempotency_key", "replays", "subject", "body", "answer")
     return {
         "id": item.id,
-        "html_url": f"{request.sandbox.url}/_sandbox/messages/{item.id}/html",
+        "html_url": f"{request.sandbox.url}/mail/{item.id}",
         "received_at": timestamp(item.received_at),
     } | {name: getattr(item, name) for name in names}

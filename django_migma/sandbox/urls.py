@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.urls import path
+from django.urls import path, re_path
 
-from django_migma.sandbox import api, control
+from django_migma.sandbox import api, control, pages
+from django_migma.sandbox.pages import mail_list, mail_page
 from django_migma.sandbox.protocol import ApiError, path_template
 
 if TYPE_CHECKING:
@@ -35,7 +36,30 @@ class LocalMethods(Methods):
         return super().__call__(request, **ids)
 
 
+class Pages(LocalMethods):
+    """The same, for people: an error is a page as well."""
+
+    def __call__(self, request: Request, **ids: Any) -> HttpResponse:
+        try:
+            return super().__call__(request, **ids)
+        except ApiError as error:
+            return pages.error_page(request, error)
+
+
+def unknown_page(request: Request) -> HttpResponse:
+    """For a browser a page, for a program that has the API's address wrong an error envelope."""
+    if "text/html" not in request.META.get("HTTP_ACCEPT", ""):
+        raise ApiError(404, f"Not found: {request.method} {request.path}")
+    return Pages(**{request.method: pages.not_found})(request)
+
+
 urlpatterns = [
+    path("", Pages(GET=mail_list.inbox)),
+    path("mail/<mail_id>", Pages(GET=mail_page.show)),
+    path("mail/<mail_id>/html", Pages(GET=mail_page.html)),
+    path("mail/<mail_id>/delete", Pages(POST=mail_page.delete)),
+    path("static/<name>", Pages(GET=pages.static)),
+    path("_sandbox/list", Pages(GET=mail_list.fragment)),
     path("v1/sending", Methods(POST=api.send)),
     path("v1/sending/batches/<batch_id>", Methods(GET=api.batch_status)),
     path("v1/emails/test/send", Methods(POST=api.send_test)),
@@ -49,7 +73,6 @@ urlpatterns = [
     path("v1/domains", Methods(GET=api.domains), {"managed": False}),
     path("v1/domains/managed", Methods(GET=api.domains), {"managed": True}),
     path("v1/webhooks/events", Methods(GET=api.webhook_events)),
-    path("", LocalMethods(GET=control.home)),
     path("_sandbox/", LocalMethods(GET=control.about)),
     path("_sandbox/messages", LocalMethods(GET=control.messages, DELETE=control.clear_messages)),
     path("_sandbox/messages/<message_id>", LocalMethods(GET=control.message)),
@@ -58,10 +81,11 @@ urlpatterns = [
     path(
         "_sandbox/faults", LocalMethods(GET=control.faults, POST=control.change_faults, DELETE=control.clear_faults)
     ),
+    re_path(r"^(?!v1/|_sandbox/)", unknown_page),
 ]
 ENDPOINTS = [
     f"{method} {path_template(str(pattern.pattern))}"
     for pattern in urlpatterns
-    if isinstance(pattern.callback, Methods)
+    if isinstance(pattern.callback, Methods) and not isinstance(pattern.callback, Pages)
     for method in pattern.callback.views
 ]

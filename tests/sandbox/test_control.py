@@ -52,7 +52,7 @@ def test_messages_are_listed_newest_last_without_their_html(start, clock):
     assert [message["id"] for message in listed["messages"]] == [first["id"], second["id"]]
     assert listed["messages"][0] == {
         "id": first["id"],
-        "html_url": f"{sandbox.url}/_sandbox/messages/{first['id']}/html",
+        "html_url": f"{sandbox.url}/mail/{first['id']}",
         "received_at": "2026-06-01T09:30:00.000Z",
         "endpoint": "POST /v1/sending",
         "key_name": "full",
@@ -62,11 +62,6 @@ def test_messages_are_listed_newest_last_without_their_html(start, clock):
         "body": single(subject="{{first_name}}"),
         "answer": first,
     }
-
-
-def test_the_bare_address_redirects_to_the_messages(sandbox):
-    reply = get(sandbox, "/", key=None)
-    assert (reply.status, reply.headers["Location"]) == (302, "/_sandbox/messages")
 
 
 def test_a_limit_keeps_the_newest(sandbox):

@@ -1,0 +1,124 @@
+"""One mail: its head, its tabs, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django_migma.sandbox import verdicts
+from django_migma.sandbox.pages import clock_time, render, see_other
+from django_migma.sandbox.pages.mail_frame import html_page, remote_images
+from django_migma.sandbox.pages.mail_list import listing
+from django_migma.sandbox.protocol import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.http import HttpResponse
+
+    from django_migma.sandbox.exchanges import Mail
+    from django_migma.sandbox.server import Request
+
+TABS = {"mail": "Mail"}
+WIDTHS = {"phone": "Phone 375", "tablet": "Tablet 768", "desktop": "Desktop 1024", "fit": "Fit"}
+SCHEMES = {"light": "Light", "dark": "Dark"}
+
+
+def find_mail(request: Request, mail_id: str) -> Mail:
+    found = request.sandbox.store.inbox.mail(mail_id)
+    if found is None:
+        kept = request.sandbox.switches.max_messages
+        raise ApiError(
+            404, f"There is no mail {mail_id}. Only the newest {kept} are kept, and they end with the sandbox."
+        )
+    return found
+
+
+def show(request: Request, mail_id: str) -> HttpResponse:
+    """GET /mail/ID: also by an id that Migma's answer has given, which leads to the mail's own address."""
+    mail = find_mail(request, mail_id)
+    if mail.id != mail_id:
+        return see_other(f"/mail/{mail.id}?{urlencode(request.GET.dict())}".removesuffix("?"))
+    request.sandbox.store.inbox.mark_read(mail.id)
+    tab = _chosen(request, "tab", TABS)
+    return render(
+        request,
+        f"mail_{tab}.html",
+        area="mail",
+        mail=mail,
+        head=_head(request, mail),
+        tab=tab,
+        tabs=_choices(request, "tab", TABS),
+        list=listing(request, mail.id),
+        **_mail_tab(request, mail),
+    )
+
+
+def html(request: Request, mail_id: str) -> HttpResponse:
+    """GET /mail/ID/html: the mail as a browser shows it, for the frame or alone."""
+    return html_page(request, find_mail(request, mail_id).html)
+
+
+def delete(request: Request, mail_id: str) -> HttpResponse:
+    """POST /mail/ID/delete."""
+    request.sandbox.store.inbox.delete(find_mail(request, mail_id).id)
+    return see_other("/")
+
+
+def _head(request: Request, mail: Mail) -> dict[str, Any]:
+    body = mail.main.payload
+    now = request.sandbox.store.clock()
+    return {
+        "subject": mail.subject,
+        "sender": _sender(mail, body),
+        "reply_to": body.get("replyTo", ""),
+        "email": mail.template,
+        "email_id": mail.main.email_id,
+        "outcome": verdicts.outcome(mail),
+        "chips": verdicts.chips(mail),
+        "kind": "" if mail.is_test else _kind(body),
+        "time": clock_time(mail.at, now),
+    }
+
+
+def _sender(mail: Mail, body: Mapping[str, Any]) -> str:
+    if mail.is_test:
+        return "Migma's own sender"
+    name, address = body.get("fromName", ""), body.get("from", "")
+    return f"{name} <{address}>" if name else str(address)
+
+
+def _kind(body: Mapping[str, Any]) -> str:
+    given = body.get("transactional", body.get("recipientType") == "email")
+    return "transactional" if given else "marketing"
+
+
+def _mail_tab(request: Request, mail: Mail) -> dict[str, Any]:
+    images = request.GET.get("images") == "1"
+    return {
+        "widths": _choices(request, "width", WIDTHS, default="fit"),
+        "width": _chosen(request, "width", WIDTHS, default="fit"),
+        "schemes": _choices(request, "scheme", SCHEMES),
+        "scheme": _chosen(request, "scheme", SCHEMES),
+        "frame": f"/mail/{mail.id}/html" + ("?images=1" if images else ""),
+        "remote": 0 if images else remote_images(mail.html),
+        "with_images": _link(request, images="1"),
+    }
+
+
+def _chosen(request: Request, name: str, choices: Mapping[str, str], *, default: str = "") -> str:
+    given = request.GET.get(name, "")
+    return given if given in choices else default or next(iter(choices))
+
+
+def _choices(request: Request, name: str, choices: Mapping[str, str], *, default: str = "") -> list[dict[str, Any]]:
+    chosen = _chosen(request, name, choices, default=default)
+    return [
+        {"name": choice, "label": label, "address": _link(request, **{name: choice}), "here": choice == chosen}
+        for choice, label in choices.items()
+    ]
+
+
+def _link(request: Request, **changes: str) -> str:
+    """This page with another choice."""
+    return f"?{urlencode(request.GET.dict() | changes)}"

@@ -1,0 +1,55 @@
+"""What all pages have in common: headers, files of their own, errors for people."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.sandbox.asking import ask, get
+
+PERSON = {"Accept": "text/html,*/*"}
+
+
+def page(sandbox, path, **options):
+    """A page, as a browser asks for it."""
+    return get(sandbox, path, key=None, headers=PERSON, **options)
+
+
+def test_a_page_loads_nothing_from_elsewhere_and_stands_in_no_frame(sandbox):
+    policy = page(sandbox, "/").headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "form-action 'self'"} <= set(policy)
+
+
+def test_the_files_of_a_page_are_found_and_may_be_kept(sandbox):
+    """Their addresses hold a digest, so another release has other addresses."""
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', page(sandbox, "/").content.decode())
+    assert len(addresses) == 3
+    for address in addresses:
+        reply = page(sandbox, address)
+        assert reply.status == 200
+        assert "immutable" in reply.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("name", ["server.py", "..%2Fserver.py", "%2e%2e/server.py", "account.json", ""])
+def test_no_other_file_is_served(sandbox, name):
+    reply = page(sandbox, f"/static/{name}")
+    assert reply.status == 404
+    assert b"import" not in reply.content
+
+
+def test_people_are_told_as_a_page_that_nothing_is_there(sandbox):
+    reply = page(sandbox, "/nowhere")
+    assert (reply.status, reply.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "Not found: /nowhere" in reply.content.decode()
+
+
+def test_a_program_gets_an_error_envelope(sandbox):
+    """Such as a client whose address of the API lacks the "/v1"."""
+    assert ask(sandbox, "POST", "/sending", body={}).error == "Not found: POST /sending"
+
+
+def test_a_stranger_gets_a_page_without_anything_in_it(sandbox):
+    reply = get(sandbox, "/", key=None, headers={"Host": "evil.example"})
+    assert reply.status == 403
+    assert "open it as localhost" in reply.content.decode()
