@@ -7,6 +7,7 @@ name to 127.0.0.1 would otherwise read the mail through the developer's browser.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.http.request import split_domain_port
 
+from django_migma.sandbox.events import EventStream
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.pages.mail_frame import html_page
 from django_migma.sandbox.protocol import KEYS, ApiError, json_object, json_response, query_int, timestamp
@@ -102,6 +104,13 @@ def clear_messages(request: Request) -> HttpResponse:
 
 def stats(request: Request) -> HttpResponse:
     return json_response(request.sandbox.store.stats())
+
+
+def events(request: Request) -> HttpResponse:
+    """The version of the inbox now, unless the client has it from before (``Last-Event-ID``), and each later one."""
+    last = request.META.get("HTTP_LAST_EVENT_ID", "")
+    known = int(last) if re.fullmatch("[0-9]{1,15}", last) else -1
+    return EventStream(request.sandbox.store.inbox, known=known, streams=request.sandbox.streams)
 
 
 def faults(request: Request) -> HttpResponse:

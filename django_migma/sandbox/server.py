@@ -33,6 +33,7 @@ from django.http.request import HttpHeaders
 from django.urls import Resolver404, resolve
 from django.utils.datastructures import MultiValueDict
 
+from django_migma.sandbox.events import MAX_STREAMS, EventStream
 from django_migma.sandbox.exchanges import RECORDED_HEADERS, SENDING_ENDPOINTS, Exchange, Result
 from django_migma.sandbox.faults import NO_FAULT, FaultPlan
 from django_migma.sandbox.for_tests import ForTests
@@ -81,6 +82,7 @@ class Sandbox(ForTests):
             rate=self.switches.fault_rate, seed=self.switches.fault_seed, kinds=self.switches.fault_kinds
         )
         self.stopping = threading.Event()  # ends every wait
+        self.streams = threading.BoundedSemaphore(MAX_STREAMS)
         self.numbers = count(1)  # of requests to send; drawn by any thread
         self._server = _Server(host, port, self)
         self.host = host
@@ -293,6 +295,9 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def write(self, response: HttpResponse) -> None:
+        if isinstance(response, EventStream):
+            response.deliver(self)
+            return
         self._write_head(response, len(response.content))
         if self.command != "HEAD":
             self.wfile.write(response.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -24,6 +25,7 @@ class Store:
 
     def __init__(self, switches: Switches, clock: Callable[[], datetime]) -> None:
         self.clock = clock
+        self.id = secrets.token_hex(4)  # a page that stays open notices by it that another sandbox runs now
         self._switches = switches
         self.inbox = Inbox(max_mails=switches.max_messages)
         self._lock = threading.Lock()

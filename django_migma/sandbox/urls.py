@@ -77,6 +77,7 @@ urlpatterns = [
     path("_sandbox/messages", LocalMethods(GET=control.messages, DELETE=control.clear_messages)),
     path("_sandbox/messages/<message_id>", LocalMethods(GET=control.message)),
     path("_sandbox/messages/<message_id>/html", LocalMethods(GET=control.message_html)),
+    path("_sandbox/events", LocalMethods(GET=control.events)),
     path("_sandbox/stats", LocalMethods(GET=control.stats)),
     path(
         "_sandbox/faults", LocalMethods(GET=control.faults, POST=control.change_faults, DELETE=control.clear_faults)
