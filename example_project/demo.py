@@ -207,7 +207,7 @@ Password reset   {site}/accounts/password_reset/   (of {USER_EMAIL}, for one)
 Admin            {site}/admin/   {USERNAME} / {password}
 Stored emails    {site}/admin/django_migma/storedemail/   (look at them, sync, send a test)
 Deliveries       {site}/admin/django_migma/delivery/   (what became of each mail, and send it again)
-Accepted mail    {sandbox_url}/_sandbox/messages
+Inbox            {sandbox_url}/   (the shop's mail, and faults to order for the next one)
 
 Ctrl-C ends the demo.""",
         flush=True,

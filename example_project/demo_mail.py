@@ -154,7 +154,7 @@ def print_table(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]], sa
         address, status = body["recipientEmail"], message["answer"]["status"]
         print(line(what.get(address, "?"), address, message["subject"], content_route(body), status))
         if sandbox_url:
-            print(f"  {sandbox_url}/_sandbox/messages/{message['id']}/html")
+            print(f"  {sandbox_url}/mail/{message['id']}")
     print()
 
 

@@ -22,7 +22,7 @@ same everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.
 """
 _GREETING = """\
 Migma sandbox on {sandbox.url}
-What it accepted: {sandbox.url}/_sandbox/messages   Stop it with Ctrl-C.
+Its inbox: {sandbox.url}/   Stop it with Ctrl-C.
 {chance}
 API keys
   {sandbox.keys.full}     may do everything

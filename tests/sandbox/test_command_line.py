@@ -145,7 +145,7 @@ def test_the_greeting_says_all_that_a_site_needs():
     assert "sk_test_sandbox_no_send  may read, not send" in printed
     assert "sk_test_sandbox_revoked  is refused" in printed
     assert "665f1c2ab7d3e4f5a6b70003  password_reset\n" in printed
-    assert f"{url}/_sandbox/messages" in printed
+    assert f"Its inbox: {url}/ " in printed
     assert warnings == ""
 
 
