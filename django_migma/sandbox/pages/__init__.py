@@ -53,7 +53,10 @@ def render(
     # "replace": JSON may carry lone surrogates, which UTF-8 cannot.
     content = page.encode(errors="replace")
     return HttpResponse(
-        content, status=status, content_type="text/html; charset=utf-8", headers=_HEADERS | (headers or {})
+        content,
+        status=status,
+        content_type="text/html; charset=utf-8",
+        headers=_HEADERS | {"X-Sandbox": request.sandbox.store.id} | (headers or {}),
     )
 
 
@@ -66,7 +69,7 @@ def _context(request: Request, area: str, context: dict[str, Any]) -> Context:
             {"name": name, "address": address, "label": label, "count": counts.get(name, ""), "here": name == area}
             for name, address, label in _NAVIGATION
         ],
-        "version": sandbox.store.inbox.version,
+        "sandbox_id": sandbox.store.id,
         "url": sandbox.url,
         "versions": _digests(),
     }

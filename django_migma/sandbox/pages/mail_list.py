@@ -72,7 +72,10 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
         "query": query,
         "kept": {name: value for name, value in kept.items() if name != "q"},
         "total": len(mails),
+        "unread": sum(not mail.is_read for mail in mails),
+        "newest": mails[0].id if mails else 0,
         "found": len(found),
+        "back": f"?{urlencode({name: kept[name] for name in ('q',) if name in kept})}".removesuffix("?"),
         "clear": f"?{urlencode({name: value for name, value in kept.items() if name != 'q'})}",
         "filters": _filters(mails, query, kept),
         "rows": [

@@ -113,8 +113,16 @@ def _chosen(request: Request, name: str, choices: Mapping[str, str], *, default:
 
 def _choices(request: Request, name: str, choices: Mapping[str, str], *, default: str = "") -> list[dict[str, Any]]:
     chosen = _chosen(request, name, choices, default=default)
+    places = list(choices)
+    following = places[(places.index(chosen) + 1) % len(places)]
     return [
-        {"name": choice, "label": label, "address": _link(request, **{name: choice}), "here": choice == chosen}
+        {
+            "name": choice,
+            "label": label,
+            "address": _link(request, **{name: choice}),
+            "here": choice == chosen,
+            "next": choice == following,
+        }
         for choice, label in choices.items()
     ]
 

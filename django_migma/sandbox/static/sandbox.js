@@ -1,1 +1,241 @@
+/* A list that fills itself, keys, copying, and a choice of colours. Without this file the pages do all the rest, and
+   look the same. It stands in the head and is not deferred: the colours must be known before the page is painted. */
 "use strict";
+
+(() => {
+  const GAP = 150; // milliseconds between two fetches of the list
+  const CALM = 5000; // between two announcements, and until an offer to undo goes away
+  const POLL = 2000; // between two looks at the list where no stream is to be had
+  const find = (selector) => document.querySelector(selector);
+  const findAll = (selector) => [...document.querySelectorAll(selector)];
+  const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+  // A browser that stores nothing refuses the very name.
+  const stored = (name) => { try { return window[name]; } catch { return {}; } };
+  const memory = stored("localStorage");
+  const session = stored("sessionStorage");
+
+  const paint = () => { document.documentElement.dataset.scheme = memory["migma-scheme"] || ""; };
+  paint();
+  document.documentElement.classList.add("scripting"); // shows what is of no use without
+
+  // Run the task now; if it is asked for meanwhile, once more, but not before the gap is over.
+  const calmly = (gap, task) => {
+    let wanted = false;
+    let running = false;
+    return async () => {
+      wanted = true;
+      if (running) return;
+      running = true;
+      while (wanted) {
+        wanted = false;
+        await task();
+        await pause(gap);
+      }
+      running = false;
+    };
+  };
+
+  /* The list */
+
+  let shown = null; // the ETag of the list on the page
+
+  const numbers = () => find("#list [data-newest]").dataset;
+
+  const title = document.title;
+  const showNumbers = () => {
+    const { total, unread } = numbers();
+    document.title = unread === "0" ? title : `(${unread}) ${title}`;
+    find("#nav-mail b").textContent = total;
+  };
+
+  let announced = 0;
+  const announce = calmly(CALM, () => {
+    const newest = Number(numbers().newest);
+    const count = newest - announced;
+    announced = newest;
+    find("#status").textContent = count === 1 ? "1 new mail" : `${count} new mails`;
+  });
+
+  // The row that is seen first keeps its place on the screen, unless the list stands at its beginning. On a wide
+  // window the rows scroll in a box of their own, on a phone the whole page does.
+  const keepPlace = (change) => {
+    const top = find("#list .rows")?.scrollTop || 0;
+    const row = top + scrollY > 0 && findAll("#list .row").find((each) => each.getBoundingClientRect().bottom > 0);
+    const before = row && row.getBoundingClientRect().top;
+    change();
+    const after = row && document.getElementById(row.id);
+    if (!after) return;
+    const rows = find("#list .rows");
+    rows.scrollTop = top;
+    const moved = after.getBoundingClientRect().top - before;
+    if (top) rows.scrollTop += moved;
+    else scrollBy(0, moved);
+  };
+
+  const showList = (list, html, etag) => {
+    shown = etag;
+    const focused = list.contains(document.activeElement) && document.activeElement.id;
+    const requests = find("#list .row[aria-current]")?.dataset.requests;
+    keepPlace(() => { list.innerHTML = html; });
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    const now = find("#list .row[aria-current]")?.dataset.requests;
+    if (requests && now && requests !== now) find("#grown").hidden = false;
+    showNumbers();
+    if (Number(numbers().newest) > announced) announce();
+  };
+
+  const showStopped = (is) => {
+    document.body.classList.toggle("stopped", is);
+    find("#stopped").hidden = !is;
+  };
+
+  // Another sandbox runs on the port: it has none of the mail that this page shows.
+  const startAnew = () => location.assign(location.pathname.startsWith("/mail/") ? "/" : location.href);
+
+  const look = calmly(GAP, async () => {
+    const list = find("#list");
+    try {
+      const reply = await fetch(list ? list.dataset.list : "/_sandbox/list?rows=0");
+      const html = await reply.text();
+      showStopped(false);
+      if (reply.headers.get("X-Sandbox") !== document.body.dataset.sandbox) startAnew();
+      else if (list && reply.ok && reply.headers.get("ETag") !== shown) showList(list, html, reply.headers.get("ETag"));
+    } catch {
+      showStopped(true);
+    }
+  });
+
+  /* One listener per browser: it opens six connections to a host at most, so the streams of six tabs would leave none
+     to load a page with. A lock elects the tab that listens. It tells the others; when it is closed, the lock is the
+     next one's. What is told is only to look: whether the sandbox still runs, each tab sees for itself. */
+
+  const listen = () => {
+    // Locks want a secure context, which localhost is, and the name of a machine is not.
+    if (!navigator.locks || !window.EventSource || !window.BroadcastChannel) {
+      setInterval(() => document.hidden || look(), POLL);
+      return;
+    }
+    const others = new BroadcastChannel("migma-sandbox");
+    others.addEventListener("message", look);
+    const tell = () => {
+      others.postMessage("");
+      look();
+    };
+    const stream = () => {
+      const source = new EventSource("/_sandbox/events");
+      source.addEventListener("message", tell);
+      source.addEventListener("error", () => {
+        tell();
+        // Otherwise the browser connects again by itself.
+        if (source.readyState === EventSource.CLOSED) setTimeout(stream, POLL);
+      });
+    };
+    navigator.locks.request("migma-sandbox", () => new Promise(stream)); // kept until the tab is closed
+  };
+
+  /* Searching while one types: the address goes along, so that a reload shows the same. */
+
+  const search = ({ target }) => {
+    const list = find("#list");
+    for (const [address, apply] of [
+      [new URL(list.dataset.list, location), (url) => { list.dataset.list = url.pathname + url.search; }],
+      [new URL(location), (url) => { history.replaceState(null, "", url); }],
+    ]) {
+      address.searchParams.set("q", target.value);
+      apply(address);
+    }
+    look();
+  };
+
+  /* Keys: a link or button with data-key is pressed by its key. */
+
+  const step = (by) => {
+    const rows = findAll("#list .row");
+    const open = rows.findIndex((row) => row.hasAttribute("aria-current"));
+    const focused = rows.indexOf(document.activeElement);
+    const next = rows[Math.max(0, (focused < 0 ? open : focused) + by)];
+    next?.focus();
+    if (next && open >= 0 && next !== rows[open]) next.click();
+  };
+
+  const MOVES = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1 };
+  const isForList = (key) => key in MOVES && (key.length === 1 || document.activeElement.matches("#list .row"));
+
+  const press = (event) => {
+    const { key, target } = event;
+    if (memory["migma-keys"] === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (target.closest("dialog")) return;
+    if (target.matches("input, select, textarea")) {
+      if (key === "Escape") target.blur();
+      return;
+    }
+    const element = find(`[data-key="${CSS.escape(key)}"]`);
+    if (isForList(key)) step(MOVES[key]);
+    else if (element?.matches("input")) element.focus();
+    else if (element) element.click();
+    else return;
+    event.preventDefault();
+  };
+
+  // The page that a key has opened goes on where the key was pressed: with its row.
+  const rememberRow = (event) => {
+    if (event.detail === 0 && event.target.closest("#list .row")) session["migma-row"] = "focus";
+  };
+  const focusRow = () => {
+    if (session["migma-row"]) find("#list .row[aria-current]")?.focus();
+    delete session["migma-row"];
+  };
+
+  /* Copying. The clipboard wants a secure context, and a browser may refuse it all the same. */
+
+  const copyOld = (text) => {
+    const field = document.createElement("textarea");
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  };
+
+  const copy = async (button) => {
+    const text = button.dataset.copy;
+    const done = await navigator.clipboard?.writeText(text).then(() => true, () => false) || copyOld(text);
+    if (!done) return prompt("The browser did not copy it. Copy it from here:", text);
+    find("#status").textContent = "Copied";
+    button.classList.add("copied");
+    button.focus();
+    return setTimeout(() => button.classList.remove("copied"), 2000);
+  };
+
+  const click = (event) => {
+    const button = event.target.closest("[data-copy], [data-opens]");
+    rememberRow(event);
+    if (button?.dataset.opens) document.getElementById(button.dataset.opens).showModal();
+    else if (button) copy(button);
+  };
+
+  const remember = (field) => {
+    field.value = memory[field.dataset.remember] || "";
+    field.addEventListener("change", () => {
+      memory[field.dataset.remember] = field.value;
+      paint();
+    });
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    if (find("#list")) {
+      announced = Number(numbers().newest);
+      find("#search").addEventListener("input", search);
+      showNumbers();
+      focusRow();
+    }
+    findAll("[data-remember]").forEach(remember);
+    document.addEventListener("keydown", press);
+    document.addEventListener("click", click);
+    window.addEventListener("storage", paint);
+    look();
+    listen();
+  });
+})();
