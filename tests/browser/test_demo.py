@@ -57,7 +57,7 @@ def test_the_walk_through_the_admin(demo, new_page, picture):
     """Sign in with what the demo has printed, sync, look, send a test, and see it in the sandbox."""
     [address] = re.findall(r"^Admin +(\S+) ", demo, re.MULTILINE)
     [stored_emails] = re.findall(r"^Stored emails +(http\S+)", demo, re.MULTILINE)
-    [mail] = re.findall(r"^Accepted mail +(\S+)$", demo, re.MULTILINE)
+    [inbox] = re.findall(r"^Inbox +(\S+)", demo, re.MULTILINE)
     page = new_page(address)
     sign_in(page, stored_emails, demo)
     page.get_by_role("button", name="Sync with Migma").click()
@@ -80,7 +80,7 @@ def test_the_walk_through_the_admin(demo, new_page, picture):
     picture(page, "send-test")
     page.get_by_role("button", name="Send").click()
     expect(message(page, "Test of “Welcome” to demo@example.com: The sandbox accepted it.")).to_be_visible()
-    newest = requests.get(mail, timeout=10).json()["messages"][-1]
+    newest = requests.get(f"{inbox}_sandbox/messages", timeout=10).json()["messages"][-1]
     assert (newest["endpoint"], newest["body"]["to"]) == ("POST /v1/emails/test/send", "demo@example.com")
     page.goto(newest["html_url"])
     expect(page.get_by_text("Welcome").first).to_be_visible()
