@@ -2,7 +2,8 @@
 
 The file has the shapes of Migma's answers: field names from the types of its Node SDK (mid 2026) and, for domains,
 from the examples of its docs. Only three things differ: tags and segments stand under their project's id, a
-conversation also has its ``projectId`` and its ``title``, and ``html`` names a file of ``emails/``.
+conversation also has its ``projectId`` and its ``title``, and ``html`` names a file of ``emails/``. ``samples`` are
+the sandbox's own: values for the variables of each email, for the page that sends it.
 
 Every id is constant, so that settings and tests may name it. Domains end in ``.example``, which no one can own.
 """
@@ -59,6 +60,7 @@ for _email in _EMAILS.values():
 for _result in _RESULTS:
     _first = _result["emails"][0]
     _result |= {"subject": _first["subject"], "previewText": _first["preheader"], "html": _first["html"]}
+SAMPLES: dict[str, dict[str, str]] = ACCOUNT["samples"]
 _PROJECTS = {project["_id"]: project for project in ACCOUNT["projects"]}
 _CONVERSATIONS = {each["conversationId"]: each for each in ACCOUNT["conversations"]}
 _LISTED_FIELDS = (

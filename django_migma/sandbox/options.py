@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError, BooleanOptionalAction
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from django_migma.sandbox.faults import DEFAULT_KINDS, KINDS, check_rate, parse_fault
@@ -34,11 +34,15 @@ def _fault_words(text: str) -> tuple[str, ...]:
         raise ArgumentTypeError(str(error)) from None
 
 
-def _switch(default: Any, group: str, help_text: str, *, flag: str = "", **argument: Any) -> Any:
-    """A field of `Switches` with its option. The flag is the name of the field, unless given; True or False flips."""
+def _switch(default: Any, group: str, help_text: str, *, flag: str = "", unknown: str = "", **argument: Any) -> Any:
+    """A field of `Switches` with its option. The flag is the name of the field, unless given; True or False flips.
+
+    ``unknown`` is the question about Migma that the switch decides here.
+    """
     if isinstance(default, bool):
         argument = {"action": "store_false" if default else "store_true"} | argument
-    return field(default=default, metadata={"group": group, "flag": flag, "help": help_text} | argument)
+    metadata = {"group": group, "flag": flag, "unknown": unknown, "help": help_text}
+    return field(default=default, metadata=metadata | argument)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,36 +53,67 @@ class Switches:
     """
 
     # In Migma's older guides, absent from its OpenAPI excerpt and its Node SDK since mid 2026.
-    accept_template: bool = _switch(False, "switches", "take raw HTML as template + projectId (default: refuse it)")
+    accept_template: bool = _switch(
+        False,
+        "switches",
+        "take raw HTML as template + projectId (default: refuse it)",
+        unknown="Does Migma still take raw HTML?",
+    )
 
     # Documented nowhere.
-    escape_variables: bool = _switch(False, "switches", "HTML-escape the values of variables (default: leave them)")
+    escape_variables: bool = _switch(
+        False,
+        "switches",
+        "HTML-escape the values of variables (default: leave them)",
+        unknown="Does Migma escape values?",
+    )
 
     # Documented nowhere. With "error", the send is refused with 400.
     missing_variables: MissingVariables = _switch(  # noqa: RUF009 - a field
-        "keep", "switches", "what a placeholder without a variable does (default: keep)", choices=_MISSING_VARIABLES
+        "keep",
+        "switches",
+        "what a placeholder without a variable does (default: keep)",
+        unknown="What does Migma do with a placeholder without a variable?",
+        choices=_MISSING_VARIABLES,
     )
 
     # They are replaced in one official command-line example, from the time of raw HTML. Whether that holds for sends
     # by `emailId` is unknown.
     subject_variables: bool = _switch(
-        True, "switches", "leave placeholders in the subject alone", flag="--no-subject-variables"
+        True,
+        "switches",
+        "leave placeholders in the subject alone",
+        flag="--no-subject-variables",
+        unknown="Does Migma fill in the subject?",
     )
 
     # The Node SDK's README exempts 429 and 5xx from being remembered under an Idempotency-Key. That a refusal such as
     # 400 is remembered, and replayed for 24 hours, is only inferred from that.
     errors_consume_key: bool = _switch(
-        True, "switches", "repeat a 4xx answer under its Idempotency-Key, or forget it", action=BooleanOptionalAction
+        True,
+        "switches",
+        "repeat a 4xx answer under its Idempotency-Key, or forget it",
+        unknown="Does Migma remember refusals?",
+        action=BooleanOptionalAction,
     )
 
     # That they are the `sendId` is inferred from a comment in the Node SDK.
     tracking_id: TrackingId = _switch(  # noqa: RUF009 - a field
-        "sendId", "switches", "what identifies a mail in the logs (default: sendId)", choices=_TRACKING_IDS
+        "sendId",
+        "switches",
+        "what identifies a mail in the logs (default: sendId)",
+        unknown="Is sendId the tracking_id of the logs?",
+        choices=_TRACKING_IDS,
     )
 
     # Documented nowhere.
     log_delay: float = _switch(
-        0.0, "switches", "seconds until a mail stands in the logs (default: 0)", type=float, metavar="SECONDS"
+        0.0,
+        "switches",
+        "seconds until a mail stands in the logs (default: 0)",
+        unknown="How soon does a mail appear in the logs?",
+        type=float,
+        metavar="SECONDS",
     )
     outcome_delay: float = _switch(
         1.0, "switches", "seconds from one status of a mail to the next (default: 1)", type=float, metavar="SECONDS"
@@ -112,10 +147,17 @@ class Switches:
         metavar="FAULT,...",
     )
     rate: str = _switch(
-        "", "faults", "a limit for each API key, such as 10/s, 100/m or 1000/h; 429 above it (default: none)"
+        "",
+        "faults",
+        "a limit for each API key, such as 10/s, 100/m or 1000/h; 429 above it (default: none)",
+        unknown="How many requests does Migma take?",
     )
     idempotency: bool = _switch(
-        True, "faults", "ignore every Idempotency-Key: each request is a new mail", flag="--ignore-keys"
+        True,
+        "faults",
+        "ignore every Idempotency-Key: each request is a new mail",
+        flag="--ignore-keys",
+        unknown="Does Migma honour keys when it sends?",
     )
 
     max_messages: int = _switch(500, "server", "how many accepted messages to keep (default: 500)", type=int)
@@ -148,10 +190,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_to_faults("--script", type=_fault_words, metavar="FAULT,...", default=(), help=script)
     for switch in fields(Switches):
         argument = {"dest": switch.name, "default": switch.default, **switch.metadata}
-        flag = argument.pop("flag") or "--" + switch.name.replace("_", "-")
+        del argument["flag"], argument["unknown"]
         if argument.get("action") == "append":
             argument["default"] = []
-        groups[argument.pop("group")].add_argument(flag, **argument)
+        groups[argument.pop("group")].add_argument(flag_of(switch), **argument)
+
+
+def flag_of(switch: Field[Any]) -> str:
+    """The option of a field of `Switches`."""
+    return switch.metadata["flag"] or "--" + switch.name.replace("_", "-")
 
 
 def switches_from(options: Mapping[str, Any]) -> Switches:

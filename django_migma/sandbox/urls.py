@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.urls import path, re_path
 
 from django_migma.sandbox import api, control, pages
-from django_migma.sandbox.pages import mail_list, mail_page
+from django_migma.sandbox.pages import emails, faults, mail_list, mail_page, setup
 from django_migma.sandbox.protocol import ApiError, path_template
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ urlpatterns = [
     path("mail/<mail_id>", Pages(GET=mail_page.show)),
     path("mail/<mail_id>/html", Pages(GET=mail_page.html)),
     path("mail/<mail_id>/delete", Pages(POST=mail_page.delete)),
+    path("faults", Pages(GET=faults.page, POST=faults.deed)),
+    path("emails", Pages(GET=emails.page, POST=emails.deed)),
+    path("setup", Pages(GET=setup.page, POST=setup.deed)),
     path("static/<name>", Pages(GET=pages.static)),
     path("_sandbox/list", Pages(GET=mail_list.fragment)),
     path("v1/sending", Methods(POST=api.send)),

@@ -11,6 +11,7 @@ from django.http import HttpResponse
 
 from django_migma.sandbox import verdicts
 from django_migma.sandbox.pages import clock_time, render
+from django_migma.sandbox.pages.setup import first_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +47,8 @@ _FILTERS = (("All", ""), ("Refused", "is:refused"), ("Not accepted", "is:not-acc
 
 def inbox(request: Request) -> HttpResponse:
     """GET /: the list, and beside it what its signs mean, or how a first mail gets here."""
-    return render(request, "inbox.html", area="mail", list=listing(request), legend=verdicts.LEGEND)
+    first = first_steps(request.sandbox)
+    return render(request, "inbox.html", area="mail", list=listing(request), legend=verdicts.LEGEND, first=first)
 
 
 def fragment(request: Request) -> HttpResponse:

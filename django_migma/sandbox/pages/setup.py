@@ -1,0 +1,138 @@
+"""/setup: settings to paste, keys, the switches in force with what each decides, counters, and a fresh start."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import django
+
+from django_migma.sandbox import account
+from django_migma.sandbox.faults import DEFAULT_KINDS
+from django_migma.sandbox.options import Switches, flag_of
+from django_migma.sandbox.pages import render
+from django_migma.sandbox.pages.forms import FieldError, do
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+    from django_migma.sandbox.pages.forms import Form
+    from django_migma.sandbox.server import Request, Sandbox
+
+_SETTINGS = """\
+{mailer}
+MIGMA = {{
+    "API_URL": "{sandbox.api_url}",
+    "API_KEY": "{sandbox.keys.full}",
+    "FROM_EMAIL": "Fernhill Coffee <hello@fernhill.example>",
+    "LAYOUT_EMAIL_ID": "{layout}",
+}}"""
+_MAILER = 'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}'
+_OLDER_MAILER = 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
+_HAS_MAILERS = django.VERSION >= (6, 1)
+
+
+def settings_to_paste(sandbox: Sandbox, *, has_mailers: bool = _HAS_MAILERS) -> str:
+    """Settings that lead a site to this sandbox. ``has_mailers``: for Django 6.1 and newer, else for older ones."""
+    mailer = _MAILER if has_mailers else _OLDER_MAILER
+    return _SETTINGS.format(sandbox=sandbox, layout=account.LAYOUT, mailer=mailer)
+
+
+def first_steps(sandbox: Sandbox) -> dict[str, str]:
+    """What the empty inbox shows."""
+    return {
+        "settings": settings_to_paste(sandbox),
+        "shell": "python manage.py sendtestemail you@example.com",
+        "email": account.WELCOME,
+    }
+
+
+def page(
+    request: Request, *, status: int = 200, typed: Form | None = None, errors: Form | None = None
+) -> HttpResponse:
+    """GET /setup, and what comes back with an error after a form."""
+    sandbox = request.sandbox
+    older, newer = "Django 5.2 and 6.0", "Django 6.1 and newer"
+    return render(
+        request,
+        "setup.html",
+        area="setup",
+        status=status,
+        settings=settings_to_paste(sandbox),
+        versions_of_settings=newer if _HAS_MAILERS else older,
+        other_settings=_OLDER_MAILER if _HAS_MAILERS else _MAILER,
+        other_versions=older if _HAS_MAILERS else newer,
+        keys=_keys(sandbox),
+        switches=_switches(sandbox),
+        counters=_counters(sandbox),
+        mails=len(sandbox.store.inbox.mails()),
+        errors=errors or {},
+    )
+
+
+def deed(request: Request) -> HttpResponse:
+    """POST /setup."""
+    return do(request, {"forget": _forget}, page)
+
+
+def _forget(sandbox: Sandbox, form: Form) -> str:
+    if not form.get("sure"):
+        raise FieldError("sure", "Tick the box first: what is forgotten does not come back.")
+    sandbox.store.reset()
+    sandbox.faults.clear()
+    return "/"
+
+
+def _keys(sandbox: Sandbox) -> list[dict[str, str]]:
+    return [
+        {"name": "full", "key": sandbox.keys.full, "meaning": "May do everything."},
+        {
+            "name": "no_send",
+            "key": sandbox.keys.no_send,
+            "meaning": "May read, not send: a send is refused with 403.",
+        },
+        {"name": "revoked", "key": sandbox.keys.revoked, "meaning": "Is refused with 401."},
+    ]
+
+
+def _switches(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Those that try an unknown first."""
+    faults = sandbox.faults.state()
+    now = vars(sandbox.switches) | {
+        "rate": sandbox.store.rate_limiter.rate,
+        "fault_rate": faults["fault_rate"],
+        "fault_seed": faults["fault_seed"] if faults["fault_rate"] else None,
+        "fault_kinds": () if (kinds := tuple(faults["fault_kinds"])) == DEFAULT_KINDS else kinds,
+    }
+    shown = [
+        {
+            "flag": flag_of(switch),
+            "value": _written(now[switch.name], is_inverse=switch.metadata.get("action") == "store_false"),
+            "is_changed": now[switch.name] != switch.default,
+            "unknown": switch.metadata["unknown"],
+            "help": switch.metadata["help"],
+        }
+        for switch in fields(Switches)
+    ]
+    return sorted(shown, key=lambda switch: not switch["unknown"])
+
+
+def _written(value: object, *, is_inverse: bool) -> str:
+    """``is_inverse``: the option turns something off."""
+    if isinstance(value, bool):
+        return "on" if value != is_inverse else "off"
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value in (None, "") else str(value)
+
+
+def _counters(sandbox: Sandbox) -> list[tuple[str, int]]:
+    stats = sandbox.store.stats()
+    return [
+        ("Connections", stats["connections"]),
+        ("Accepted sends", stats["accepted"]),
+        *stats["requests"].items(),
+        *((f"Fault {word}", count) for word, count in stats["faults"].items()),
+    ]
