@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
-from django.utils.timesince import timesince
-from django.utils.timezone import template_localtime  # type: ignore[attr-defined]
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -31,6 +27,7 @@ from .delivery_actions import MAX_ROWS, TITLES, DeedPage
 from .delivery_summary import summary
 from .delivery_verdict import Deed, ahead, group_of, timeline, verdict, why_not
 from .stored_email import outside_transactions
+from .stored_email_list import ago
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -103,14 +100,7 @@ class DeliveryAdminMixin(ModelAdmin):
 
     @admin.display(description=_("when"))
     def when(self, delivery: Delivery) -> str:
-        created = template_localtime(delivery.created_at)
-        is_past = timezone.now() - delivery.created_at >= dt.timedelta(minutes=1)
-        return format_html(
-            '<time datetime="{}" title="{}">{}</time>',
-            created.isoformat(),
-            date_format(created, "DATETIME_FORMAT"),
-            gettext("%(time)s ago") % {"time": timesince(created, depth=1)} if is_past else gettext("just now"),
-        )
+        return ago(delivery.created_at)
 
     @admin.display(description=_("mailer"))
     def mailer(self, delivery: Delivery) -> str:

@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.html import escape
 
 from django_migma.conf import get_setting
+from django_migma.exceptions import ConfigurationError
 from django_migma.html import html_to_text, shorten
 from django_migma.stored_emails import DeclaredEmails
 from django_migma.variables import render_placeholders
@@ -130,13 +131,23 @@ def sample_values(email: StoredEmail, values: Mapping[str, str] | None = None) -
     return names | {name: _as_text(value) for name, value in defaults.items()} | given
 
 
+def without_sample(email: StoredEmail) -> list[str]:
+    """Return the variables that have neither a sample nor a default, so that previews show their names."""
+    defaults, samples = known_values(email)
+    return [name for name in email.variable_names if name not in defaults and not samples.get(name)]
+
+
 def known_values(email: StoredEmail) -> tuple[dict[str, object], dict[str, object]]:
     """Return the defaults and the samples of an email: those of its row, and those that the settings declare."""
     defaults, samples = _mapping(email.default_variables), _mapping(email.sample_variables)
-    for declared in DeclaredEmails(get_setting("STORED_EMAILS", {})).usable():
-        if declared.name == email.key:
-            return {**defaults, **declared.default_variables}, {**samples, **declared.sample_variables}
-    return defaults, samples
+    all_declared = DeclaredEmails(get_setting("STORED_EMAILS", {}))
+    if email.key is None or email.key not in all_declared:
+        return defaults, samples
+    try:
+        declared = all_declared[email.key]
+    except ConfigurationError:  # the system checks report it
+        return defaults, samples
+    return {**defaults, **declared.default_variables}, {**samples, **declared.sample_variables}
 
 
 def _mapping(value: object) -> dict[str, object]:

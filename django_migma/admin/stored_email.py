@@ -15,14 +15,23 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from django_migma.html import shorten
 from django_migma.models import Delivery, StoredEmail
 from django_migma.testsends import MAX_TESTS
 
-from .preview import REMOTE, TEXTS, make_frame, make_preview, posted_values, preview_response
+from . import stored_email_list as listing
+from .preview import (
+    REMOTE,
+    TEXTS,
+    make_frame,
+    make_preview,
+    posted_values,
+    preview_response,
+    without_sample,
+)
 from .send_test import SendTestPage
 from .sync import has_project, sync
 
@@ -36,7 +45,6 @@ else:
     ModelForm = forms.ModelForm
 
 _EMPTY = "-"
-_ID_END = 8  # characters of an id that the list shows: the last ones, since ids begin with a time and look alike
 _IDS = ("email_id", "conversation_id")
 _FROM_MIGMA = ("title", "subject", "preheader", "project_id", "status")
 _DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
@@ -72,11 +80,15 @@ class StoredEmailAdminMixin(ModelAdmin):
     form = StoredEmailForm
     actions = ("send_test",)
     list_display = (
-        "thumbnail", "display_title", "key", "subject", "display_id", "variables",
-        "status", "synced_at", "last_tested_at",
-    )  # fmt: skip
-    list_display_links = ("display_title",)
-    list_filter = ("status", ("key", admin.EmptyFieldListFilter), "project_id")
+        "display_email",
+        "display_key",
+        "count_variables",
+        "display_state",
+        "display_use",
+        "display_last_test",
+    )
+    list_display_links = ("display_email",)
+    list_filter = (listing.MissingFilter, "status", "project_id")
     search_fields = ("title", "subject", "key", "email_id", "conversation_id")
 
     @property
@@ -85,35 +97,57 @@ class StoredEmailAdminMixin(ModelAdmin):
         ours = forms.Media(css={"all": ["django_migma/admin.css"]}, js=["django_migma/admin.js"])
         return super().media + ours
 
-    @admin.display(description=_("thumbnail"))
-    def thumbnail(self, email: StoredEmail) -> str:
-        """A place for the picture, which lies on another server: "Show pictures" loads it."""
-        if not email.thumbnail_url.lower().startswith(("https://", "http://")):
-            return _EMPTY
-        return format_html(
-            '<span class="migma-thumbnail" data-migma-picture="{}" data-alt="{}"></span>',
-            email.thumbnail_url,
-            gettext("Thumbnail of %(email)s") % {"email": self.display_title(email)},
-        )
-
-    @admin.display(description=_("title"), ordering="title")
     def display_title(self, email: StoredEmail) -> str:
         return email.title or email.subject or email.email_id or email.conversation_id or _EMPTY
 
-    @admin.display(description=_("id"), ordering="email_id")
-    def display_id(self, email: StoredEmail) -> str:
-        """The end of the id, with a button that copies all of it. The script makes the button visible."""
-        shown = email.email_id or email.conversation_id or ""
+    @admin.display(description=_("email"), ordering="title")
+    def display_email(self, email: StoredEmail) -> str:
+        title = self.display_title(email)
         return format_html(
-            '<code title="{}">…{}</code> <button type="button" class="migma-copy" data-copy="{}" data-copied="{}" '
-            'data-prompt="{}" aria-label="{}" hidden>{}</button>',
-            shown,
-            shown[-_ID_END:],
-            shown,
-            gettext("Copied"),
-            gettext("The browser did not copy the id. Copy it from here:"),
-            gettext("Copy the id %(id)s") % {"id": shown},
-            gettext("Copy"),
+            '{}{} <span class="migma-second">{}</span>',
+            listing.picture(email, title),
+            title,
+            email.subject if email.subject != title else "",
+        )
+
+    @admin.display(description=_("key"), ordering="key")
+    def display_key(self, email: StoredEmail) -> str:
+        if not email.key:
+            return listing.NOTHING
+        button = listing.copy_button(email.key, gettext("Copy the key %(key)s") % {"key": email.key})
+        return format_html('<code title="{}">{}</code> {}', email.key, email.key, button)
+
+    @admin.display(description=_("variables"))
+    def count_variables(self, email: StoredEmail) -> str:
+        names, missing = email.variable_names, without_sample(email)
+        if not names:
+            return listing.NOTHING
+        unit = ngettext("variable", "variables", len(names))
+        count = format_html(
+            '<span title="{}">{} <span class="migma-unit">{}</span></span>', ", ".join(names), len(names), unit
+        )
+        if not missing:
+            return count
+        text = gettext("%(count)d without sample") % {"count": len(missing)}
+        return format_html(
+            '{} <span class="migma-chip migma-doubt" title="{}">{}</span>', count, ", ".join(missing), text
+        )
+
+    @admin.display(description=_("state"), ordering="status")
+    def display_state(self, email: StoredEmail) -> str:
+        return listing.state_chip(email)
+
+    @admin.display(description=_("used"))
+    def display_use(self, email: Any) -> str:
+        use: str = email.use  # of `get_changelist_instance`
+        return use
+
+    @admin.display(description=_("last test"), ordering="last_tested_at")
+    def display_last_test(self, email: StoredEmail) -> str:
+        if not email.last_tested_at:
+            return listing.NOTHING
+        return format_html(
+            '<span class="migma-unit">{}</span> {}', gettext("tested"), listing.ago(email.last_tested_at)
         )
 
     @admin.display(description=_("variables"))
@@ -186,16 +220,31 @@ class StoredEmailAdminMixin(ModelAdmin):
             "send_test_url": self.send_test_url([email.pk]) if self.has_send_test_permission(request, email) else "",
         }
 
-    def _deliveries_url(self, request: HttpRequest, email: StoredEmail) -> str:
-        """The list of the email's deliveries; empty for users who may not see it, and where this site has none."""
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if self._deliveries(request) else [name for name in shown if name != "display_use"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list, with what it says of each row's use, found for all of them together."""
+        listed: Any = super().get_changelist_instance(request)
+        if deliveries := self._deliveries(request):
+            uses = listing.Uses(listed.result_list, deliveries.get_queryset(request))
+            for email in listed.result_list:
+                email.use = uses.cell(email, self._deliveries_url(request, email))
+        return listed
+
+    def _deliveries(self, request: HttpRequest) -> Any:
+        """The admin of deliveries; None for users who may not see them, and where this site has none."""
         deliveries = self.admin_site._registry.get(Delivery)  # noqa: SLF001 - get_model_admin() raises instead
-        if deliveries is None or not deliveries.has_view_permission(request):
+        return deliveries if deliveries and deliveries.has_view_permission(request) else None
+
+    def _deliveries_url(self, request: HttpRequest, email: StoredEmail) -> str:
+        """The list of the email's deliveries; empty where there is none for this user."""
+        deliveries = self._deliveries(request)
+        if not deliveries:
             return ""
-        url = reverse(
-            f"admin:{deliveries.opts.app_label}_{deliveries.opts.model_name}_changelist",
-            current_app=self.admin_site.name,
-        )
-        return f"{url}?{urlencode({'stored_email': email.pk})}"
+        name = f"admin:{deliveries.opts.app_label}_{deliveries.opts.model_name}_changelist"
+        return f"{reverse(name, current_app=self.admin_site.name)}?{urlencode({'stored_email': email.pk})}"
 
     def save_model(
         self, request: HttpRequest, obj: StoredEmail, form: forms.ModelForm[StoredEmail], change: bool

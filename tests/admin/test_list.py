@@ -1,9 +1,10 @@
 """The list of stored emails."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -19,18 +20,71 @@ def page(client, **query):
     return response.content.decode()
 
 
-def test_a_row_shows_key_id_variables_and_status(admin_client, welcome):
-    StoredEmail.objects.update(status="gone", thumbnail_url="https://cdn.example/a.png?x=1&y=2")
+def cells(client, **query):
+    """The cells of the only row, by the name of their column, without tags."""
+    found = re.findall(r'<t[dh][^>]*class="field-(\w+)[^"]*">(.*?)</t[dh]>', page(client, **query), re.DOTALL)
+    return {name: " ".join(re.sub("<[^>]+>", "", cell).split()) for name, cell in found}
+
+
+def test_a_row_says_what_it_is_and_what_it_lacks(admin_client, welcome):
+    StoredEmail.objects.update(status="ready")
+    assert cells(admin_client) == {
+        "display_email": "Welcome Hello {{first_name}}",
+        "display_key": "welcome",
+        "count_variables": "1 variable 1 without sample",
+        "display_state": "",
+        "display_use": "",
+        "display_last_test": "",
+    }
     text = page(admin_client)
-    assert '<code title="665f1c2ab7d3e4f5a6b70001">…a6b70001</code> <button type="button"' in text
-    assert 'data-copy="665f1c2ab7d3e4f5a6b70001"' in text
-    assert 'aria-label="Copy the id 665f1c2ab7d3e4f5a6b70001"' in text
-    for column, shown in {"key": "welcome", "variables": "first_name", "status": "no longer at Migma"}.items():
-        assert f'<td class="field-{column}">{shown}</td>' in text
+    assert '<span title="first_name">1 ' in text
+    assert 'data-copy="welcome"' in text
+    assert 'aria-label="Copy the key welcome"' in text
+
+
+def test_what_there_is_nothing_to_say_about_is_left_empty(admin_client, receipt):
+    StoredEmail.objects.update(status="ready")
+    assert set(cells(admin_client).values()) == {"Receipt", ""}
+
+
+@pytest.mark.parametrize(
+    "values", [{"sample_variables": {"first_name": "Ada"}}, {"default_variables": {"first_name": ""}}]
+)
+def test_a_sample_or_a_default_is_enough_for_a_preview(admin_client, welcome, values):
+    StoredEmail.objects.update(**values)
+    assert cells(admin_client)["count_variables"] == "1 variable"
+
+
+def test_samples_in_the_settings_count(admin_client, welcome, migma):
+    declared = {"email_id": WELCOME, "sample_variables": {"first_name": "Ada"}}
+    migma(STORED_EMAILS={"welcome": declared})
+    assert cells(admin_client)["count_variables"] == "1 variable"
+    migma(STORED_EMAILS={"welcome": {**declared, "email_id": "faulty"}})
+    assert cells(admin_client)["count_variables"] == "1 variable 1 without sample"
+
+
+@pytest.mark.parametrize(
+    ("status", "chip"),
+    [
+        ("gone", "! gone"),
+        ("processing", "◔ in the making"),
+        ("failed", "✕ failed"),
+        ("", "not synced"),
+        ("new", "new"),
+    ],
+)
+def test_a_row_says_when_an_email_is_not_ready(admin_client, welcome, status, chip):
+    """Also in words that Migma may use one day."""
+    StoredEmail.objects.update(status=status)
+    assert cells(admin_client)["display_state"] == chip
+
+
+def test_a_row_with_a_picture_has_a_place_for_it(admin_client, welcome):
+    StoredEmail.objects.update(thumbnail_url="https://cdn.example/a.png?x=1&y=2")
     assert (
         '<span class="migma-thumbnail" data-migma-picture="https://cdn.example/a.png?x=1&amp;y=2" '
         'data-alt="Thumbnail of Welcome"></span>'
-    ) in text
+    ) in page(admin_client)
 
 
 def test_no_page_loads_a_thumbnail_by_itself(admin_client, welcome):
@@ -43,12 +97,43 @@ def test_no_page_loads_a_thumbnail_by_itself(admin_client, welcome):
         assert 'src="https://cdn.example' not in text
 
 
-def test_a_row_shows_when_it_was_synced_and_tested(admin_client, welcome, settings):
+def test_a_row_shows_when_it_was_tested(admin_client, welcome, settings):
     settings.TIME_ZONE = "Europe/Berlin"
-    StoredEmail.objects.update(synced_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
-    text = page(admin_client)
-    assert '<td class="field-synced_at nowrap">March 2, 2026, 12:30 a.m.</td>' in text
-    assert '<td class="field-last_tested_at nowrap">-</td>' in text
+    StoredEmail.objects.update(last_tested_at=timezone.now() - timedelta(days=3))
+    assert cells(admin_client)["display_last_test"] == "tested 3 days ago"
+    StoredEmail.objects.update(last_tested_at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
+    assert 'title="March 2, 2026, 12:30 a.m."' in page(admin_client)
+
+
+def test_a_row_shows_how_often_it_was_sent_to_customers(admin_client, welcome, receipt, deliver):
+    """In the last 30 days, tests not included, with a link to these deliveries."""
+    for status in ("accepted", "failed", "waiting"):
+        deliver(status, stored_email=welcome)
+    deliver("accepted", stored_email=welcome, is_test=True)
+    deliver("accepted", stored_email=welcome, ago=31 * 24)
+    deliver("accepted", stored_email=receipt, ago=31 * 24)
+    deliver("accepted")
+    url = f"{admin_url('changelist', model='delivery')}?stored_email={welcome.pk}"
+    assert f'<a href="{url}" title="">3 <span class="migma-second">in 30 days</span></a>' in page(admin_client)
+    assert cells(admin_client, q="Receipt")["display_use"] == ""
+
+
+def test_of_many_deliveries_the_newest_are_counted(admin_client, welcome, deliver, monkeypatch):
+    monkeypatch.setattr("django_migma.admin.stored_email_list.MAX_COUNTED", 2)
+    for _count in range(2):
+        deliver("accepted", stored_email=welcome)
+    assert cells(admin_client)["display_use"] == "2 in 30 days"
+    deliver("accepted", stored_email=welcome)
+    assert cells(admin_client)["display_use"] == "2 lately"
+    assert 'title="of the newest 2 deliveries"' in page(admin_client)
+
+
+def test_the_use_is_for_those_who_may_see_deliveries(person, welcome, deliver):
+    deliver("accepted", stored_email=welcome)
+    ada = person("view")
+    assert "display_use" not in cells(ada)
+    ada.user.user_permissions.add(Permission.objects.get(codename="view_delivery"))
+    assert cells(ada)["display_use"] == "1 in 30 days"
 
 
 @pytest.mark.parametrize("address", ["", "javascript:alert(1)", "data:image/png;base64,AA", "//cdn.example/a.png"])
@@ -56,13 +141,12 @@ def test_a_thumbnail_comes_by_http_or_not_at_all(admin_client, welcome, address)
     StoredEmail.objects.update(thumbnail_url=address)
     text = page(admin_client)
     assert "migma-thumbnail" not in text
-    assert '<td class="field-thumbnail">-</td>' in text
 
 
 def test_a_row_without_a_title_has_a_link_too(admin_client, db):
     StoredEmail.objects.create(conversation_id="665f1c2ab7d3e4f5a6c70001")
-    assert '/change/">665f1c2ab7d3e4f5a6c70001</a>' in page(admin_client)
-    assert 'data-copy="665f1c2ab7d3e4f5a6c70001"' in page(admin_client)
+    assert cells(admin_client)["display_email"] == "665f1c2ab7d3e4f5a6c70001"
+    assert '/change/">665f1c2ab7d3e4f5a6c70001 ' in page(admin_client)
 
 
 def test_texts_are_escaped(admin_client, welcome):
@@ -76,14 +160,16 @@ def test_texts_are_escaped(admin_client, welcome):
 def test_the_search_looks_into_titles_subjects_keys_and_ids(admin_client, welcome, receipt, term):
     text = page(admin_client, q=term)
     assert "1 stored email" in text
-    assert ">Welcome</a>" in text
+    assert ">Welcome <" in text
 
 
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ({"key__isempty": "0"}, ["Welcome"]),
-        ({"key__isempty": "1"}, ["Receipt"]),
+        ({"without": "samples"}, ["Welcome"]),
+        ({"without": "key"}, ["Receipt"]),
+        ({"without": "ready"}, ["Receipt"]),
+        ({"without": "sense"}, ["Receipt", "Welcome"]),
         ({"status__exact": "gone"}, ["Receipt"]),
         ({"project_id": PROJECT}, ["Receipt"]),
     ],
@@ -94,7 +180,8 @@ def test_the_filters_choose(admin_client, welcome, receipt, query, found):
     assert [email.title for email in response.context["cl"].result_list] == found
 
 
-def test_fifty_rows_take_as_many_queries_as_one(admin_client, welcome):
+def test_fifty_rows_take_as_many_queries_as_one(admin_client, welcome, deliver):
+    deliver("accepted", stored_email=welcome)
     page(admin_client)  # fills the caches of the process
     with CaptureQueriesContext(connection) as one:
         page(admin_client)

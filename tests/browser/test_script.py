@@ -1,13 +1,15 @@
 """The pages with and without their script, and in a small window."""
 
+import datetime as dt
+
 import pytest
 from playwright.sync_api import expect
 
-from django_migma.models import StoredEmail
+from django_migma.models import Delivery, StoredEmail
 
 LIST = "/admin/django_migma/storedemail/"
 FRAME = "iframe[title=Preview]"
-EMAIL_ID = "f" * 24
+KEY = "welcome"
 REFUSING = "navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError')); null"
 LAPTOP = {"width": 1280, "height": 800}
 
@@ -15,7 +17,7 @@ LAPTOP = {"width": 1280, "height": 800}
 @pytest.fixture
 def email(stored_email):
     """A stored email with a preview."""
-    return stored_email("<p>Dear reader</p>")
+    return stored_email("<p>Dear reader</p>", key=KEY)
 
 
 def open_page(page, email, query=""):
@@ -70,7 +72,7 @@ def test_thumbnails_are_loaded_on_request(visit, admin, email):
 def test_where_there_are_no_thumbnails_no_button_shows_them(visit, admin, email):
     page = visit(admin)
     page.goto(LIST)
-    expect(page.get_by_role("button", name=f"Copy the id {EMAIL_ID}")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Copy the key {KEY}")).to_be_visible()
     expect(page.get_by_role("button", name="Show pictures")).to_have_count(0)
 
 
@@ -79,21 +81,21 @@ def test_where_the_clipboard_refuses_the_older_way_copies(visit, admin, email):
     page = visit(admin, permissions=["clipboard-read", "clipboard-write"])
     page.goto(LIST)
     page.evaluate(REFUSING)
-    page.get_by_role("button", name=f"Copy the id {EMAIL_ID}").click()
+    page.get_by_role("button", name=f"Copy the key {KEY}").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == EMAIL_ID
+    assert page.evaluate("navigator.clipboard.readText()") == KEY
 
 
-def test_an_id_that_cannot_be_copied_is_shown(visit, admin, email):
-    """A dialogue shows the whole id, of which the list shows the end."""
+def test_a_key_that_cannot_be_copied_is_shown(visit, admin, email):
+    """A dialogue shows it."""
     page = visit(admin)
     page.goto(LIST)
     page.evaluate(f"document.execCommand = () => false; {REFUSING}")
     shown = []
     page.on("dialog", lambda dialog: (shown.append((dialog.message, dialog.default_value)), dialog.dismiss()))
-    page.get_by_role("button", name=f"Copy the id {EMAIL_ID}").click()
+    page.get_by_role("button", name=f"Copy the key {KEY}").click()
     expect(page.get_by_role("button", name="Copied")).to_have_count(0)
-    assert shown == [("The browser did not copy the id. Copy it from here:", EMAIL_ID)]
+    assert shown == [("The browser did not copy it. Copy it from here:", KEY)]
 
 
 def test_a_form_that_was_stopped_can_be_sent_again(visit, admin, email, sandbox):
@@ -108,23 +110,65 @@ def test_a_form_that_was_stopped_can_be_sent_again(visit, admin, email, sandbox)
     expect(send).to_be_enabled()
 
 
-def test_the_list_fits_into_the_window_of_a_laptop(visit, admin, email):
-    """All columns are visible beside both side bars, without scrolling sideways."""
+@pytest.fixture
+def full_list(visit, admin, email):
+    """The list with what needs the most room in each column."""
+    Delivery.objects.bulk_create(
+        Delivery(recipient="a@example.org", stored_email=email, status="accepted") for _number in range(1234)
+    )
     StoredEmail.objects.update(
         key="welcome-to-the-shop",
-        subject="Welcome to Fernhill, {{first_name}}: {{a_variable_of_considerable_length}}",
-        variable_names=["first_name", "a_variable_of_considerable_length"],
+        title="Welcome to the shop, with a title of several words",
+        subject="Welcome to Fernhill, {{first_name}}: {{order_number}}",
+        variable_names=["first_name", "order_number"],
         thumbnail_url="http://127.0.0.1:9/thumbnail.png",
-        synced_at=email.created_at,
-        last_tested_at=email.created_at,
-        status="gone",
+        last_tested_at=email.created_at - dt.timedelta(days=13),
+        status="processing",
     )
     page = visit(admin)
     page.set_viewport_size(LAPTOP)
     page.goto(LIST)
-    expect(page.locator("#nav-filter")).to_be_visible()
-    wide = page.locator("#result_list").evaluate("table => table.offsetWidth - table.parentElement.clientWidth")
-    assert wide <= 0
+    return page
+
+
+def test_the_list_fits_into_the_window_of_a_laptop(full_list):
+    """All columns are visible beside both side bars, without scrolling sideways, with pictures too."""
+    expect(full_list.locator("#nav-filter")).to_be_visible()
+    wide = "table => table.offsetWidth - table.parentElement.clientWidth"
+    assert full_list.locator("#result_list").evaluate(wide) <= 0
+    full_list.get_by_role("button", name="Show pictures").click()
+    assert full_list.locator("#result_list").evaluate(wide) <= 0
+
+
+def test_no_word_on_the_list_is_broken(full_list):
+    """Neither a key, which is cut with an ellipsis where it is too long, nor a variable, whatever the width."""
+    broken = """() => {
+      const words = [];
+      const walker = document.createTreeWalker(document.querySelector("#result_list tbody"), NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        for (const word of walker.currentNode.data.matchAll(/\\S+/g)) {
+          const range = document.createRange();
+          range.setStart(walker.currentNode, word.index);
+          range.setEnd(walker.currentNode, word.index + word[0].length);
+          if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) words.push(word[0]);
+        }
+      }
+      return words;
+    }"""
+    for pictures in (False, True):
+        if pictures:
+            full_list.get_by_role("button", name="Show pictures").click()
+        for width in (1280, 390, 320):
+            full_list.set_viewport_size({"width": width, "height": 800})
+            assert full_list.evaluate(broken) == [], (width, pictures)
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_list_fits_into_a_phone(full_list, width):
+    """Neither the page nor its table scrolls sideways."""
+    full_list.set_viewport_size({"width": width, "height": 800})
+    assert full_list.evaluate("document.documentElement.scrollWidth") <= width
+    assert full_list.locator(".results").evaluate("box => box.scrollWidth - box.clientWidth") <= 0
 
 
 def test_key_and_preview_are_visible_when_the_page_opens(visit, admin, email):

@@ -26,13 +26,12 @@
   };
 
   const showCopied = (button) => {
-    const { textContent } = button;
-    if (textContent === button.dataset.copied) return;
+    if (button.classList.contains("migma-copied")) return;
     const label = button.getAttribute("aria-label");
-    button.textContent = button.dataset.copied;
-    button.removeAttribute("aria-label");
+    button.classList.add("migma-copied");
+    button.setAttribute("aria-label", button.dataset.copied);
     setTimeout(() => {
-      button.textContent = textContent;
+      button.classList.remove("migma-copied");
       button.setAttribute("aria-label", label);
     }, 2000);
     button.focus();
