@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
-from django_migma.sandbox.placeholders import RenderedEmail
+from django_migma.sandbox.placeholders import RenderedEmail, VariableState, variables_used
 from django_migma.sandbox.plain_text import plain_text
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django_migma.sandbox.faults import Delivered, Fault
+    from django_migma.sandbox.placeholders import VariableUse
 
 TEST_ENDPOINT = "POST /v1/emails/test/send"
 SENDING_ENDPOINTS = ("POST /v1/sending", TEST_ENDPOINT)
@@ -199,7 +200,23 @@ class Mail:
 
     @property
     def missing_variables(self) -> list[str]:
-        return self.message.missing_variables() if self.message else []
+        """The names of placeholders without a variable. Of a mail that was not accepted, as it would have been."""
+        return [each.name for each in self.variables_used if each.state is VariableState.MISSING]
+
+    @cached_property
+    def variables_used(self) -> list[VariableUse]:
+        """Each variable of the mail, and each placeholder without one; see `variables_used`."""
+        return variables_used(self.variables, self._templates())
+
+    def _templates(self) -> dict[str, str]:
+        """The texts with placeholders, by place."""
+        payload, message = self.main.payload, self.message
+        stored = account.stored_email(payload) or {}
+        subject, body = self.main.subject, _text(stored, "html") or _text(payload, "template")
+        if message is not None:
+            subject = message.subject_template if message.switches.subject_variables else ""
+            body = message.html_template
+        return {"subject": subject, "preheader": _text(stored, "preheader"), "body": body}
 
     @property
     def attempts(self) -> int:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,27 @@ _SPACE = r"(?:\s|%20|\+)*"
 _PLACEHOLDER = re.compile(
     rf"\{{\{{\s*(?P<plain>[\w.-]+)\s*\}}\}}|%7B%7B{_SPACE}(?P<encoded>[\w.-]+){_SPACE}%7D%7D", re.IGNORECASE
 )
+
+
+_MAX_GUESSES = 100
+"""So many unused names are compared with so many missing ones, each of so many characters."""
+
+
+class VariableState(StrEnum):
+    FILLED = "filled"
+    MISSING = "missing"  # a placeholder without a variable
+    UNUSED = "unused"  # a variable without a placeholder
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariableUse:
+    """One variable, or one placeholder without any, and where a mail uses it."""
+
+    name: str
+    value: Any  # None where it is missing
+    places: Mapping[str, int]  # how often in "subject", "preheader" and "body", as far as it is used there
+    state: VariableState
+    meant: str = ""  # of an unused one: the missing name that it resembles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +83,24 @@ class RenderedEmail:
             return html.escape(text) if escape else text
 
         return _PLACEHOLDER.sub(value, template)
+
+
+def variables_used(variables: Mapping[str, Any], templates: Mapping[str, str]) -> list[VariableUse]:
+    """Placeholders in order of appearance, then the variables that none uses. ``templates``: by name of the place."""
+    uses: dict[str, dict[str, int]] = {}
+    for place, template in templates.items():
+        for name, count in Counter(map(_name, _PLACEHOLDER.finditer(template))).items():
+            uses.setdefault(name, {})[place] = count
+    rows = []
+    for name, places in uses.items():
+        state = VariableState.FILLED if name in variables else VariableState.MISSING
+        rows.append(VariableUse(name=name, value=variables.get(name), places=places, state=state))
+    missing = [name for name in uses if name not in variables and len(name) <= _MAX_GUESSES][:_MAX_GUESSES]
+    for number, name in enumerate(name for name in variables if name not in uses):
+        is_guessed = number < _MAX_GUESSES and len(name) <= _MAX_GUESSES
+        [meant] = (is_guessed and get_close_matches(name, missing, n=1)) or [""]
+        rows.append(VariableUse(name=name, value=variables[name], places={}, state=VariableState.UNUSED, meant=meant))
+    return rows
 
 
 def _name(match: re.Match[str]) -> str:
