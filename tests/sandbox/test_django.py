@@ -30,7 +30,8 @@ STRANGE_SETTINGS = {
     "TEMPLATES": [],
     "USE_TZ": False,
 }
-# Asks every endpoint in a Python without settings, and prints the statuses.
+# Asks every endpoint in a Python without settings, and prints the statuses. Of the stream of events, which has no end,
+# the head is enough.
 ASK_ALL = """
 import http.client, json
 from django.conf import settings
@@ -45,7 +46,10 @@ with Sandbox() as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.keys.full}", "Content-Type": "application/json"}
         connection.request(method, f"{path}?projectId=665f1c2ab7d3e4f5a6a70001", body=body, headers=headers)
         response = connection.getresponse()
-        response.read()
+        if path.endswith("/events"):
+            connection.close()
+        else:
+            response.read()
         print(response.status, endpoint)
     connection.close()
 assert not settings.configured
@@ -64,7 +68,7 @@ def test_it_runs_without_settings_and_reads_none():
         *ENDPOINTS,
         "GET /nowhere",
     ]
-    assert {status for status, _ in answers} == {"200", "302", "400", "404", "429"}
+    assert {status for status, _ in answers} == {"200", "400", "404", "429"}
 
 
 @override_settings(**STRANGE_SETTINGS)
@@ -76,7 +80,7 @@ def test_the_settings_of_a_site_change_nothing(sandbox):
     assert get(sandbox, f"/v1/projects/emails?{query}").data["emails"] == []
     [message] = get(sandbox, "/_sandbox/messages").json["messages"]
     assert message["subject"] == "ﻣﺮﺣﺒﺎ"
-    assert message["html_url"] == f"{sandbox.url}/_sandbox/messages/{message['id']}/html"
+    assert message["html_url"] == f"{sandbox.url}/mail/{message['id']}"
     page = get(sandbox, f"/_sandbox/messages/{message['id']}/html")
     assert "charset=utf-8" in page.headers["Content-Type"]
     assert "Fernhill" in page.content.decode()
