@@ -86,6 +86,7 @@ def test_the_key_is_in_no_line(sandbox):
 
 
 def test_waiting_ends_when_the_mail_is_there(sandbox):
+    sandbox.fail_next("busy-0.3")
     thread = Thread(target=send, args=(sandbox, to("late@example.com")))
     thread.start()
     [mail] = sandbox.wait_for(1, timeout=60)
