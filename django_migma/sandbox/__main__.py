@@ -6,46 +6,25 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-import django
-
-from django_migma.sandbox import account
 from django_migma.sandbox.control import is_loopback
 from django_migma.sandbox.options import add_arguments, switches_from
+from django_migma.sandbox.pages.setup import settings_to_paste
 from django_migma.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _WARNING = """\
-Warning: {host} is not loopback. Whoever reaches this port can read the mail and use the keys below, which are the \
-same everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.
+Warning: {host} is not loopback. Whoever reaches this port can read the mail and use its keys, which are the same \
+everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.
 """
 _GREETING = """\
 Migma sandbox on {sandbox.url}
-Its inbox: {sandbox.url}/   Stop it with Ctrl-C.
+Open it in a browser: it is the inbox, with faults to order, keys and stored emails. Stop it with Ctrl-C.
 {chance}
-API keys
-  {sandbox.keys.full}     may do everything
-  {sandbox.keys.no_send}  may read, not send
-  {sandbox.keys.revoked}  is refused
-
-Stored emails of Fernhill Coffee (project {account.FERNHILL})
-{emails}
-
 Settings, to paste at the end of settings.py
-{mailer}
-MIGMA = {{
-    "API_URL": "{sandbox.api_url}",
-    "API_KEY": "{sandbox.keys.full}",
-    "FROM_EMAIL": "Fernhill Coffee <hello@fernhill.example>",
-    "LAYOUT_EMAIL_ID": "{account.LAYOUT}",
-}}
+{settings}
 """
-_MAILER = (
-    'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}'
-    if django.VERSION >= (6, 1)
-    else 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
-)
 _CHANCE = (
     "Faults strike by chance, rate {switches.fault_rate:g}; for the same ones again: --fault-seed {faults.seed}\n"
 )
@@ -86,9 +65,8 @@ def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
 
 
 def _greeting(sandbox: Sandbox) -> str:
-    emails = "\n".join(f"  {email_id}  {name}" for email_id, name in account.EMAIL_NAMES.items())
     chance = _CHANCE.format_map(vars(sandbox)) if sandbox.switches.fault_rate else ""
-    return _GREETING.format(sandbox=sandbox, account=account, emails=emails, chance=chance, mailer=_MAILER)
+    return _GREETING.format(sandbox=sandbox, chance=chance, settings=settings_to_paste(sandbox))
 
 
 if __name__ == "__main__":

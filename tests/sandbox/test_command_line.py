@@ -142,17 +142,15 @@ def test_the_greeting_says_all_that_a_site_needs():
     mailer = 'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}'
     older = 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
     assert f"\n{mailer if django.VERSION >= (6, 1) else older}\n" in printed
-    assert "sk_test_sandbox_no_send  may read, not send" in printed
-    assert "sk_test_sandbox_revoked  is refused" in printed
-    assert "665f1c2ab7d3e4f5a6b70003  password_reset\n" in printed
-    assert f"Its inbox: {url}/ " in printed
+    assert printed.count("\n") < 15
+    assert "Open it in a browser: it is the inbox" in printed
     assert warnings == ""
 
 
 def test_without_faults_by_chance_the_greeting_says_nothing_of_them():
     printed, _ = greeting("--fault-seed", "7")
     assert "by chance" not in printed
-    assert "Ctrl-C.\n\nAPI keys\n" in printed
+    assert "Ctrl-C.\n\nSettings" in printed
 
 
 def test_the_greeting_says_how_to_get_the_same_faults_again():
@@ -174,7 +172,7 @@ def test_beyond_loopback_it_warns():
     printed, warnings = greeting("--host", "0.0.0.0")
     assert "http://127.0.0.1:" in printed
     assert warnings == (
-        "Warning: 0.0.0.0 is not loopback. Whoever reaches this port can read the mail and use the keys below, "
+        "Warning: 0.0.0.0 is not loopback. Whoever reaches this port can read the mail and use its keys, "
         'which are the same everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.\n'
     )
 
