@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _RECIPIENT = "robin@example.com"
 _SENDER = {"from": "hello@fernhill.example", "fromName": "Fernhill Coffee"}
 _PREFIX = "value-"  # of the fields that hold variables
-_PATIENCE = 5.0  # seconds to wait for the answer, if a fault lets it take its time
+_PATIENCE = 2.0  # seconds to wait for the answer, if a fault lets it take its time
 
 
 @dataclass(frozen=True, kw_only=True)
