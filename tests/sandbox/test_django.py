@@ -30,8 +30,8 @@ STRANGE_SETTINGS = {
     "TEMPLATES": [],
     "USE_TZ": False,
 }
-# Asks every endpoint in a Python without settings, and prints the statuses. Of the stream of events, which has no end,
-# the head is enough.
+# Asks every endpoint in a Python without settings, and prints the statuses. The stream of events has no end, so that
+# its head is enough.
 ASK_ALL = """
 import http.client, json
 from django.conf import settings
