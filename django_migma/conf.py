@@ -162,6 +162,7 @@ SETTINGS: dict[str, Setting] = {
     "MISSING_VARIABLES": Setting("warn", _choice("raise", "warn", "ignore")),
     "FAIL_SILENTLY": Setting(False, _boolean),
     "DELIVERY_LOG": Setting(False, _boolean),
+    "TEST_SENDS_PER_HOUR": Setting(100, _whole_number(0)),
     "QUEUE": Setting({}, _queue),
 }
 _OPTIONS = {name: name.lower() for name in SETTINGS}
@@ -195,6 +196,7 @@ class Config(NamedTuple):
     missing_variables: str
     fail_silently: bool
     delivery_log: bool
+    test_sends_per_hour: int
     queue: QueueSettings
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -63,6 +63,10 @@ class Mailer(NamedTuple):
     def is_sandbox(self) -> bool:
         """Whether the API address is on this machine."""
         return is_local(str(self.value("API_URL")))
+
+    def mail_url(self, message_id: str) -> str:
+        """Return the page of a mail in the inbox of the sandbox; empty for Migma itself, and without an id."""
+        return _mail_url(str(self.value("API_URL")), message_id) if self.is_sandbox else ""
 
 
 def mailers() -> Iterator[Mailer]:
@@ -150,8 +154,16 @@ class Destination:
 
     @property
     def inbox_url(self) -> str:
-        """The page on which the sandbox shows the mail it accepted; empty for Migma itself."""
-        return urljoin(self.config.api_url, "/_sandbox/messages") if self.config and self.is_sandbox else ""
+        """The inbox of the sandbox; empty for Migma itself."""
+        return urljoin(self.config.api_url, "/") if self.config and self.is_sandbox else ""
+
+    def mail_url(self, message_id: str) -> str:
+        """Return the page of a mail in the inbox of the sandbox; empty for Migma itself, and without an id."""
+        return _mail_url(self.config.api_url, message_id) if self.config and self.is_sandbox else ""
+
+
+def _mail_url(api_url: str, message_id: str) -> str:
+    return urljoin(api_url, f"/mail/{quote(message_id, safe='')}") if message_id else ""
 
 
 def current_destination(alias: str | None = None) -> Destination:

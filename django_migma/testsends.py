@@ -11,21 +11,18 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
-from django.db import router, transaction
-from django.db.models import Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .addresses import parse
 from .api.credentials import is_local
 from .api.errors import (
-    APIError,
     AuthenticationError,
     Forbidden,
     InvalidAddress,
@@ -40,12 +37,13 @@ from .api.types import TestSendRequest
 from .backends.base import make_client
 from .backends.direct import EmailBackend
 from .conf import Config
-from .error_messages import error_entry, explain
+from .error_messages import explain
+from .exceptions import ConfigurationError
 from .mailers import Mailer
-from .message import RecipientStatus, status_of
-from .models import Delivery, StoredEmail
-from .models.fields import storable
-from .stored_emails import StoredEmailData
+from .message import MigmaMessage, RecipientStatus, status_of
+from .models import StoredEmail
+from .payload import resolve_sender
+from .stored_emails import DeclaredEmails, StoredEmailData
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -62,22 +60,17 @@ _COUNTS = {
     "unknown": _("%(count)d in doubt"),
     "not_sent": _("%(count)d not sent"),
 }
-_ROW_STATUSES = {
-    "sent": Delivery.Status.ACCEPTED,
-    "failed": Delivery.Status.FAILED,
-    "unknown": Delivery.Status.UNKNOWN,
-    "not_sent": Delivery.Status.NOT_ATTEMPTED,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TestSend:
-    """One call to make: a stored email and one address."""
+    """One call to make: a stored email and one address. ``row`` is the id of the row that was written beforehand."""
 
     __test__ = False  # keeps pytest from collecting it
 
     stored: StoredEmailData
     to: str
+    row: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +124,7 @@ def _affects_every_call(error: BaseException | None) -> bool:
 
 def _send_test(config: Config, send: TestSend, seconds: float, clock: Clock) -> TestOutcome:
     if seconds < _MIN_SECONDS:
-        reason = gettext("the time for these tests ran out. Send the rest again.")
-        return make_outcome(send.to, "not_sent", reason=reason)
+        return _out_of_time(send.to)
     about: dict[str, Any] = {"is_sandbox": is_local(config.api_url), "redirect_to": config.redirect_to}
     try:
         request = _test_request(send, config.redirect_to)
@@ -143,6 +135,10 @@ def _send_test(config: Config, send: TestSend, seconds: float, clock: Clock) -> 
             reason += " " + gettext("If the conversation is a series, give the id of one email of the series.")
         return make_outcome(send.to, _status(error), error, reason=reason, **about)
     return make_outcome(send.to, "sent", message_id=result.message_id, email_id=result.email_id, **about)
+
+
+def _out_of_time(to: str) -> TestOutcome:
+    return make_outcome(to, "not_sent", reason=gettext("the time for these tests ran out. Send the rest again."))
 
 
 def _test_request(send: TestSend, redirect_to: str | None) -> TestSendRequest:
@@ -165,17 +161,71 @@ def _status(error: MigmaError) -> str:
     return "not_sent" if is_untried else "failed"
 
 
-def send_live(mailer: Mailer, message: EmailMessage, *, batch: str = "") -> list[TestOutcome]:
+@dataclass(frozen=True, kw_only=True)
+class LiveEmail:
+    """A stored email as the site sends it: its data, with what the settings declare for its key, and its sender.
+
+    ``template_id`` names it in a message. ``problem`` says why the site cannot send it, and is empty otherwise.
+    """
+
+    template_id: str | StoredEmail
+    stored: StoredEmailData
+    sender: str = ""
+    problem: str = ""
+
+
+def live_email(email: StoredEmail, config: Config) -> LiveEmail:
+    """Return the row as the site would send it. Makes no query and raises nothing."""
+    template_id: str | StoredEmail = email
+    stored = email.as_stored()
+    try:
+        declared = DeclaredEmails(config.stored_emails).get(email.key or "")
+        # Under the key of another email, the test would show a design that nobody has chosen.
+        if declared and declared.email_id == email.email_id:
+            template_id, stored = declared.name, declared.completed_by(stored)
+        address, name = resolve_sender(MigmaMessage(), config, stored)
+    except (ConfigurationError, InvalidAddress, ValueError) as error:
+        return LiveEmail(template_id=template_id, stored=stored, problem=str(error))
+    problem = "" if stored.subject else gettext("Its subject is not known here, and Migma needs one.")
+    return LiveEmail(template_id=template_id, stored=stored, sender=f"{name} <{address}>", problem=problem)
+
+
+def send_live_tests(
+    mailer: Mailer,
+    sends: Iterable[TestSend],
+    message_of: Callable[[TestSend], EmailMessage],
+    *,
+    batch: str,
+    seconds: float = SECONDS,
+    clock: Clock | None = None,
+) -> Iterator[TestOutcome]:
+    """Send the message of each by `send_live`, and yield the outcomes in order. ``seconds`` as for `send_tests`."""
+    clock = clock or Clock()
+    deadline = clock.monotonic() + seconds
+
+    def send_one(send: TestSend) -> TestOutcome:
+        left = deadline - clock.monotonic()
+        if left < _MIN_SECONDS:
+            return _out_of_time(send.to)
+        return send_live(mailer, message_of(send), batch=batch, row=send.row, seconds=left)[0]
+
+    return send_each(sends, send_one)
+
+
+def send_live(
+    mailer: Mailer, message: EmailMessage, *, batch: str = "", row: int = 0, seconds: float = inf
+) -> list[TestOutcome]:
     """Send a message through a mailer, as the site does, and return an outcome for each recipient, at least one.
 
     Where the mailer uses the queue, the message is sent at once all the same: a test is there to see Migma's answer.
-    With a ``batch``, the mailer writes rows of `Delivery` that are marked as tests, whatever ``DELIVERY_LOG`` says.
-    Raises nothing: errors of a faulty message or setting, or of a receiver of the site, become outcomes as well.
+    With a ``batch``, the mailer writes rows of `Delivery` that are marked as tests, whatever ``DELIVERY_LOG`` says;
+    the first one takes the place of ``row``. ``seconds`` bounds each request with its repeats. Raises nothing: errors
+    of a faulty message or setting, or of a receiver of the site, become outcomes as well.
     """
     refusal: Exception | None = None
     try:
         connection = _connection(mailer)
-        connection.test_batch = batch
+        connection.test_batch, connection.test_row, connection.time_limit = batch, row, seconds
         connection.send_messages([message])
     except Exception as error:  # noqa: BLE001 - receivers and templates of the site may raise anything
         refusal = error
@@ -261,48 +311,3 @@ def parse_addresses(text: str, *, quote: bool = False) -> list[str]:
         if len(found) > MAX_TESTS:
             raise InvalidAddress(gettext("These are more than %(most)d addresses") % {"most": MAX_TESTS})
     return list(found.values())
-
-
-def record_test(stored: StoredEmailData, outcome: TestOutcome) -> int:
-    """Set ``last_tested_at`` of the stored email if the test reached Migma or may have; return the number of rows.
-
-    A refusal by Migma counts as a test. What was not sent, or failed before a connection, does not.
-    """
-    error = outcome.error
-    is_refused = outcome.status == "failed" and isinstance(error, APIError) and error.attempts > 0
-    if not is_refused and outcome.status not in {"sent", "unknown"}:
-        return 0
-    return _rows_of(stored, outcome).update(last_tested_at=timezone.now())
-
-
-def _rows_of(stored: StoredEmailData, outcome: TestOutcome) -> QuerySet[StoredEmail]:
-    by_email = Q(email_id__in=[stored.email_id or outcome.email_id])  # an empty id is none to the database
-    by_conversation = Q(email_id=None, conversation_id=stored.conversation_id)  # no row lacks both
-    return StoredEmail.objects.filter(by_email | by_conversation)
-
-
-def log_test(stored: StoredEmailData, outcome: TestOutcome, *, alias: str, redirect_to: str, batch: str) -> None:
-    """Write the row of `Delivery` of a test by `send_tests`. Raises the errors of the database.
-
-    ``redirect_to`` is the address that all mail goes to, if there is one, ``batch`` the id of the confirmation.
-    """
-    now, error = timezone.now(), outcome.error
-    to = parse(redirect_to, "REDIRECT_TO").addr_spec if redirect_to else outcome.to
-    with transaction.atomic(using=router.db_for_write(Delivery)):
-        Delivery.objects.create(
-            alias=storable(alias, 64),
-            recipient=storable(to.lower(), 320),
-            subject=storable(stored.subject, 255),
-            from_email=stored.from_email,
-            stored_email_id=_rows_of(stored, outcome).values_list("pk", flat=True).first(),
-            email_id=outcome.email_id or stored.email_id or "",
-            status=_ROW_STATUSES[outcome.status],
-            in_doubt=outcome.status == "unknown",
-            attempts=error.attempts if isinstance(error, MigmaError) else int(outcome.status == "sent"),
-            message_id=storable(outcome.message_id, 64),
-            errors=[] if outcome.status == "sent" else [error_entry(error or MigmaError(outcome.text), now)],
-            created_at=now,
-            finished_at=now,
-            batch=batch,
-            is_test=True,
-        )

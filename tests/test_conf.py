@@ -51,6 +51,7 @@ EXAMPLES = {
     "MISSING_VARIABLES": ("warn", "raise", "ignore"),
     "FAIL_SILENTLY": (False, True, False),
     "DELIVERY_LOG": (False, True, False),
+    "TEST_SENDS_PER_HOUR": (100, 0, 10**6),
 }
 EACH = pytest.mark.parametrize("name", EXAMPLES)
 

@@ -11,25 +11,17 @@ from django_migma.api.errors import (
     AuthenticationError,
     Forbidden,
     InvalidAddress,
-    InvalidRequest,
-    NoResponse,
-    RateLimited,
     StoredEmailNotFound,
-    Timeout,
 )
 from django_migma.mailers import mailer
-from django_migma.models import Delivery, StoredEmail
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 from django_migma.stored_emails import StoredEmailData
 from django_migma.testsends import (
     MAX_TESTS,
     SECONDS,
-    TestOutcome,
     TestSend,
-    log_test,
     parse_addresses,
-    record_test,
     send_live,
     send_tests,
 )
@@ -306,98 +298,3 @@ class TestParseAddresses:
         with pytest.raises(InvalidAddress):
             parse_addresses(typed)
         assert time.process_time() - began < 1
-
-
-@pytest.mark.django_db
-class TestRecordTest:
-    @pytest.fixture(autouse=True)
-    def rows(self):
-        StoredEmail.objects.create(
-            key="welcome", email_id=account.WELCOME, conversation_id=account.WELCOME_CONVERSATION
-        )
-        StoredEmail.objects.create(key="receipt", email_id=account.RECEIPT)
-        StoredEmail.objects.create(key="layout", conversation_id=account.LAYOUT_CONVERSATION)
-
-    def marked(self):
-        return list(StoredEmail.objects.exclude(last_tested_at=None).order_by("key").values_list("key", flat=True))
-
-    def record(self, status="sent", error=None, **stored):
-        outcome = TestOutcome(to="a@b.example", status=status, text="", error=error)
-        return record_test(StoredEmailData(name="x", **stored), outcome)
-
-    @pytest.mark.parametrize(
-        ("status", "error"),
-        [
-            ("sent", None),
-            ("unknown", Timeout("late", attempts=1, may_have_been_accepted=True)),
-            ("failed", InvalidRequest("refused", attempts=1, status_code=400)),
-        ],
-    )
-    def test_a_row_whose_test_reached_migma_or_may_have_is_marked(self, status, error):
-        assert self.record(status, error, email_id=account.WELCOME.upper()) == 1
-        assert self.marked() == ["welcome"]
-
-    @pytest.mark.parametrize(
-        ("status", "error"),
-        [
-            ("not_sent", None),
-            ("not_sent", Forbidden("an earlier one", attempts=1, status_code=403)),
-            ("failed", NoResponse("no connection", attempts=1)),
-            ("failed", InvalidAddress("not one")),
-            ("failed", StoredEmailNotFound("no id")),
-            ("failed", RateLimited("not made", attempts=0, status_code=429)),
-        ],
-    )
-    def test_a_row_whose_test_never_reached_migma_keeps_its_time(self, status, error, django_assert_num_queries):
-        with django_assert_num_queries(0):
-            assert self.record(status, error, email_id=account.WELCOME) == 0
-        assert self.marked() == []
-
-    def test_a_row_that_has_a_conversation_only_is_found_by_it(self):
-        assert self.record(conversation_id=account.LAYOUT_CONVERSATION) == 1
-        assert self.marked() == ["layout"]
-
-    def test_the_email_that_migma_names_is_recorded_for_a_conversation(self, migma_sandbox):
-        stored = StoredEmailData(name="c", conversation_id=account.WELCOME_CONVERSATION)
-        [outcome] = outcomes(stored)
-        assert record_test(stored, outcome) == 1
-        assert self.marked() == ["welcome"]
-
-
-@pytest.mark.django_db
-class TestLogTest:
-    def log(self, outcome, stored=WELCOME, redirect_to=""):
-        log_test(stored, outcome, alias="news", redirect_to=redirect_to, batch="b1")
-        return Delivery.objects.get()
-
-    def test_a_sent_test_is_an_accepted_row(self):
-        stored = StoredEmailData(name="w", email_id=account.WELCOME, subject="Welcome", from_email="a@b.example")
-        email = StoredEmail.objects.create(email_id=account.WELCOME)
-        row = self.log(TestOutcome(to="Ada@example.org", status="sent", text="", message_id="m1"), stored)
-        assert (row.status, row.attempts, row.message_id, row.errors) == ("accepted", 1, "m1", [])
-        assert (row.recipient, row.subject, row.from_email) == ("ada@example.org", "Welcome", "a@b.example")
-        assert (row.stored_email, row.email_id) == (email, account.WELCOME)
-        assert (row.alias, row.batch, row.is_test, row.due_at) == ("news", "b1", True, None)
-
-    @pytest.mark.parametrize(
-        ("status", "error", "expected"),
-        [
-            ("failed", InvalidRequest("refused", attempts=1, status_code=400), ("failed", 1, 400, "refused")),
-            ("unknown", Timeout("late", attempts=2, may_have_been_accepted=True), ("unknown", 2, 0, "late")),
-            ("not_sent", None, ("not_attempted", 0, 0, "Not sent: no time")),
-        ],
-    )
-    def test_any_other_row_says_why(self, status, error, expected):
-        row = self.log(TestOutcome(to="a@example.org", status=status, text="Not sent: no time.", error=error))
-        [entry] = row.errors
-        assert (row.status, row.attempts, entry["status"], entry["text"]) == expected
-        assert row.in_doubt == (status == "unknown")
-
-    def test_a_redirected_test_is_a_row_of_the_address_that_got_it(self):
-        outcome = TestOutcome(to="ada@example.org", status="sent", text="")
-        assert self.log(outcome, redirect_to="Staging <staging@example.net>").recipient == "staging@example.net"
-
-    def test_the_email_of_a_conversation_is_the_one_that_migma_names(self):
-        outcome = TestOutcome(to="ada@example.org", status="sent", text="", email_id=account.WELCOME)
-        row = self.log(outcome, StoredEmailData(name="c", conversation_id=account.WELCOME_CONVERSATION))
-        assert row.email_id == account.WELCOME

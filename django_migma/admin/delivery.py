@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from django import forms
 from django.contrib import admin
@@ -19,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_migma.html import shorten
-from django_migma.mailers import Destination, current_destination
+from django_migma.mailers import current_destination
 from django_migma.models import Delivery
 
 from . import delivery_list as listing
@@ -204,7 +203,7 @@ class DeliveryAdminMixin(ModelAdmin):
             ],
             "exact_request": pretty(delivery.payload),
             "exact_bytes": len(delivery.payload.encode()),
-            "sandbox_url": _sandbox_url(delivery, today),
+            "sandbox_url": today.mail_url(delivery.message_id),
         }
 
     @admin.action(description=_("Try again with the same key…"), permissions=["retry"])
@@ -251,10 +250,3 @@ def pretty(payload: str) -> str:
     except ValueError:
         found = payload
     return shorten(found)
-
-
-def _sandbox_url(delivery: Delivery, today: Destination) -> str:
-    """The page on which the sandbox shows this mail; empty for Migma itself."""
-    if not (delivery.message_id and today.inbox_url):
-        return ""
-    return f"{today.inbox_url}/{quote(delivery.message_id, safe='')}/html"

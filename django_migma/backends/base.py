@@ -28,11 +28,14 @@ class MigmaBackend(BaseEmailBackend):
 
     Under an alias, Django raises ``InvalidMailer`` for an unknown option; without one, there is a warning. ``clock``
     is what waits and deadlines go by, for subclasses in tests. ``test_batch`` marks the rows of what it sends as
-    tests: it is the id of the confirmation that sends them.
+    tests: it is the id of the confirmation that sends them. ``test_row`` is the id of a row that was written for the
+    mail beforehand, and ``time_limit`` the seconds that each request may take with its repeats.
     """
 
     clock = Clock()
     test_batch = ""
+    test_row = 0
+    time_limit = math.inf
 
     def __init__(self, fail_silently: bool | None = None, *, alias: str | None = None, **kwargs: Any) -> None:
         if isinstance(kwargs.get("api_key"), str):

@@ -51,10 +51,11 @@ class DeliveryLog:
     whole timeout.
     """
 
-    def __init__(self, alias: str | None, config: Config, *, test_batch: str = "") -> None:
+    def __init__(self, alias: str | None, config: Config, *, test_batch: str = "", test_row: int = 0) -> None:
         self._alias = storable(alias or "", 64)
         self._config = config
         self._test_batch = test_batch
+        self._test_row = test_row
         self._entries: dict[object, Entry] = {}
         self._stored_emails: dict[str, int | None] = {}
         self._has_failed = False
@@ -95,6 +96,9 @@ class DeliveryLog:
         try:
             with transaction.atomic(using=database):
                 self._find_stored_emails(entries, database)
+                if self._test_row:
+                    rows[0].pk = self._test_row
+                    rows.pop(0).save(using=database)
                 Delivery.objects.using(database).bulk_create(rows)
         except IntegrityError:  # a mail with this key has a row, since it was sent before
             with transaction.atomic(using=database):

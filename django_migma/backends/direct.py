@@ -93,7 +93,7 @@ class EmailBackend(MigmaBackend):
     def open_client(self) -> tuple[Config, MigmaClient]:
         """The settings in force and the client for one call. Raises `ConfigurationError`."""
         config = self.config()
-        return config, make_client(config, clock=self.clock)
+        return config, make_client(config, seconds=self.time_limit, clock=self.clock)
 
     def resolver(self, config: Config) -> Resolver:
         """Return what finds stored emails by their keys during one call."""
@@ -118,7 +118,7 @@ class EmailBackend(MigmaBackend):
             return None
         from .delivery_log import DeliveryLog  # noqa: PLC0415 - models need the app
 
-        return DeliveryLog(self.alias, config, test_batch=self.test_batch)
+        return DeliveryLog(self.alias, config, test_batch=self.test_batch, test_row=self.test_row)
 
 
 def stored_email_resolver(config: Config, *, rows_complete_declared: bool = True) -> Resolver:

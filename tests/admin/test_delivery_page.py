@@ -331,7 +331,7 @@ class TestPage:
 
     def test_the_sandbox_has_a_link(self, admin_client, mailer, migma, deliver):
         row = deliver("accepted", message_id="m/1")
-        link = '<a href="http://127.0.0.1:9/_sandbox/messages/m%2F1/html">See it in the sandbox</a>'
+        link = '<a href="http://127.0.0.1:9/mail/m%2F1">See it in the sandbox</a>'
         assert link in text_of(admin_client, row)
         migma(API_URL="https://api.migma.ai/v1")
         assert "See it in the sandbox" not in text_of(admin_client, row)

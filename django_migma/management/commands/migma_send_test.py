@@ -23,16 +23,15 @@ from django_migma.management.output import write_line
 from django_migma.message import MigmaMessage
 from django_migma.models.stored_email import StoredEmailResolver
 from django_migma.stored_emails import DeclaredEmails, StoredEmailData
+from django_migma.testrows import log_test, record_test
 from django_migma.testsends import (
     MAX_TESTS,
     UNREADABLE,
     TestOutcome,
     TestSend,
     count_outcomes,
-    log_test,
     make_outcome,
     parse_addresses,
-    record_test,
     send_each,
     send_live,
     send_tests,
