@@ -1,74 +1,55 @@
-"""The page "Send a test": it asks for addresses, claims the emails, and sends outside of any transaction."""
+"""The page "Send a test": it asks for the kind, addresses and values, has them noted, and sends.
+
+What a confirmation will do is noted in one transaction, as doubt. Then the calls are made, outside of any. Then what
+became of each is written over the doubt. So a process that is killed leaves no gap.
+"""
 
 from __future__ import annotations
 
-import logging
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
-from django.db import OperationalError, router, transaction
-from django.db.models import F, Q
 from django.http import HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_migma.api.errors import InvalidAddress
-from django_migma.mailers import Destination, current_destination
+from django_migma.conf import Config
+from django_migma.mailers import Destination, current_destination, mailer
+from django_migma.message import MigmaMessage
 from django_migma.models import StoredEmail
+from django_migma.testrows import Allowance, Confirmation, allowance
 from django_migma.testsends import (
     MAX_TESTS,
     TestOutcome,
     TestSend,
-    count_outcomes,
-    log_test,
-    parse_addresses,
-    record_test,
+    live_email,
+    send_live_tests,
     send_tests,
 )
+
+from .preview import known_values, make_frame, make_preview
+from .send_test_form import CUSTOMERS, EMPTY, TOO_MANY, SendTestForm, over_limit
+from .test_records import TestRecords, form_token
+from .test_results import result_messages
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    Message = tuple[int, str]
-    Sends = list[tuple[StoredEmail, TestSend]]
-
-logger = logging.getLogger("django_migma")
-_LEVELS = {"sent": messages.SUCCESS, "failed": messages.ERROR}
+MARK = "[Test] "  # before the subject of a test as customers get it
 _ID = r"[0-9]{1,18}"
-_TOO_MANY = gettext_lazy("At most %(most)d tests may be sent at a time. Choose fewer emails or fewer addresses.")
-
-
-class SendTestForm(forms.Form):
-    """Recipients of tests of ``emails`` stored emails. ``cleaned_data["addresses"]`` is a list."""
-
-    addresses = forms.CharField(
-        label=gettext_lazy("To"),
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "email", "spellcheck": "false"}),
-        help_text=gettext_lazy("One address or several, on lines of their own or separated by commas."),
-    )
-
-    def __init__(self, *args: Any, emails: int, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.emails = emails
-
-    def clean_addresses(self) -> list[str]:
-        try:
-            addresses = parse_addresses(self.cleaned_data["addresses"], quote=True)
-        except InvalidAddress as error:
-            raise ValidationError(str(error), code="address") from error
-        if not addresses:
-            raise ValidationError(_("Give at least one address."), code="required")
-        if len(addresses) * self.emails > MAX_TESTS:
-            raise ValidationError(_TOO_MANY, code="too_many", params={"most": MAX_TESTS})
-        return addresses
+_NOT_NOTED = gettext_lazy(
+    "Nothing was sent: the database refused to note the tests (%(error)s). Try again. If that does not help, run "
+    "manage.py migrate."
+)
 
 
 class SendTestPage:
@@ -89,73 +70,80 @@ class SendTestPage:
         """Return the page, or a redirect with messages. Raises PermissionDenied."""
         list_url = self.admin.admin_url("changelist")
         if len(self.ids) > MAX_TESTS:
-            return self._redirect(list_url, messages.ERROR, _TOO_MANY % {"most": MAX_TESTS})
-        emails = list(self.admin.get_queryset(self.request).filter(pk__in=self.ids))
+            return self._redirect(list_url, messages.ERROR, TOO_MANY % {"most": MAX_TESTS})
+        emails = self._emails()
         if not all(self.admin.has_send_test_permission(self.request, email) for email in emails):
             raise PermissionDenied
         if not emails:
             return self._redirect(list_url, messages.ERROR, _("None of the chosen emails exists. Choose again."))
+        target = current_destination()
         if self.request.method == "POST":
-            return self._confirm(emails)
-        user: Any = self.request.user
-        own_address = getattr(user, user.get_email_field_name(), "")
-        form = SendTestForm(emails=len(emails), initial={"addresses": own_address})
-        return self._page(emails, form, current_destination())
+            return self._confirm(emails, target)
+        return self._page(emails, self._form(emails, target), target)
 
-    def _confirm(self, emails: list[StoredEmail]) -> HttpResponse:
+    def _emails(self) -> list[StoredEmail]:
+        return list(self.admin.get_queryset(self.request).filter(pk__in=self.ids))
+
+    def _form(self, emails: list[StoredEmail], target: Destination) -> SendTestForm:
+        user: Any = self.request.user
+        return SendTestForm(
+            self.request.POST if self.request.method == "POST" else None,
+            initial={"addresses": getattr(user, user.get_email_field_name(), "")},
+            emails=emails,
+            allowance=self._allowance(target),
+            why_not_live=why_not_live(self.admin, emails, target),
+            may_remember=self.admin.has_change_permission(self.request, emails[0]),
+        )
+
+    def _allowance(self, target: Destination) -> Allowance:
+        return allowance(str(self.request.user.pk), target.config.test_sends_per_hour if target.config else 0)
+
+    def _confirm(self, emails: list[StoredEmail], target: Destination) -> HttpResponse:
         if {form_token(email) for email in emails} != self.tokens:
             return self._outdated()
-        form, target = SendTestForm(self.request.POST, emails=len(emails)), current_destination()
+        form = self._form(emails, target)
         if not form.is_valid() or target.config is None:
             return self._page(emails, form, target)
         if self.request.POST.get("destination") != target.fingerprint:
             text = _("Nothing was sent: the destination has changed since the page was opened. Check it again.")
             self._say(messages.WARNING, text)
             return self._page(emails, form, target)
-        addresses = form.cleaned_data["addresses"]
-        sends = [(email, TestSend(stored=email.as_stored(), to=to)) for email in emails for to in addresses]
+        plan = Plan(form, emails, target.config)
+        records = TestRecords(self.admin, self.request, self._confirmation(target))
         try:
-            is_claimed = claim_tests(emails)
-        except OperationalError:
-            self._say(messages.ERROR, _("Nothing was sent: the database is busy. Try again."))
+            is_claimed = records.begin(plan.stored, form.cleaned_data["addresses"], plan.samples)
+            # Counted after they are noted: of two confirmations at once, the one that counts last sees both.
+            if is_claimed and (found := self._allowance(target)).used > found.limit:
+                records.withdraw()
+                self._say(messages.ERROR, over_limit(found))
+                return self._page(self._emails(), form, target)
+        except DatabaseError as error:
+            self._say(messages.ERROR, _NOT_NOTED % {"error": type(error).__name__})
             return self._page(emails, form, target)
-        return self._send(sends, target) if is_claimed else self._outdated()
+        return self._send(plan, records, target) if is_claimed else self._outdated()
 
-    def _send(self, sends: Sends, target: Destination) -> HttpResponse:
-        config: Any = target.config
-        statuses, batch = [], uuid.uuid4().hex
-        results = send_tests(config, [send for _email, send in sends])
-        for (email, send), outcome in zip(sends, results, strict=True):
-            found = {"email": self.admin.display_title(email), "to": outcome.to, "outcome": outcome.text}
-            text = _("Test of “%(email)s” to %(to)s: %(outcome)s") % found
-            self._say(_LEVELS.get(outcome.status, messages.WARNING), text)
-            self._record(email, send, outcome)
-            self._log(email, outcome, target, batch)
-            statuses.append(outcome.status)
-        for message in summary_messages(statuses, target):
+    def _confirmation(self, target: Destination) -> Confirmation:
+        alias = "" if target.alias == "EMAIL_BACKEND" else target.alias
+        return Confirmation(
+            person=str(self.request.user.pk), batch=uuid.uuid4().hex, alias=alias, redirect_to=target.redirect_to
+        )
+
+    def _send(self, plan: Plan, records: TestRecords, target: Destination) -> HttpResponse:
+        batch = records.confirmation.batch
+        results = zip(records.sends, plan.outcomes(records, target), strict=True)
+        done: list[tuple[str, TestSend, TestOutcome]] = []
+        for email, group in groupby(results, key=lambda result: records.emails[result[0].row]):
+            found = []
+            for send, outcome in group:
+                records.finish(send, outcome)
+                found.append((send, outcome))
+            records.close(email, found)
+            done += [(self.admin.display_title(email), send, outcome) for send, outcome in found]
+        for message in result_messages(done, target, self.admin.admin_url("test_results", batch)):
             self._say(*message)
         is_single = len(self.ids) == 1
         url = self.admin.admin_url("change", self.ids[0]) if is_single else self.admin.admin_url("changelist")
         return HttpResponseRedirect(url)
-
-    def _record(self, email: StoredEmail, send: TestSend, outcome: TestOutcome) -> None:
-        """A database error is logged and not raised: the test was sent, its message says so, and others follow."""
-        text = _("Test to %(to)s: %(outcome)s") % {"to": outcome.to, "outcome": outcome.text}
-        try:
-            record_test(send.stored, outcome)
-            self.admin.log_change(self.request, email, text)
-        except DatabaseError as error:
-            logger.warning("A test of the stored email %s is not in its history: %s.", email.pk, type(error).__name__)
-
-    def _log(self, email: StoredEmail, outcome: TestOutcome, target: Destination, batch: str) -> None:
-        """As above."""
-        alias = "" if target.alias == "EMAIL_BACKEND" else target.alias
-        try:
-            log_test(email.as_stored(), outcome, alias=alias, redirect_to=target.redirect_to, batch=batch)
-        except DatabaseError as error:
-            logger.warning(
-                "A test of the stored email %s is no row of a delivery: %s.", email.pk, type(error).__name__
-            )
 
     def _outdated(self) -> HttpResponse:
         text = _(
@@ -179,41 +167,84 @@ class SendTestPage:
             "original": title,  # the last of the breadcrumbs, where the page of one email has the email
             "opts": self.admin.opts,
             "has_view_permission": True,
-            "media": self.admin.media + form.media,
+            "media": self.admin.media + forms.Media(js=["django_migma/send_test.js"]),
             "errors": form.errors,
             "form": form,
-            "emails": [(email, self.admin.display_title(email), form_token(email)) for email in emails],
+            "emails": sorted((email_row(self.admin, email) for email in emails), key=lambda row: not row["gaps"]),
             "destination": target,
+            "sender": sender(emails, target),
             "max_tests": MAX_TESTS,
             "max_addresses": MAX_TESTS // len(emails),
+            "allowance": form.allowance,
             "list_url": self.admin.admin_url("changelist"),
             "page_url": self.admin.send_test_url(email.pk for email in emails),
+            **(self._preview(form.email) if form.email else {}),
         }
         self.request.current_app = site.name
         return TemplateResponse(self.request, "admin/django_migma/storedemail/send_test.html", context)
 
-
-def form_token(email: StoredEmail) -> str:
-    """Return a text that changes when a test of the email begins, or when its ids change."""
-    return f"{email.pk}:{email.test_claim}:{email.email_id or ''}:{email.conversation_id or ''}"
-
-
-def claim_tests(emails: Iterable[StoredEmail]) -> bool:
-    """Count up each ``test_claim``, or none if one has changed. Raises OperationalError if the database is busy."""
-    database = router.db_for_write(StoredEmail)
-    claims = [Q(pk=email.pk, test_claim=email.test_claim) for email in emails]
-    rows = StoredEmail.objects.using(database).filter(Q(*claims, _connector=Q.OR))
-    with transaction.atomic(using=database):
-        is_claimed = rows.update(test_claim=F("test_claim") + 1) == len(claims)
-        transaction.set_rollback(not is_claimed, using=database)
-    return is_claimed
+    def _preview(self, email: StoredEmail) -> dict[str, Any]:
+        url = self.admin.admin_url("preview", email.pk)
+        return {"preview": make_preview(email), "frame": make_frame(self.request, email, url), "preview_url": url}
 
 
-def summary_messages(statuses: list[str], target: Destination) -> Iterator[Message]:
-    """Yield what must come last, since a storage in a cookie drops the oldest messages where they do not fit."""
-    if len(statuses) > 1:
-        level = messages.SUCCESS if set(statuses) == {"sent"} else messages.WARNING
-        yield level, f"{count_outcomes(statuses)} {_('The history of each email has the details.')}"
-    if "sent" in statuses and target.inbox_url:
-        link = format_html('<a href="{}">{}</a>', target.inbox_url, _("See the mail that it accepted."))
-        yield messages.INFO, format_html("{} {}", _("The sandbox delivers no mail."), link)
+class Plan:
+    """What a valid form asks for: the kind, the emails as they go out, and values for the variables.
+
+    ``stored`` has the data of each email, ``samples`` what to remember of the one email, or None.
+    """
+
+    def __init__(self, form: SendTestForm, emails: list[StoredEmail], config: Config) -> None:
+        self._form, self._live = form, {email.pk: live_email(email, config) for email in emails}
+        self.is_live = form.cleaned_data["kind"] == CUSTOMERS
+        self.stored = {email: self._live[email.pk].stored if self.is_live else email.as_stored() for email in emails}
+        self.samples = form.new_samples if form.cleaned_data.get("remember") else None
+
+    def outcomes(self, records: TestRecords, target: Destination) -> Iterator[TestOutcome]:
+        """Send, and yield the outcome of each in order."""
+        config: Any = target.config
+        if not self.is_live:
+            return send_tests(config, records.sends)
+        chosen = mailer(target.alias if target.alias != "EMAIL_BACKEND" else None)
+        batch = records.confirmation.batch
+        return send_live_tests(chosen, records.sends, partial(self._message, records), batch=batch)
+
+    def _message(self, records: TestRecords, send: TestSend) -> MigmaMessage:
+        live = self._live[records.emails[send.row].pk]
+        mark = MARK if self._form.cleaned_data["mark"] else ""
+        return MigmaMessage(
+            f"{mark}{live.stored.subject}",
+            to=[send.to],
+            template_id=live.template_id,
+            merge_global_data=self._form.values(records.emails[send.row]),
+            idempotency_key=records.confirmation.key(records.sends.index(send)),
+        )
+
+
+def why_not_live(admin: Any, emails: list[StoredEmail], target: Destination) -> str:
+    """Return why the site's mailer cannot send these, or an empty string."""
+    if target.config is None:
+        return target.problem
+    for email in emails:
+        if problem := live_email(email, target.config).problem:
+            return f"{admin.display_title(email)}: {problem}"
+    return ""
+
+
+def sender(emails: list[StoredEmail], target: Destination) -> str:
+    """The one sender of these emails; empty where they have several, or none that can be used."""
+    found = {live_email(email, target.config).sender for email in emails} if target.config else set()
+    return found.pop() if len(found) == 1 else ""
+
+
+def email_row(admin: Any, email: StoredEmail) -> dict[str, Any]:
+    """What the page shows of an email: ``gaps`` are variables for which there is neither a sample nor a default."""
+    defaults, samples = known_values(email)
+    known = {*defaults, *email.optional_variables, *(name for name, value in samples.items() if value not in EMPTY)}
+    return {
+        "email": email,
+        "title": admin.display_title(email),
+        "token": form_token(email),
+        "gaps": [name for name in email.variable_names if name not in known],
+        "url": admin.admin_url("change", email.pk),
+    }

@@ -33,7 +33,9 @@ from .preview import (
     without_sample,
 )
 from .send_test import SendTestPage
+from .send_test_form import STORED
 from .sync import has_project, sync
+from .test_results import results_page
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -175,9 +177,11 @@ class StoredEmailAdminMixin(ModelAdmin):
         prefix = f"{self.opts.app_label}_{self.opts.model_name}"
         send_test = outside_transactions(self.admin_site.admin_view(self.send_test_view))
         sync_now = outside_transactions(self.admin_site.admin_view(self.sync_view))
+        results = self.admin_site.admin_view(self.test_results_view)
         preview = self.admin_site.admin_view(self.preview_view)
         return [
             path("send-test/", send_test, name=f"{prefix}_send_test"),
+            path("tests/<slug:batch>/", results, name=f"{prefix}_test_results"),
             path("sync/", sync_now, name=f"{prefix}_sync"),
             path("<int:pk>/preview/", preview, name=f"{prefix}_preview"),
             *super().get_urls(),
@@ -264,6 +268,12 @@ class StoredEmailAdminMixin(ModelAdmin):
             raise PermissionDenied
         return SendTestPage(self, request).response()
 
+    def test_results_view(self, request: HttpRequest, batch: str) -> HttpResponse:
+        """Return the page with the tests that this user has confirmed at once. Raises Http404 for those of others."""
+        if not self.has_send_test_permission(request):
+            raise PermissionDenied
+        return results_page(self, request, batch)
+
     def sync_view(self, request: HttpRequest) -> HttpResponse:
         """Sync the rows that the user may see, and redirect to the list with messages."""
         if not self.has_sync_permission(request):
@@ -285,7 +295,11 @@ class StoredEmailAdminMixin(ModelAdmin):
             raise PermissionDenied
         if email is None or not email.html:
             raise Http404
-        preview = make_preview(email, posted_values(request.POST))
+        if request.POST.get("kind") == STORED:  # on the page "Send a test": Migma would fill nothing in
+            values = {name: f"{{{{{name}}}}}" for name in email.variable_names}
+        else:
+            values = posted_values(request.POST)
+        preview = make_preview(email, values)
         if TEXTS in request.GET:
             return JsonResponse({"subject": preview.subject, "preheader": preview.preheader, "text": preview.text})
         return preview_response(preview.html, remote=REMOTE in request.GET)

@@ -1,0 +1,192 @@
+"""The form of the page "Send a test": the kind of test, its addresses, and values for the variables of one email."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.timezone import template_localtime  # type: ignore[attr-defined]
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from django_migma.api.errors import InvalidAddress
+from django_migma.models import StoredEmail
+from django_migma.models.fields import validate_variables
+from django_migma.testrows import Allowance
+from django_migma.testsends import MAX_TESTS, parse_addresses
+
+from .preview import VALUE, is_html, known_values
+
+CUSTOMERS, STORED = "customers", "stored"
+TOO_MANY = gettext_lazy("At most %(most)d tests may be sent at a time. Choose fewer emails or fewer addresses.")
+EMPTY = (None, "")  # values that fill nothing in
+_SHOWN = 60  # characters of a default value
+
+
+class SendTestForm(forms.Form):
+    """What to send of ``emails``. ``cleaned_data["addresses"]`` is a list.
+
+    ``why_not_live`` is the reason for which only tests as stored at Migma can be sent, or empty. ``may_remember``
+    says whether the person may change the email. With several emails there are no values: each has its samples.
+    """
+
+    kind = forms.ChoiceField(
+        label=gettext_lazy("How"),
+        choices=[
+            (CUSTOMERS, gettext_lazy("As customers get it")),
+            (STORED, gettext_lazy("As stored at Migma")),
+        ],
+    )
+    addresses = forms.CharField(
+        label=gettext_lazy("To"),
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 60, "autocomplete": "email", "spellcheck": "false"}),
+        help_text=gettext_lazy("One address or several, on lines of their own or separated by commas."),
+    )
+    mark = forms.BooleanField(label=gettext_lazy("“[Test]” before the subject"), required=False, initial=True)
+    remember = forms.BooleanField(label=gettext_lazy("Remember as sample values"), required=False, initial=True)
+
+    def __init__(
+        self,
+        *args: Any,
+        emails: Sequence[StoredEmail],
+        allowance: Allowance,
+        why_not_live: str = "",
+        may_remember: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.emails, self.allowance, self.why_not_live = emails, allowance, why_not_live
+        self.initial.setdefault("kind", STORED if why_not_live else CUSTOMERS)
+        self.email = emails[0] if len(emails) == 1 else None
+        self.samples: Mapping[str, Any] = {}
+        if self.email:
+            self._add_values(self.email)
+        if not (may_remember and self.email and self.email.variable_names):
+            del self.fields["remember"]
+
+    def _add_values(self, email: StoredEmail) -> None:
+        defaults, self.samples = known_values(email)
+        for name in email.variable_names:
+            self.fields[VALUE + name] = value_field(name, self.samples.get(name), help_for(email, name, defaults))
+
+    @property
+    def inputs(self) -> list[forms.BoundField]:
+        """The inputs for the variables."""
+        return [self[name] for name in self.fields if name.startswith(VALUE)]
+
+    def values(self, email: StoredEmail) -> dict[str, Any]:
+        """What the variables of an email are filled with: what was typed for the one, the samples of each of several.
+
+        What was left empty is left out. Where a sample is no text, the value may be none either.
+        """
+        values = dict(self.samples if self.email else known_values(email)[1])
+        if self.email:
+            values |= {name: as_value(text, self.samples.get(name)) for name, text in self._texts.items()}
+        return {name: value for name, value in values.items() if value not in EMPTY}
+
+    @property
+    def _texts(self) -> dict[str, str]:
+        """What was typed, by variable."""
+        data = self.cleaned_data.items()
+        return {name.removeprefix(VALUE): text for name, text in data if name.startswith(VALUE)}
+
+    @property
+    def new_samples(self) -> dict[str, Any]:
+        """The values that differ from the samples, for `remember`: None where the input was emptied."""
+        typed = {name: as_value(text, self.samples.get(name)) for name, text in self._texts.items()}
+        return {
+            name: value if value not in EMPTY else None
+            for name, value in typed.items()
+            if value != self.samples.get(name)
+        }
+
+    def clean_kind(self) -> str:
+        kind: str = self.cleaned_data["kind"]
+        if kind == CUSTOMERS and self.why_not_live:
+            raise ValidationError(self.why_not_live, code="not_live")
+        return kind
+
+    def clean_addresses(self) -> list[str]:
+        try:
+            addresses = parse_addresses(self.cleaned_data["addresses"], quote=True)
+        except InvalidAddress as error:
+            raise ValidationError(str(error), code="address") from error
+        if not addresses:
+            raise ValidationError(_("Give at least one address."), code="required")
+        count = len(addresses) * len(self.emails)
+        if count > MAX_TESTS:
+            raise ValidationError(TOO_MANY, code="too_many", params={"most": MAX_TESTS})
+        if count > self.allowance.left:
+            raise ValidationError(over_limit(self.allowance), code="limit")
+        return addresses
+
+
+def over_limit(allowance: Allowance) -> str:
+    """Why no more tests may be sent for now, and which setting says so."""
+    left = ngettext("%(left)d is left", "%(left)d are left", allowance.left) % {"left": allowance.left}
+    text = _("You may send %(limit)d tests an hour (TEST_SENDS_PER_HOUR), and %(left)s.")
+    text %= {"limit": allowance.limit, "left": left}
+    if allowance.more_at:
+        time = date_format(template_localtime(allowance.more_at), "TIME_FORMAT")
+        text += " " + _("There are more from %(time)s on.") % {"time": time}
+    return text
+
+
+def value_field(name: str, sample: Any, help_text: str) -> forms.CharField:
+    """The input of a variable, with its sample. A value of several lines, and HTML, has room for them."""
+    text = as_text(sample)
+    attrs = {"spellcheck": "false", "autocomplete": "off"}
+    if is_html(name) or "\n" in text or "\r" in text:
+        widget: forms.Widget = forms.Textarea(attrs={**attrs, "rows": 4, "cols": 40})
+    else:
+        widget = forms.TextInput(attrs=attrs)
+    return forms.CharField(
+        label=name, label_suffix="", initial=text, required=False, strip=False, widget=widget, help_text=help_text
+    )
+
+
+def help_for(email: StoredEmail, name: str, defaults: Mapping[str, Any]) -> str:
+    """What the reader sees where the input is left empty."""
+    if name in defaults:
+        text = as_text(defaults[name])
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        return format_html(_("If empty, the reader sees the default: “{}”."), shown)
+    if name in email.optional_variables:
+        return _("If empty, Migma fills it from the contact.")
+    return format_html(_("If empty, the reader may see {}."), f"{{{{{name}}}}}")
+
+
+def as_text(value: Any) -> str:
+    """A value as the text of an input: what is no text is written as JSON, and what is not there is empty."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_value(text: str, sample: Any) -> Any:
+    """Return what was typed as a value. A sample that was not touched stays as it is, whatever its type.
+
+    Browsers send line breaks as CR LF. A text in the place of another JSON value is JSON where it can be.
+    """
+    text = text.replace("\r\n", "\n")
+    if text == as_text(sample).replace("\r\n", "\n"):
+        return sample
+    return text if sample is None or isinstance(sample, str) else _parsed(text)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        validate_variables({"it": value})
+    except (ValueError, RecursionError, ValidationError):
+        return text
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)

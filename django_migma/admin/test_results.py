@@ -1,0 +1,99 @@
+"""What became of confirmed tests: a message for each of a few, or one message and a page with a row for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from django_migma.mailers import Destination, current_destination
+from django_migma.testrows import Confirmation
+from django_migma.testsends import TestOutcome, TestSend, count_outcomes
+
+from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING, group_of
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from django_migma.models import Delivery
+
+    Message = tuple[int, str]
+
+MAX_MESSAGES = 3  # tests with a message each; of more there is one message, with the way to a page
+_LEVELS = {"sent": messages.SUCCESS, "failed": messages.ERROR}
+_ORDER = [BAD, DOUBT, QUIET, WAITING, GOOD]
+
+
+def result_messages(
+    tests: Sequence[tuple[str, TestSend, TestOutcome]], target: Destination, results_url: str
+) -> Iterator[Message]:
+    """Yield the messages about these tests; each comes with the title of its email."""
+    if len(tests) <= MAX_MESSAGES:
+        for title, send, outcome in tests:
+            found = {"email": title, "to": send.to, "outcome": outcome.text}
+            text = _("Test of “%(email)s” to %(to)s: %(outcome)s") % found
+            link = target.mail_url(outcome.message_id)
+            yield _LEVELS.get(outcome.status, messages.WARNING), with_link(text, link, _("See it"))
+        return
+    statuses = [outcome.status for _title, _send, outcome in tests]
+    level = messages.SUCCESS if set(statuses) == {"sent"} else messages.WARNING
+    counted = ngettext("%(count)d test", "%(count)d tests", len(tests)) % {"count": len(tests)}
+    yield level, with_link(f"{counted}: {count_outcomes(statuses)}", results_url, _("Look at them"))
+
+
+def with_link(text: str, url: str, label: str) -> str:
+    """The text with a link behind it, where there is an address."""
+    return format_html('{} <a href="{}">{}</a>', text, url, label) if url else text
+
+
+def results_page(admin: Any, request: HttpRequest, batch: str) -> HttpResponse:
+    """Return the page with the tests of one confirmation of this user, failures first. Raises Http404 for another's.
+
+    Colleagues find these tests among the deliveries, if they may see those.
+    """
+    is_id = re.fullmatch("[0-9a-f]{32}", batch)
+    rows = list(Confirmation(person=str(request.user.pk), batch=batch).rows()) if is_id else []
+    if not rows:
+        raise Http404
+    rows.sort(key=lambda row: _ORDER.index(group_of(row.status)))
+    destinations = {alias: current_destination(alias or None) for alias in {row.alias for row in rows}}
+    site, title = admin.admin_site, _("Tests")
+    groups = [group_of(row.status) for row in rows]
+    context = {
+        **site.each_context(request),
+        "title": title,
+        "original": title,  # the last of the breadcrumbs, where the page of one email has the email
+        "opts": admin.opts,
+        "has_view_permission": True,
+        "media": admin.media,
+        "rows": [_row(admin, row, destinations) for row in rows],
+        "totals": [(groups.count(group), group) for group in _ORDER if group in groups],
+        "list_url": admin.admin_url("changelist"),
+    }
+    request.current_app = site.name
+    return TemplateResponse(request, "admin/django_migma/storedemail/test_results.html", context)
+
+
+def _row(admin: Any, row: Delivery, destinations: Mapping[str, Destination]) -> dict[str, Any]:
+    email = row.stored_email
+    return {
+        "delivery": row,
+        "group": group_of(row.status),
+        "title": admin.display_title(email) if email else row.email_id,
+        "url": admin.admin_url("change", email.pk) if email else "",
+        "reason": _reason(row.errors),
+        "mail_url": destinations[row.alias].mail_url(row.message_id),
+    }
+
+
+def _reason(errors: object) -> str:
+    """The text of the last error, if there is one in a form that is known here."""
+    last = errors[-1] if isinstance(errors, list) and errors else None
+    return str(last.get("text") or "") if isinstance(last, Mapping) else ""
