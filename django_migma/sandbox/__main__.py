@@ -6,17 +6,18 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox.control import is_loopback
 from django_migma.sandbox.options import add_arguments, switches_from
 from django_migma.sandbox.pages.setup import settings_to_paste
 from django_migma.sandbox.server import Sandbox
+from django_migma.sandbox.strangers import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _WARNING = """\
 Warning: {host} is not loopback. Whoever reaches this port can read the mail and use its keys, which are the same \
-everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.
+everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True, and --allowed-host NAME here if they call it \
+by a name, as neighbouring containers do.
 """
 _GREETING = """\
 Migma sandbox on {sandbox.url}
@@ -43,7 +44,9 @@ def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
     """Serve until Ctrl-C; return the exit status. ``options`` as parsed, streams as Django gives them to commands."""
     host, port = options["host"], options["port"]
     try:
-        sandbox = Sandbox(host=host, port=port, switches=switches_from(options))
+        sandbox = Sandbox(
+            host=host, port=port, allowed_hosts=options["allowed_hosts"], switches=switches_from(options)
+        )
     except ValueError as error:
         stderr.write(f"{error}\n")
         return 2

@@ -1,19 +1,15 @@
 """The sandbox's own endpoints under /_sandbox/, to look at what was sent and to order faults. Not Migma's API.
 
-They ask for no key, so they answer only where the Host header names this machine: a web page that rebinds its own
-name to 127.0.0.1 would otherwise read the mail through the developer's browser. They send no CORS headers.
+They ask for no key: ``strangers`` says who may use them. They send no CORS headers.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from django.http.request import split_domain_port
 
 from django_migma.sandbox.events import EventStream
 from django_migma.sandbox.options import Switches
@@ -52,21 +48,6 @@ _FAULT_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "rate_limit must be such as 10/s, 100/m or 1000/h, or null for none",
     ),
 }
-
-
-def is_loopback(host: str) -> bool:
-    """True for ``localhost`` and loopback addresses; False for any other name, whatever it resolves to."""
-    try:
-        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def refuse_strangers(request: Request) -> None:
-    """Raises 403 unless the Host header names this machine, or the address that the sandbox is bound to."""
-    host = split_domain_port(request.META.get("HTTP_HOST", ""))[0].strip("[]")
-    if not is_loopback(host) and host != request.sandbox.host.lower():
-        raise ApiError(403, "/_sandbox/ answers only to this machine: open it as localhost")
 
 
 def about(request: Request) -> HttpResponse:

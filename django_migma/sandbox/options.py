@@ -185,6 +185,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     groups = {title: parser.add_argument_group(title, description) for title, description in _GROUPS.items()}
     add_to_server, add_to_faults = groups["server"].add_argument, groups["faults"].add_argument
     add_to_server("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    names = "a name by which others call it, such as neighbouring containers; may be repeated"
+    add_to_server("--allowed-host", dest="allowed_hosts", metavar="NAME", action="append", default=[], help=names)
     add_to_server("--port", type=int, default=8026, help="port to listen on, 0 for any free one (default: 8026)")
     script = "strike the first sends with these, one after the other"
     add_to_faults("--script", type=_fault_words, metavar="FAULT,...", default=(), help=script)

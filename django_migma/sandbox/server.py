@@ -13,17 +13,15 @@ and Django's settings are not read: the sandbox runs without any, and those of a
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import socketserver
-import struct
 import sys
 import threading
 import time
 import traceback
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
@@ -33,16 +31,18 @@ from django.http.request import HttpHeaders
 from django.urls import Resolver404, resolve
 from django.utils.datastructures import MultiValueDict
 
-from django_migma.sandbox.events import MAX_STREAMS, EventStream
+from django_migma.sandbox.connections import Connection
+from django_migma.sandbox.events import MAX_STREAMS
 from django_migma.sandbox.exchanges import RECORDED_HEADERS, SENDING_ENDPOINTS, Exchange, Result
 from django_migma.sandbox.faults import NO_FAULT, FaultPlan
 from django_migma.sandbox.for_tests import ForTests
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.protocol import KEYS, ApiError, path_template
 from django_migma.sandbox.store import Store
+from django_migma.sandbox.strangers import parse_allowed_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Self
 
     from django.http import HttpResponse
@@ -50,11 +50,8 @@ if TYPE_CHECKING:
     from django_migma.sandbox.exchanges import Message
     from django_migma.sandbox.protocol import View
 
-MAX_BODY = 10 * 1024 * 1024  # bytes
-_CHUNK = 64 * 1024
-_POLL = 0.05  # seconds until a stop, or a client that left, is noticed
+_POLL = 0.05  # seconds until a stop is noticed
 _JOIN = 5.0  # seconds for a request in progress to end
-_LINGER_ZERO = struct.pack("ii", 1, 0)
 _resolve = lru_cache(maxsize=128)(resolve)  # a benchmark sends to one path a thousand times a second
 _utc_now = partial(datetime.now, UTC)
 _RECORDED_HEADERS = tuple((name, HttpHeaders.to_wsgi_name(name)) for name in RECORDED_HEADERS)
@@ -66,16 +63,22 @@ class Sandbox(ForTests):
     """A local Migma. Listens from its construction on, answers once started; a stopped one stays stopped."""
 
     keys = KEYS
+    client_timeout = 10.0  # seconds for a request that has begun to arrive whole, and for a client to take a response
 
     def __init__(
         self,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        allowed_hosts: Iterable[str] = (),
         switches: Switches | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
-        """Port 0 takes any free one; ``clock`` returns aware times. Raises OSError if the address cannot be bound."""
+        """Port 0 takes any free one; ``allowed_hosts`` are further names to answer to; ``clock`` returns aware times.
+
+        Raises ValueError for an allowed host that is no name, and OSError if the address cannot be bound.
+        """
+        self.allowed_hosts = frozenset(map(parse_allowed_host, allowed_hosts))
         self.switches = switches or Switches()
         self.store = Store(self.switches, clock)
         self.faults = FaultPlan(
@@ -229,28 +232,21 @@ def _process(request: Request) -> HttpResponse:
     return view(request, **match.kwargs)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """HTTP/1.1 on one connection: reads requests whole, and is the `faults.Connection` of their responses."""
-
-    protocol_version = "HTTP/1.1"
-    # The library's default, HTTP/0.9, would answer a malformed request line without status or headers.
-    default_request_version = "HTTP/1.1"
-    # Without these two, Nagle's algorithm and delayed acknowledgements stall every response by 40 ms.
-    disable_nagle_algorithm = True
-    wbufsize = _CHUNK
+class _Handler(Connection):
+    """One connection: its requests are answered by the views, in the way of a fault, and recorded."""
 
     def __init__(self, sandbox: Sandbox, *args: Any) -> None:
         self._sandbox = sandbox
         self._is_counted = False
-        super().__init__(*args)
+        super().__init__(*args, stopping=sandbox.stopping, client_timeout=sandbox.client_timeout)
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the library's
         request = Request(self._sandbox, self)
         if request.is_api and not self._is_counted:
             self._is_counted = True
             self._sandbox.store.count("connections")
         try:
-            request.body = self._read_body()
+            request.body = self.read_body()
         except ApiError as error:
             self.close_connection = True  # where the next request would start is not known
             response = error.response()
@@ -260,92 +256,6 @@ class _Handler(BaseHTTPRequestHandler):
         request.fault.deliver(self, response)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Also called by the library, for malformed requests and unknown methods."""
-        self.close_connection = True  # where the next request would start is not known
-        self.write(ApiError(code, message or explain or "Malformed request").response())
-
-    def handle_expect_100(self) -> bool:
-        going_on = super().handle_expect_100()
-        self.wfile.flush()  # the client waits for it before it sends the body
-        return going_on
-
-    def log_message(self, *_: object) -> None:
-        """Silent: requests are under /_sandbox/messages and /_sandbox/stats."""
-
-    def version_string(self) -> str:
-        return "django-migma-sandbox"
-
-    def _read_body(self) -> bytes:
-        if "Transfer-Encoding" in self.headers:
-            raise ApiError(411, "Chunked bodies are not read: send Content-Length")
-        length_text = self.headers.get("Content-Length", "0")
-        if not re.fullmatch("[0-9]{1,18}", length_text):
-            raise ApiError(400, "Content-Length must be one whole number")
-        length = int(length_text)
-        if length > MAX_BODY:
-            # Read on, or the client meets a reset connection instead of the response.
-            while length > 0 and (chunk := self.rfile.read(min(length, _CHUNK))):
-                length -= len(chunk)
-            raise ApiError(413, f"The request body is larger than {MAX_BODY} bytes")
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise ConnectionAbortedError  # the client left: nothing is processed, and nothing answered
-        return body
-
-    def write(self, response: HttpResponse) -> None:
-        if isinstance(response, EventStream):
-            response.deliver(self)
-            return
-        self._write_head(response, len(response.content))
-        if self.command != "HEAD":
-            self.wfile.write(response.content)
-
-    def _write_head(self, response: HttpResponse, length: int | None) -> None:
-        self.send_response(response.status_code)
-        for name, value in response.items():
-            self.send_header(name, value)
-        self.send_header(*("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-
-    def start(self, response: HttpResponse, length: int | None) -> None:
-        self._write_head(response, length)
-        self.wfile.flush()
-
-    def send(self, data: bytes) -> None:
-        self.connection.sendall(data)
-
-    def wait(self, seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if self._sandbox.stopping.wait(min(left, _POLL)) or self._client_left():
-                return False
-        return True
-
-    def close(self) -> None:
-        self.close_connection = True
-
-    def reset(self) -> None:
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-        # Closed already here (in truth, when the library lets go of its files), because the server's own way of
-        # closing sends an end of stream first, and a client that has read that sees no reset.
-        self.connection.close()
-        self.close_connection = True
-
-    def _client_left(self) -> bool:
-        """True after an end of stream or an error, unless a further request lies before it."""
-        self.connection.settimeout(0)
-        try:
-            return not self.connection.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        finally:
-            self.connection.settimeout(None)
 
 
 class _Server(ThreadingHTTPServer):

@@ -9,6 +9,7 @@ from django.urls import path, re_path
 from django_migma.sandbox import api, control, pages
 from django_migma.sandbox.pages import emails, faults, mail_list, mail_page, setup
 from django_migma.sandbox.protocol import ApiError, path_template
+from django_migma.sandbox.strangers import is_from_a_page, why_refused
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -22,6 +23,14 @@ class Methods:
         self.views = views
 
     def __call__(self, request: Request, **ids: Any) -> HttpResponse:
+        """Refuse strangers with an error envelope, which holds nothing of the sandbox; answer everybody else."""
+        sandbox = request.sandbox
+        if problem := why_refused(request, bound_host=sandbox.host, allowed_hosts=sandbox.allowed_hosts):
+            request.number = 0 if is_from_a_page(request) else request.number  # no page fills the inbox with these
+            raise ApiError(403, problem)
+        return self.answer(request, **ids)
+
+    def answer(self, request: Request, **ids: Any) -> HttpResponse:
         if view := self.views.get(request.method):
             return view(request, **ids)
         allowed = ", ".join(self.views)
@@ -29,19 +38,15 @@ class Methods:
 
 
 class LocalMethods(Methods):
-    """Without an API key, and for this machine only."""
-
-    def __call__(self, request: Request, **ids: Any) -> HttpResponse:
-        control.refuse_strangers(request)
-        return super().__call__(request, **ids)
+    """The sandbox's own: without an API key."""
 
 
 class Pages(LocalMethods):
     """The same, for people: an error is a page as well."""
 
-    def __call__(self, request: Request, **ids: Any) -> HttpResponse:
+    def answer(self, request: Request, **ids: Any) -> HttpResponse:
         try:
-            return super().__call__(request, **ids)
+            return super().answer(request, **ids)
         except ApiError as error:
             return pages.error_page(request, error)
 

@@ -126,6 +126,10 @@ def test_an_option_that_is_not_understood_is_explained(arguments, text, capsys):
         (["--max-messages", "0"], "max_messages must be at least 1, not 0\n"),
         (["--fault-rate", "1.1"], "fault_rate must be from 0 to 1, not 1.1\n"),
         (["--rate", "10"], "rate must be such as 10/s, 100/m or 1000/h, not '10'\n"),
+        (
+            ["--allowed-host", "sandbox:8026"],
+            "an allowed host must be a name such as sandbox, without port or path, not 'sandbox:8026'\n",
+        ),
     ],
 )
 def test_a_value_that_a_switch_cannot_have_is_one_line_and_status_2(arguments, text, capsys):
@@ -173,7 +177,8 @@ def test_beyond_loopback_it_warns():
     assert "http://127.0.0.1:" in printed
     assert warnings == (
         "Warning: 0.0.0.0 is not loopback. Whoever reaches this port can read the mail and use its keys, "
-        'which are the same everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True.\n'
+        'which are the same everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True, and '
+        "--allowed-host NAME here if they call it by a name, as neighbouring containers do.\n"
     )
 
 

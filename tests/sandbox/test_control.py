@@ -1,13 +1,10 @@
-"""The sandbox's own endpoints show the accepted messages, to this machine only."""
+"""The sandbox's own endpoints show the accepted messages."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.asking import ask, get, raw, send, single
-
-HOSTS = ["localhost", "LOCALHOST:8026", "127.0.0.1:8026", "127.9.9.9", "[::1]:8026", "[::1]"]
-STRANGERS = ["evil.example", "evil.example:8026", "localhost.evil.example", "192.0.2.7", "[::ffff", "", "10.0.0.7"]
+from tests.sandbox.asking import ask, get, send, single
 
 
 def test_the_overview_has_switches_keys_and_endpoints(sandbox):
@@ -146,29 +143,3 @@ def test_looking_at_the_sandbox_counts_nowhere(sandbox):
         "accepted": 0,
         "faults": {},
     }
-
-
-@pytest.mark.parametrize("host", HOSTS)
-def test_all_names_of_this_machine_are_accepted(sandbox, host):
-    assert get(sandbox, "/_sandbox/messages", headers={"Host": host}).status == 200
-
-
-@pytest.mark.parametrize("host", STRANGERS)
-@pytest.mark.parametrize(("method", "path"), [("GET", "/_sandbox/"), ("DELETE", "/_sandbox/messages")])
-def test_another_host_is_refused_against_dns_rebinding(sandbox, host, method, path):
-    reply = ask(sandbox, method, path, headers={"Host": host})
-    assert (reply.status, reply.error) == (403, "/_sandbox/ answers only to this machine: open it as localhost")
-
-
-def test_a_request_without_any_host_is_refused(sandbox):
-    assert raw(sandbox, b"GET /_sandbox/ HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 403 ")
-
-
-def test_the_api_itself_answers_to_any_host(sandbox):
-    assert get(sandbox, "/v1/domains", headers={"Host": "sandbox:8026"}).status == 200
-
-
-def test_no_answer_allows_other_origins(sandbox):
-    for path in ("/_sandbox/", "/_sandbox/messages", "/v1/domains"):
-        reply = get(sandbox, path, headers={"Origin": "https://evil.example"})
-        assert not [name for name in reply.headers if name.lower().startswith("access-control")]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from django_migma.sandbox.server import MAX_BODY
+from django_migma.sandbox.connections import MAX_BODY
 from tests.sandbox.asking import ask, get, raw, send, single
 
 CLOSE = b"Host: localhost\r\nConnection: close\r\n"

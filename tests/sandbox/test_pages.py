@@ -49,7 +49,8 @@ def test_a_program_gets_an_error_envelope(sandbox):
     assert ask(sandbox, "POST", "/sending", body={}).error == "Not found: POST /sending"
 
 
-def test_a_stranger_gets_a_page_without_anything_in_it(sandbox):
-    reply = get(sandbox, "/", key=None, headers={"Host": "evil.example"})
-    assert reply.status == 403
-    assert "open it as localhost" in reply.content.decode()
+def test_a_stranger_gets_no_page(sandbox):
+    """A page would tell how much mail there is."""
+    reply = get(sandbox, "/", key=None, headers={"Host": "evil.example", "Accept": "text/html"})
+    assert (reply.status, reply.headers["Content-Type"]) == (403, "application/json")
+    assert "is no name of this sandbox" in reply.error
