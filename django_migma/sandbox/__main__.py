@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _WARNING = """\
 Warning: {host} is not loopback. Whoever reaches this port can read the mail and use its keys, which are the same \
-everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True, and --allowed-host NAME here if they call it \
-by a name, as neighbouring containers do.
+everywhere. Clients beyond this machine need MIGMA["ALLOW_HTTP"] = True, and --allowed-host NAME here if they call \
+it by a name, as neighbouring containers do.
 """
 _GREETING = """\
 Migma sandbox on {sandbox.url}
