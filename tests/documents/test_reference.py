@@ -5,6 +5,7 @@ import ast
 import re
 import textwrap
 from collections import Counter
+from dataclasses import fields
 from inspect import getmembers, isclass, signature
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from django_migma.conf import SETTINGS, QueueSettings
 from django_migma.message import MigmaMessage
 from django_migma.models import Delivery
 from django_migma.sandbox.faults import KINDS
-from django_migma.sandbox.options import add_arguments
+from django_migma.sandbox.options import Switches, add_arguments, flag_of
 from django_migma.sandbox.protocol import KEYS
 from django_migma.sandbox.urls import ENDPOINTS
 
@@ -84,6 +85,15 @@ def plain(text: str) -> str:
 def test_a_table_names_all_there_is_and_nothing_else(page, title, names):
     """The tables of the reference are complete, and hold nothing that the code does not have."""
     assert first_column(section(page, title)) == names
+
+
+def test_the_options_that_try_an_unknown_are_those_that_the_set_up_page_says_it_of():
+    """The table and the page hold the same switches against the same list of unknowns."""
+    tried = {
+        option for row in rows(section("sandbox", "Options")) if "*Tries: " in row[2] for option in words(row[0])
+    }
+    unknown = {flag_of(switch) for switch in fields(Switches) if switch.metadata["unknown"]}
+    assert tried - {"--no-errors-consume-key"} == unknown
 
 
 def test_every_setting_has_its_entry_and_its_default():
