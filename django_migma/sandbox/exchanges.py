@@ -145,7 +145,7 @@ class Mail:
         outcome = "accepted" if self.is_accepted else f"not accepted: {self.problem}"
         return f"<Mail {self.subject!r} to {self.recipient or 'nobody'}{requests}, {outcome}>"
 
-    @property
+    @cached_property
     def main(self) -> Exchange:
         """The accepted exchange, or a replay of it; the first one if none was accepted."""
         return next((each for each in self.exchanges if each.message), self.exchanges[0])
@@ -198,7 +198,7 @@ class Mail:
         """The name of a stored email of the sandbox, such as "receipt"; else its id; empty if the mail has none."""
         return account.EMAIL_NAMES.get(self.main.email_id, self.main.email_id)
 
-    @property
+    @cached_property
     def missing_variables(self) -> list[str]:
         """The names of placeholders without a variable. Of a mail that was not accepted, as it would have been."""
         return [each.name for each in self.variables_used if each.state is VariableState.MISSING]
@@ -223,7 +223,7 @@ class Mail:
         """How many requests there were, with those that are no longer kept."""
         return len(self.exchanges) + self.dropped
 
-    @property
+    @cached_property
     def is_accepted(self) -> bool:
         """Also where the inbox was emptied meanwhile and only a replay is known."""
         return any(

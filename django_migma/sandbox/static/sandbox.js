@@ -3,7 +3,8 @@
 "use strict";
 
 (() => {
-  const GAP = 150; // milliseconds between two fetches of the list
+  const GAP = 150; // milliseconds between two fetches of the list at least
+  const FLOOD = 1000; // the same while mail pours in: showing it must not slow down what sends it
   const CALM = 5000; // between two announcements, and until an offer to undo goes away
   const POLL = 2000; // between two looks at the list where no stream is to be had
   const find = (selector) => document.querySelector(selector);
@@ -19,15 +20,16 @@
   paint();
   document.documentElement.classList.add("scripting"); // shows what is of no use without
 
-  // Run the task now; if it is asked for meanwhile, once more, but not before the gap is over.
-  const calmly = (gap, task) => {
+  // Run the task now; if it is asked for meanwhile, once more, but not before the gap is over. While it is asked for
+  // again and again, the gap doubles, up to the longest.
+  const calmly = (shortest, longest, task) => {
     let wanted = false;
     let running = false;
     return async () => {
       wanted = true;
       if (running) return;
       running = true;
-      while (wanted) {
+      for (let gap = shortest; wanted; gap = Math.min(2 * gap, longest)) {
         wanted = false;
         await task();
         await pause(gap);
@@ -50,7 +52,7 @@
   };
 
   let announced = 0;
-  const announce = calmly(CALM, () => {
+  const announce = calmly(CALM, CALM, () => {
     const newest = Number(numbers().newest);
     const count = newest - announced;
     announced = newest;
@@ -93,7 +95,7 @@
   // Another sandbox runs on the port: it has none of the mail that this page shows.
   const startAnew = () => location.assign(location.pathname.startsWith("/mail/") ? "/" : location.href);
 
-  const look = calmly(GAP, async () => {
+  const look = calmly(GAP, FLOOD, async () => {
     const list = find("#list");
     try {
       const reply = await fetch(list ? list.dataset.list : "/_sandbox/list?rows=0");
