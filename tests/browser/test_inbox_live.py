@@ -1,0 +1,163 @@
+"""The sandbox's inbox in a browser: it fills itself, obeys keys, and does without script what needs none."""
+
+import pytest
+from playwright.sync_api import expect
+
+from django_migma.sandbox.server import Sandbox
+from tests.sandbox.asking import send, single
+
+TABS = 12
+STREAM = "/_sandbox/events"
+STOPPED = "The sandbox has stopped; what it held is gone."
+PHONE = {"width": 390, "height": 800}
+
+
+@pytest.fixture
+def inbox():
+    """A sandbox of its own, on a free port."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def page(new_page, inbox):
+    """A page with the inbox's address."""
+    return new_page(inbox.url)
+
+
+def take(inbox, *subjects, **changes):
+    """Let the sandbox take a mail for each subject."""
+    for subject in subjects:
+        assert send(inbox, single(subject=subject, **changes)).status == 200
+
+
+def row(page, subject):
+    """The row of a mail in the list."""
+    return page.locator("#list .row").filter(has_text=subject)
+
+
+def streams(page):
+    """The addresses of the streams that any tab of the browser asks for, as they come."""
+    asked = []
+    page.context.on("request", lambda request: request.url.endswith(STREAM) and asked.append(request.url))
+    return asked
+
+
+def test_mail_appears_in_a_dozen_tabs_by_one_stream_also_after_the_listening_tab_was_closed(page, inbox):
+    asked = streams(page)
+    tabs = [page, *(page.context.new_page() for _ in range(TABS - 1))]
+    for tab in tabs:
+        tab.goto("/")
+    take(inbox, "First")
+    for tab in tabs:
+        expect(row(tab, "First")).to_be_visible()
+    assert len(asked) == 1
+    page.close()
+    take(inbox, "Second")
+    for tab in tabs[1:]:
+        expect(row(tab, "Second")).to_be_visible()
+    assert len(asked) == 2
+
+
+NO_LOCKS = "Object.defineProperty(Navigator.prototype, 'locks', {value: undefined})"
+NO_STREAMS = "delete window.EventSource"
+
+
+@pytest.mark.parametrize("lack", [NO_LOCKS, NO_STREAMS])
+def test_a_browser_without_locks_or_streams_looks_now_and_then(page, inbox, lack):
+    asked = streams(page)
+    page.add_init_script(lack)
+    page.goto("/")
+    take(inbox, "First")
+    expect(row(page, "First")).to_be_visible()
+    assert asked == []
+
+
+def test_mail_appears_also_where_all_streams_are_taken(page, inbox):
+    for _ in range(32):
+        inbox.streams.acquire()
+    page.goto("/")
+    take(inbox, "First")
+    expect(row(page, "First")).to_be_visible()
+
+
+def test_title_header_and_status_say_what_is_new(page, inbox):
+    take(inbox, "First")
+    page.goto("/")
+    expect(page).to_have_title("(1) Mail · Migma sandbox")
+    expect(page.get_by_role("status")).to_be_empty()
+    take(inbox, "Second")
+    expect(page.get_by_role("status")).to_have_text("1 new mail")
+    expect(page).to_have_title("(2) Mail · Migma sandbox")
+    expect(page.get_by_role("link", name="Mail 2")).to_be_visible()
+    take(inbox, "Third", "Fourth")
+    expect(page.get_by_role("status")).to_have_text("2 new mails")
+
+
+def test_a_search_holds_while_mail_arrives(page, inbox):
+    page.goto("/?q=to:ada")
+    take(inbox, "For Ada", recipientEmail="ada@example.com")
+    expect(row(page, "For Ada")).to_be_visible()
+    take(inbox, "For Kim", recipientEmail="kim@example.com")
+    expect(page.get_by_role("link", name="All 2")).to_be_visible()
+    expect(page.locator("#list .row")).to_have_count(1)
+
+
+def test_searching_takes_effect_while_one_types(page, inbox):
+    """And the address shows it, so that a reload finds the same."""
+    take(inbox, "Apples", "Pears")
+    page.goto("/")
+    field = page.get_by_role("searchbox")
+    field.press_sequentially("pear")
+    expect(row(page, "Apples")).to_have_count(0)
+    expect(row(page, "Pears")).to_be_visible()
+    expect(field).to_be_focused()
+    page.reload()
+    expect(field).to_have_value("pear")
+    expect(page.locator("#list .row")).to_have_count(1)
+    field.fill("")
+    expect(row(page, "Apples")).to_be_visible()
+
+
+def test_new_mail_moves_neither_focus_nor_what_is_read(page, inbox):
+    take(inbox, *(f"Mail {number}" for number in range(40)))
+    page.goto("/")
+    seen = row(page, "Mail 10")
+    seen.focus()
+    before = seen.bounding_box()["y"]
+    take(inbox, "Newest")
+    expect(row(page, "Newest")).to_be_attached()
+    expect(seen).to_be_focused()
+    assert seen.bounding_box()["y"] == pytest.approx(before, abs=1)
+
+
+def test_an_open_mail_stays_and_says_when_it_has_new_requests(page, inbox):
+    def attempt():
+        send(inbox, single(subject="Order"), idempotency_key="order-1")
+
+    attempt()
+    page.goto("/mail/1")
+    new = page.get_by_text("This mail has new requests.")
+    take(inbox, "Another")
+    expect(row(page, "Another")).to_be_visible()
+    expect(new).to_be_hidden()
+    attempt()
+    expect(new).to_be_visible()
+    page.get_by_role("link", name="Show them").click()
+    expect(new).to_be_hidden()
+    expect(page).to_have_url(f"{inbox.url}/mail/1?tab=requests")
+
+
+@pytest.mark.parametrize("path", ["/", "/mail/1"])
+def test_a_page_says_that_the_sandbox_has_stopped_and_comes_back_with_the_next_one(page, inbox, path):
+    take(inbox, "Old")
+    page.goto(path)
+    expect(row(page, "Old")).to_be_visible()
+    inbox.stop()
+    expect(page.get_by_role("alert")).to_contain_text(STOPPED)
+    with Sandbox(port=inbox.port) as another:
+        expect(page.get_by_role("heading", name="No mail yet")).to_be_visible()
+        expect(row(page, "Old")).to_have_count(0)
+        take(another, "New")
+        expect(row(page, "New")).to_be_visible()
+        expect(page.get_by_role("alert")).to_be_hidden()
