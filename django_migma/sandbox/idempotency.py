@@ -22,15 +22,25 @@ if TYPE_CHECKING:
 
 _LIFETIME = timedelta(hours=24)
 _MAX_LENGTH = 100  # characters
+# A key that is forgotten too early makes a second mail of a late repeat, which is what keys are there to prevent. So
+# far more is kept of them than of mail: with the usual answer of 300 bytes, the newest 250,000 keys. Those whose day
+# is over go first, then those that were answered first, and never one whose first request is running.
+MAX_BYTES = 256 * 1024 * 1024
+_OVERHEAD = 800  # bytes of the objects of one key, about
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Entry:
     # Of the body's bytes: whether Migma compares bytes or parsed JSON is unknown, and the same bytes are the same
     # body under either rule.
     digest: bytes
     since: datetime
-    response: HttpResponse | None = None  # while the first request is still running
+    status: int = 0  # while the first request is still running
+    content: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return _OVERHEAD + len(self.content)
 
 
 class IdempotencyStore:
@@ -40,7 +50,9 @@ class IdempotencyStore:
         self._clock = clock
         self._errors_consume_key = errors_consume_key
         self._lock = threading.Lock()
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._running: dict[tuple[str, str], _Entry] = {}
+        self._answered: dict[tuple[str, str], _Entry] = {}  # the oldest answer first
+        self._size = 0
 
     def begin(self, key_name: str, idempotency_key: str, body: bytes) -> HttpResponse | None:
         """The earlier answer, marked as a replay; None when the caller is the first and must ``finish``.
@@ -53,29 +65,45 @@ class IdempotencyStore:
         now = self._clock()
         digest = hashlib.sha256(body).digest()
         with self._lock:
-            entry = self._entries.get((key_name, idempotency_key))
+            key = (key_name, idempotency_key)
+            entry = self._running.get(key) or self._answered.get(key)
             if entry is None or now - entry.since >= _LIFETIME:
-                self._entries[key_name, idempotency_key] = _Entry(digest=digest, since=now)
+                self._forget(key)
+                self._running[key] = _Entry(digest=digest, since=now)
                 return None
         return _replay(entry, digest)
 
     def finish(self, key_name: str, idempotency_key: str, response: HttpResponse | None) -> None:
         """Remember the answer, or free the key for another try. None stands for a failure of the sandbox itself."""
         with self._lock:
-            entry = self._entries.pop((key_name, idempotency_key), None)
+            key = (key_name, idempotency_key)
+            entry = self._running.pop(key, None)  # None after a reset
             # A 429 does not come here: a request over the rate limit has not used its key yet.
             remembered = range(500 if self._errors_consume_key else 400)
             if entry is not None and response is not None and response.status_code in remembered:
-                self._entries[key_name, idempotency_key] = replace(entry, response=response)
+                self._answered[key] = replace(entry, status=response.status_code, content=response.content)
+                self._size += self._answered[key].size
+                self._forget_old_ones()
+
+    def _forget_old_ones(self) -> None:
+        now = self._clock()
+        while len(self._answered) > 1:
+            key, oldest = next(iter(self._answered.items()))
+            if self._size <= MAX_BYTES and now - oldest.since < _LIFETIME:
+                break
+            self._forget(key)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        if (entry := self._answered.pop(key, None)) is not None:
+            self._size -= entry.size
 
 
 def _replay(entry: _Entry, digest: bytes) -> HttpResponse:
     if entry.digest != digest:
         text = "This Idempotency-Key was used with another request body within 24 hours"
         raise ApiError(409, text, code="IDEMPOTENCY_CONFLICT")
-    if entry.response is None:
+    if not entry.status:
         # What Migma answers while the first request runs is unknown. No code: only two are published.
         raise ApiError(409, "A request with this Idempotency-Key is still being processed")
-    content, status = entry.response.content, entry.response.status_code
     replayed = {"Idempotent-Replayed": "true"}
-    return HttpResponse(content, status=status, content_type="application/json", headers=replayed)
+    return HttpResponse(entry.content, status=entry.status, content_type="application/json", headers=replayed)

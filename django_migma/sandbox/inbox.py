@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from django_migma.sandbox.exchanges import Mail, Result
+from django_migma.sandbox.exchanges import Mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from django_migma.sandbox.exchanges import Exchange
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Of bodies and answers in all. The newest mail stays, however large it is."""
+"""Of bodies and answers in all. Of the newest mail the first and the last exchange stay, however large they are."""
 _FIRST = 5
 _LAST = 45
 """So many exchanges of a mail are kept: how it began, and how it goes on."""
@@ -50,6 +50,8 @@ class Inbox:
             else:
                 mail = _joined(mail, exchange)
             self._put(mail)
+            self._drop_what_is_too_much()
+            self._tell()
 
     def mails(self) -> list[Mail]:
         """Newest first, by their first request."""
@@ -65,6 +67,7 @@ class Inbox:
             mail = self._find(mail_id)
             if mail is not None and not mail.is_read:
                 self._put(replace(mail, is_read=True))
+                self._tell()
 
     def delete(self, mail_id: str) -> Mail | None:
         """Take a mail out and return it. Later requests under its key begin a new one."""
@@ -88,6 +91,8 @@ class Inbox:
             self._ids[group] = mail.id
             self._put(mail)
             self._mails = dict(sorted(self._mails.items(), key=lambda item: int(item[0])))
+            self._drop_what_is_too_much()
+            self._tell()
 
     def clear(self) -> None:
         """Forget all mails. Ids go on counting: an open page must not show another mail under the same address."""
@@ -124,9 +129,14 @@ class Inbox:
             self._size -= earlier.size
         self._mails[mail.id] = mail
         self._size += mail.size
+
+    def _drop_what_is_too_much(self) -> None:
         while len(self._mails) > 1 and (len(self._mails) > self._max_mails or self._size > MAX_BYTES):
             self._remove(next(iter(self._mails.values())))
-        self._tell()
+        mail = next(reversed(self._mails.values()))
+        while self._size > MAX_BYTES and len(mail.exchanges) > 2:
+            mail = _without(mail, len(mail.exchanges) // 2)
+            self._put(mail)
 
     def _remove(self, mail: Mail) -> None:
         del self._mails[mail.id]
@@ -148,10 +158,12 @@ def _joined(mail: Mail, exchange: Exchange) -> Mail:
     """The mail with a further exchange, in the order in which the requests came, which is not that of the answers."""
     if exchange.body == mail.exchanges[-1].body:  # a repeat: keep one object, as a body may have 10 MB
         exchange = replace(exchange, body=mail.exchanges[-1].body)
-    exchanges = sorted((*mail.exchanges, exchange), key=lambda each: each.number)
-    dropped = mail.dropped
-    if len(exchanges) > _FIRST + _LAST:
-        # The accepted one is what the mail is about.
-        del exchanges[_FIRST + (exchanges[_FIRST].result is Result.ACCEPTED)]
-        dropped += 1
-    return replace(mail, exchanges=tuple(exchanges), dropped=dropped)
+    mail = replace(mail, exchanges=tuple(sorted((*mail.exchanges, exchange), key=lambda each: each.number)))
+    return mail if len(mail.exchanges) <= _FIRST + _LAST else _without(mail, _FIRST)
+
+
+def _without(mail: Mail, place: int) -> Mail:
+    """The mail without the exchange at a place, or the next one if that is the accepted one: the mail is about it."""
+    if mail.exchanges[place] is mail.main:
+        place += 1
+    return replace(mail, exchanges=mail.exchanges[:place] + mail.exchanges[place + 1 :], dropped=mail.dropped + 1)

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from django_migma.sandbox.exchanges import Message
 from django_migma.sandbox.idempotency import IdempotencyStore
 from django_migma.sandbox.inbox import Inbox
 from django_migma.sandbox.rate_limits import RateLimiter
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from django_migma.sandbox.exchanges import Message
     from django_migma.sandbox.options import Switches
+
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Of request bodies, for each: the messages, the batches, the logs. Mostly they hold the same ones."""
 
 
 class Store:
@@ -40,9 +44,8 @@ class Store:
         with self._lock:
             self.idempotency = IdempotencyStore(self.clock, errors_consume_key=self._switches.errors_consume_key)
             self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
-            self._messages: dict[str, Message] = {}
-            self._batches: dict[str, Message] = {}
-            self._single_sends: dict[str, Message] = {}
+            limit = self._switches.max_messages
+            self._messages, self._batches, self._single_sends = _Newest(limit), _Newest(limit), _Newest(limit)
             self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def limit_rate(self, rate: str) -> None:
@@ -54,11 +57,11 @@ class Store:
     def add_message(self, message: Message) -> None:
         with self._lock:
             self._counts["accepted"][message.endpoint] += 1
-            _add_newest(self._messages, message, limit=self._switches.max_messages)
+            self._messages.add(message)
             if message.recipients is not None:
-                _add_newest(self._batches, message, limit=self._switches.max_messages)
+                self._batches.add(message)
             elif message.endpoint == "POST /v1/sending":
-                _add_newest(self._single_sends, message, limit=self._switches.max_messages)
+                self._single_sends.add(message)
 
     def messages(self) -> list[Message]:
         """The accepted messages that are kept, newest last."""
@@ -89,10 +92,14 @@ class Store:
         return None
 
     def clear_messages(self) -> int:
-        """Drop all messages and return their number; batches, logs, idempotency keys and counters stay."""
+        """Empty the inbox, drop all messages and return their number.
+
+        Batches, logs, idempotency keys and counters stay.
+        """
+        self.inbox.clear()
         with self._lock:
             count = len(self._messages)
-            self._messages.clear()
+            self._messages = _Newest(self._switches.max_messages)
             return count
 
     def count(self, what: str, name: str = "") -> None:
@@ -112,7 +119,16 @@ class Store:
             }
 
 
-def _add_newest(kept: dict[str, Message], message: Message, *, limit: int) -> None:
-    kept[message.id] = message
-    if len(kept) > limit:
-        del kept[next(iter(kept))]
+class _Newest(dict[str, Message]):
+    """The newest messages by their ids, so many and of so many bytes. The newest one stays, however large it is."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self._size = 0
+
+    def add(self, message: Message) -> None:
+        self[message.id] = message
+        self._size += message.size
+        while len(self) > 1 and (len(self) > self._limit or self._size > MAX_BYTES):
+            self._size -= self.pop(next(iter(self))).size

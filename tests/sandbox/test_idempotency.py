@@ -113,7 +113,7 @@ def test_a_fault_of_the_sandbox_frees_the_key(start, clock, capsys):
 def test_a_reset_forgets_keys_even_of_running_requests(sandbox):
     sandbox.faults.script("busy-0.2")
     with sent(sandbox, single(), idempotency_key="order-1"):
-        assert eventually(lambda: sandbox.store.idempotency._entries)
+        assert eventually(lambda: sandbox.store.idempotency._running)
         sandbox.store.reset()
         assert eventually(lambda: sandbox.store.stats()["accepted"])
     assert send(sandbox, single(subject="Other"), idempotency_key="order-1").status == 200

@@ -6,9 +6,9 @@ import pytest
 
 from django_migma.sandbox import account
 from django_migma.sandbox.exchanges import Result
-from django_migma.sandbox.faults import Delivered
+from django_migma.sandbox.faults import Delivered, parse_fault
 from django_migma.sandbox.protocol import KEYS
-from tests.sandbox.asking import ask, batch, get, received, send, sent, single
+from tests.sandbox.asking import ask, batch, eventually, get, raw, received, send, sent, single
 
 TEST_SEND = {"to": "tester@example.com", "emailId": account.RECEIPT}
 
@@ -117,3 +117,125 @@ def test_a_mail_is_found_by_its_id_and_by_its_message_id(sandbox):
     mail = only_mail(sandbox)
     assert sandbox.store.inbox.mail(mail.id) == mail == sandbox.store.inbox.mail(message_id)
     assert sandbox.store.inbox.mail("nothing") is None
+
+
+def test_newest_first_by_the_first_request(sandbox):
+    for key in ("order-1", "order-2", "order-1"):
+        send(sandbox, single(subject=key), idempotency_key=key)
+    assert [mail.subject for mail in sandbox.store.inbox.mails()] == ["order-2", "order-1"]
+
+
+def test_requests_stand_in_the_order_in_which_they_came(sandbox):
+    sandbox.faults.script("busy-0.3")
+    with sent(sandbox, single(), idempotency_key="order-1") as connection:
+        assert eventually(lambda: sandbox.store.stats()["faults"])
+        assert eventually(lambda: send(sandbox, single(), idempotency_key="order-1").status == 409)
+        received(connection, until=b"}}")
+    mail = only_mail(sandbox)
+    assert [exchange.result.value for exchange in mail.exchanges[:2]] == ["accepted", "conflict"]
+    assert mail.exchanges[0].took >= 0.3
+    assert mail.exchanges[0].delivered is Delivered.LATE
+
+
+@pytest.mark.parametrize(
+    ("word", "delivered"),
+    [
+        ("429", "whole"),
+        ("html", "whole"),
+        ("close", "whole"),
+        ("half", "half"),
+        ("empty", "half"),
+        ("endless", "half"),
+        ("slow-1", "late"),
+        ("busy-1", "late"),
+        ("drip", "late"),
+        ("lost", "nothing"),
+        ("reset", "nothing"),
+        ("hangup", "nothing"),
+        ("silent-1", "nothing"),
+    ],
+)
+def test_a_fault_says_how_much_of_the_answer_it_delivers(word, delivered):
+    assert parse_fault(word).kind.delivered == delivered
+
+
+def test_the_same_key_under_another_api_key_or_endpoint_is_another_mail(sandbox):
+    send(sandbox, single(), idempotency_key="order-1", key="nobody")
+    send(sandbox, single(), idempotency_key="order-1", key=KEYS.no_send)
+    send(sandbox, single(), idempotency_key="order-1")
+    ask(sandbox, "POST", "/v1/emails/test/send", body=TEST_SEND, headers={"Idempotency-Key": "order-1"})
+    assert results(sandbox) == [["accepted"], ["accepted"], ["refused"], ["refused"]]
+
+
+def test_where_keys_are_ignored_a_mail_has_several_messages(start):
+    sandbox = start(idempotency=False)
+    ids = [send(sandbox, single(), idempotency_key="order-1").data["id"] for _ in range(2)]
+    mail = only_mail(sandbox)
+    assert [message.id for message in mail.messages] == ids
+    assert mail.message.id == ids[0]
+
+
+def test_a_replay_whose_mail_is_gone_still_counts_as_accepted(sandbox):
+    send(sandbox, single(), idempotency_key="order-1")
+    ask(sandbox, "DELETE", "/_sandbox/messages")
+    assert sandbox.store.inbox.mails() == []
+    send(sandbox, single(), idempotency_key="order-1")
+    mail = only_mail(sandbox)
+    assert (mail.is_accepted, mail.message, mail.messages, mail.subject) == (
+        True,
+        None,
+        [],
+        "Welcome, {{first_name}}",
+    )
+
+
+def test_a_replayed_refusal_is_no_acceptance(sandbox):
+    for _ in range(2):
+        send(sandbox, single(subject=None), idempotency_key="order-1")
+    assert results(sandbox) == [["refused", "replayed"]]
+    assert (only_mail(sandbox).is_accepted, only_mail(sandbox).is_refused) == (False, True)
+
+
+def test_headers_are_kept_but_never_the_api_key(sandbox):
+    headers = {"Idempotency-Key": "order-1", "X-Api-Key": "secret", "User-Agent": "shop/1"}
+    ask(sandbox, "POST", "/v1/sending", body=single(), headers=headers)
+    [exchange] = only_mail(sandbox).exchanges
+    assert list(exchange.head) == [
+        "Host", "User-Agent", "Accept-Encoding", "Content-Type", "Content-Length", "Idempotency-Key",
+    ]  # fmt: skip
+    assert exchange.head["User-Agent"] == "shop/1"
+    assert KEYS.full not in repr(exchange)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{" * 100_000,
+        b"[" * 100_000,
+        b"\xff",
+        b'{"to": 1, "recipientEmail": [], "subject": {}, "emailId": 7, "variables": [1]}',
+        b'{"recipientType": "segment", "recipientId": 3, "conversationId": {}}',
+        b'{"emailId": "x", "conversationId": null}',
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/sending", "/v1/emails/test/send"])
+def test_any_garbage_has_a_mail(sandbox, path, body):
+    ask(sandbox, "POST", path, body=body)
+    mail = only_mail(sandbox)
+    assert mail.is_refused
+    assert (mail.html, mail.text, mail.variables, mail.variables_used) == ("", "", {}, [])
+    assert (mail.recipient, mail.subject, mail.template) in [("", "", ""), ("segment ", "", ""), ("", "", "x")]
+    assert mail.exchanges[0].body == body
+
+
+def test_a_body_that_is_not_read_has_a_mail_too(sandbox):
+    head = b"POST /v1/sending HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    raw(sandbox, head.replace(b"%d", b"many"))
+    raw(sandbox, b"POST /v1/sending HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert [mail.exchanges[0].status for mail in sandbox.store.inbox.mails()] == [411, 400]
+    assert [mail.exchanges[0].problem for mail in sandbox.store.inbox.mails()] == [
+        "Chunked bodies are not read: send Content-Length",
+        "Content-Length must be one whole number",
+    ]

@@ -42,7 +42,7 @@ def test_a_fault_ends_when_its_client_leaves(sandbox, capfd, word, leave):
 def test_a_busy_request_is_accepted_even_if_its_client_has_left(sandbox, capfd):
     sandbox.faults.script("busy-0.2")
     with sent(sandbox, single(), idempotency_key="order-1") as connection:
-        assert eventually(lambda: sandbox.store.idempotency._entries)
+        assert eventually(lambda: sandbox.store.idempotency._running)
         leave_at_once(connection)
     assert eventually(lambda: sandbox.store.stats()["accepted"] == 1 and is_idle(sandbox))
     assert send(sandbox, single(), idempotency_key="order-1").headers["Idempotent-Replayed"] == "true"
