@@ -144,3 +144,12 @@ def test_the_button_of_an_empty_inbox_sends_a_mail(sandbox):
     assert (reply.status, reply.headers["Location"]) == (303, f"/mail/{mail.id}")
     assert mail.is_accepted
     assert mail.missing_variables == []
+
+
+@pytest.mark.parametrize("path", ["/faults", "/emails", "/setup"])
+@pytest.mark.parametrize("site", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_a_form_of_another_site_is_refused(sandbox, path, site):
+    """A form needs no preflight request, so its origin is looked at."""
+    body = urlencode({"deed": "forget", "sure": "yes", "words": "500"}).encode()
+    reply = ask(sandbox, "POST", path, body=body, key=None, headers=FORM | site)
+    assert reply.status == 403
