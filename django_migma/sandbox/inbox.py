@@ -32,6 +32,7 @@ class Inbox:
         self._mails: dict[str, Mail] = {}  # by id, oldest first
         self._ids: dict[tuple[str, ...], str] = {}  # by what the exchanges of a mail have in common
         self._size = 0
+        self.deleted: Mail | None = None  # the last one: it can be put back
 
     @property
     def version(self) -> int:
@@ -75,6 +76,7 @@ class Inbox:
             mail = self._find(mail_id)
             if mail is not None:
                 self._remove(mail)
+                self.deleted = mail
                 self._tell()
             return mail
 
@@ -89,6 +91,7 @@ class Inbox:
                     mail = _joined(mail, exchange)
                 mail = replace(mail, dropped=mail.dropped + later.dropped)
             self._ids[group] = mail.id
+            self.deleted = None
             self._put(mail)
             self._mails = dict(sorted(self._mails.items(), key=lambda item: int(item[0])))
             self._drop_what_is_too_much()
@@ -100,6 +103,7 @@ class Inbox:
             self._mails.clear()
             self._ids.clear()
             self._size = 0
+            self.deleted = None
             self._tell()
 
     def wait(self, version: int, timeout: float) -> int:

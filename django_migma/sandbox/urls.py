@@ -63,6 +63,7 @@ urlpatterns = [
     path("mail/<mail_id>", Pages(GET=mail_page.show)),
     path("mail/<mail_id>/html", Pages(GET=mail_page.html)),
     path("mail/<mail_id>/delete", Pages(POST=mail_page.delete)),
+    path("mail/<mail_id>/restore", Pages(POST=mail_page.restore)),
     path("faults", Pages(GET=faults.page, POST=faults.deed)),
     path("emails", Pages(GET=emails.page, POST=emails.deed)),
     path("setup", Pages(GET=setup.page, POST=setup.deed)),

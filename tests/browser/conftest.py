@@ -5,6 +5,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from playwright.sync_api import expect, sync_playwright
 
+from django_migma.sandbox.server import Sandbox
 from django_migma.testing import sandbox as running_sandbox
 
 from .chromium import path_or_skip
@@ -40,6 +41,13 @@ def site(chromium, django_db_setup, django_db_blocker, tmp_path_factory):
 def sandbox(site, transactional_db):
     """A sandbox for the site's mail. It knows the senders and ids of its own account only."""
     with running_sandbox(any_id=False) as running:
+        yield running
+
+
+@pytest.fixture
+def inbox():
+    """A sandbox that is looked at in the browser and has no site."""
+    with Sandbox() as running:
         yield running
 
 

@@ -6,34 +6,17 @@ from playwright.sync_api import expect
 from django_migma.sandbox.server import Sandbox
 from tests.sandbox.asking import send, single
 
+from .visiting import row, take
+
 TABS = 12
 STREAM = "/_sandbox/events"
 STOPPED = "The sandbox has stopped; what it held is gone."
-PHONE = {"width": 390, "height": 800}
-
-
-@pytest.fixture
-def inbox():
-    """A sandbox of its own, on a free port."""
-    with Sandbox() as running:
-        yield running
 
 
 @pytest.fixture
 def page(new_page, inbox):
     """A page with the inbox's address."""
     return new_page(inbox.url)
-
-
-def take(inbox, *subjects, **changes):
-    """Let the sandbox take a mail for each subject."""
-    for subject in subjects:
-        assert send(inbox, single(subject=subject, **changes)).status == 200
-
-
-def row(page, subject):
-    """The row of a mail in the list."""
-    return page.locator("#list .row").filter(has_text=subject)
 
 
 def streams(page):
@@ -44,6 +27,7 @@ def streams(page):
 
 
 def test_mail_appears_in_a_dozen_tabs_by_one_stream_also_after_the_listening_tab_was_closed(page, inbox):
+    take(inbox, "Earlier")
     asked = streams(page)
     tabs = [page, *(page.context.new_page() for _ in range(TABS - 1))]
     for tab in tabs:
@@ -161,3 +145,11 @@ def test_a_page_says_that_the_sandbox_has_stopped_and_comes_back_with_the_next_o
         take(another, "New")
         expect(row(page, "New")).to_be_visible()
         expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_the_first_mail_ends_the_advice_on_how_to_send_one(page, inbox):
+    page.goto("/")
+    expect(page.get_by_role("heading", name="No mail yet")).to_be_visible()
+    take(inbox, "First")
+    expect(row(page, "First")).to_be_visible()
+    expect(page.get_by_role("heading", name="No mail yet")).to_have_count(0)

@@ -1,4 +1,6 @@
-"""Steps and elements of the admin's pages that several tests use."""
+"""Steps and elements of the admin's pages and of the inbox that several tests use."""
+
+from tests.sandbox.asking import send, single
 
 LIST = "/admin/django_migma/storedemail/"
 
@@ -26,3 +28,14 @@ def press(target):
     another origin, such as those of the preview, a moment later.
     """
     target.press("Enter")
+
+
+def take(inbox, *subjects, **changes):
+    """Let the sandbox take a mail for each subject."""
+    for subject in subjects:
+        assert send(inbox, single(subject=subject, **changes)).status == 200
+
+
+def row(page, subject):
+    """The row of a mail in the list."""
+    return page.locator("#list .row").filter(has_text=subject)

@@ -47,8 +47,16 @@ _FILTERS = (("All", ""), ("Refused", "is:refused"), ("Not accepted", "is:not-acc
 
 def inbox(request: Request) -> HttpResponse:
     """GET /: the list, and beside it what its signs mean, or how a first mail gets here."""
-    first = first_steps(request.sandbox)
-    return render(request, "inbox.html", area="mail", list=listing(request), legend=verdicts.LEGEND, first=first)
+    first, deleted = first_steps(request.sandbox), request.sandbox.store.inbox.deleted
+    return render(
+        request,
+        "inbox.html",
+        area="mail",
+        list=listing(request),
+        legend=verdicts.LEGEND,
+        first=first,
+        deleted=deleted if deleted and deleted.id == request.GET.get("deleted") else None,
+    )
 
 
 def fragment(request: Request) -> HttpResponse:

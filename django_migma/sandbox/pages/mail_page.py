@@ -60,9 +60,18 @@ def html(request: Request, mail_id: str) -> HttpResponse:
 
 
 def delete(request: Request, mail_id: str) -> HttpResponse:
-    """POST /mail/ID/delete."""
+    """POST /mail/ID/delete: back to the list, which offers to undo it."""
     request.sandbox.store.inbox.delete(find_mail(request, mail_id).id)
-    return see_other("/")
+    return see_other(f"/?{urlencode(request.GET.dict() | {'deleted': mail_id})}")
+
+
+def restore(request: Request, mail_id: str) -> HttpResponse:
+    """POST /mail/ID/restore: only the mail that was deleted last."""
+    deleted = request.sandbox.store.inbox.deleted
+    if deleted is None or deleted.id != mail_id:
+        raise ApiError(404, f"Mail {mail_id} cannot be put back: only the one that was deleted last is kept.")
+    request.sandbox.store.inbox.restore(deleted)
+    return see_other(f"/mail/{mail_id}?{urlencode(request.GET.dict())}".removesuffix("?"))
 
 
 def _head(request: Request, mail: Mail) -> dict[str, Any]:

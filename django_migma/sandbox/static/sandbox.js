@@ -16,7 +16,7 @@
   const memory = stored("localStorage");
   const session = stored("sessionStorage");
 
-  const paint = () => { document.documentElement.dataset.scheme = memory["migma-scheme"] || ""; };
+  const paint = () => { document.documentElement.dataset.scheme = memory["migma-theme"] || ""; };
   paint();
   document.documentElement.classList.add("scripting"); // shows what is of no use without
 
@@ -75,16 +75,18 @@
     else scrollBy(0, moved);
   };
 
-  const showList = (list, html, etag) => {
-    shown = etag;
+  const requests = () => find("#list .row[aria-current]")?.dataset.requests;
+
+  const showList = (list, html) => {
     const focused = list.contains(document.activeElement) && document.activeElement.id;
-    const requests = find("#list .row[aria-current]")?.dataset.requests;
+    const before = { ...numbers(), requests: requests() };
     keepPlace(() => { list.innerHTML = html; });
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    const now = find("#list .row[aria-current]")?.dataset.requests;
-    if (requests && now && requests !== now) find("#grown").hidden = false;
+    if (requests() && requests() !== before.requests) find("#grown").hidden = false;
     showNumbers();
     if (Number(numbers().newest) > announced) announce();
+    // The first mail: what the page says on how to send one is outdated.
+    if (before.total === "0" && numbers().total !== "0" && location.pathname === "/") location.reload();
   };
 
   const showStopped = (is) => {
@@ -95,16 +97,24 @@
   // Another sandbox runs on the port: it has none of the mail that this page shows.
   const startAnew = () => location.assign(location.pathname.startsWith("/mail/") ? "/" : location.href);
 
+  const load = async (address) => {
+    try {
+      const reply = await fetch(address);
+      return { headers: reply.headers, html: reply.ok && await reply.text() };
+    } catch {
+      return null;
+    }
+  };
+
   const look = calmly(GAP, FLOOD, async () => {
     const list = find("#list");
-    try {
-      const reply = await fetch(list ? list.dataset.list : "/_sandbox/list?rows=0");
-      const html = await reply.text();
-      showStopped(false);
-      if (reply.headers.get("X-Sandbox") !== document.body.dataset.sandbox) startAnew();
-      else if (list && reply.ok && reply.headers.get("ETag") !== shown) showList(list, html, reply.headers.get("ETag"));
-    } catch {
-      showStopped(true);
+    const reply = await load(list ? list.dataset.list : "/_sandbox/list?rows=0");
+    showStopped(!reply);
+    if (!reply) return;
+    if (reply.headers.get("X-Sandbox") !== document.body.dataset.sandbox) startAnew();
+    else if (list && reply.html && reply.headers.get("ETag") !== shown) {
+      shown = reply.headers.get("ETag");
+      showList(list, reply.html);
     }
   });
 
@@ -148,6 +158,16 @@
       apply(address);
     }
     look();
+  };
+
+  // The offer to undo goes away by itself, but not from under the hand.
+  const expire = async (undo) => {
+    find("#status").textContent = undo.textContent;
+    do await pause(CALM); while (undo.matches(":hover, :focus-within"));
+    undo.remove();
+    const address = new URL(location);
+    address.searchParams.delete("deleted");
+    history.replaceState(null, "", address);
   };
 
   /* Keys: a link or button with data-key is pressed by its key. */
@@ -232,6 +252,7 @@
       find("#search").addEventListener("input", search);
       showNumbers();
       focusRow();
+      if (find("#undo")) expire(find("#undo"));
     }
     findAll("[data-remember]").forEach(remember);
     document.addEventListener("keydown", press);
