@@ -610,6 +610,11 @@ class TestRealTest:
         assert message.body["recipientEmail"] == "ada@example.org"
         assert "migma_doctor" in message.html
 
+    def test_a_sandbox_shows_the_mail(self, migma_sandbox):
+        [advice] = [each.advice for each in run_checkup(send_to="ada@example.org") if each.name == "real test"]
+        [mail] = migma_sandbox.mails
+        assert advice == f"Look at it: {migma_sandbox.url}/mail/{mail.message.id}"
+
     def test_a_refusal_is_an_error(self, migma_sandbox, migma):
         migma(LAYOUT_EMAIL_ID=None, PROJECT_ID=None)
         findings = found(send_to="ada@example.org")

@@ -114,6 +114,8 @@ def check_real_mail(probe: ApiProbe, chosen: Mailer, send_to: str) -> Generator[
     body = "This mail was sent by manage.py migma_doctor: ordinary mail of this site is sent through Migma."
     for outcome in send_live(chosen, EmailMultiAlternatives("A real test mail", body, None, [send_to])):
         if outcome.status == "sent":
-            yield Finding("real test", "ok", f"{outcome.text} Id: {outcome.message_id}")
+            page = chosen.mail_url(outcome.message_id)
+            advice = f"Look at it: {page}" if page else ""
+            yield Finding("real test", "ok", f"{outcome.text} Id: {outcome.message_id}", advice)
         else:
             yield Finding("real test", "error", outcome.text)
