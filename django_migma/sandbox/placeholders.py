@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
+_MAX_REMEMBERED = 64 * 1024  # characters
 _MAX_GUESSES = 100
 """So many unused names are compared with so many missing ones, each of so many characters."""
 
@@ -89,7 +90,7 @@ def variables_used(variables: Mapping[str, Any], templates: Mapping[str, str]) -
     """Placeholders in order of appearance, then the variables that none uses. ``templates``: by name of the place."""
     uses: dict[str, dict[str, int]] = {}
     for place, template in templates.items():
-        for name, count in Counter(map(_name, _PLACEHOLDER.finditer(template))).items():
+        for name, count in _counted(template).items():
             uses.setdefault(name, {})[place] = count
     rows = []
     for name, places in uses.items():
@@ -101,6 +102,20 @@ def variables_used(variables: Mapping[str, Any], templates: Mapping[str, str]) -
         [meant] = (is_guessed and get_close_matches(name, missing, n=1)) or [""]
         rows.append(VariableUse(name=name, value=variables[name], places={}, state=VariableState.UNUSED, meant=meant))
     return rows
+
+
+def _counted(template: str) -> Mapping[str, int]:
+    """How often each placeholder stands in a template."""
+    # The inbox asks for each of hundreds of mails a second, most of them of a few designs. What is remembered must not
+    # be large, and a template may have megabytes.
+    return (_remembered if len(template) < _MAX_REMEMBERED else _count)(template)
+
+
+def _count(template: str) -> Mapping[str, int]:
+    return Counter(map(_name, _PLACEHOLDER.finditer(template)))
+
+
+_remembered = lru_cache(maxsize=32)(_count)
 
 
 def _name(match: re.Match[str]) -> str:
