@@ -97,6 +97,13 @@ class IdempotencyStore:
         if (entry := self._answered.pop(key, None)) is not None:
             self._size -= entry.size
 
+    def forgotten_at(self, key_name: str, idempotency_key: str) -> datetime | None:
+        """When the key may be used anew; None if nothing is remembered under it."""
+        key = (key_name, idempotency_key)
+        with self._lock:
+            entry = self._running.get(key) or self._answered.get(key)
+        return None if entry is None else entry.since + _LIFETIME
+
 
 def _replay(entry: _Entry, digest: bytes) -> HttpResponse:
     if entry.digest != digest:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of bodies and answers in all. Of the newest mail the first and the last exchange stay, however large they are."""
-_FIRST = 5
-_LAST = 45
+FIRST = 5
+LAST = 45
 """So many exchanges of a mail are kept: how it began, and how it goes on."""
 
 
@@ -163,7 +163,7 @@ def _joined(mail: Mail, exchange: Exchange) -> Mail:
     if exchange.body == mail.exchanges[-1].body:  # a repeat: keep one object, as a body may have 10 MB
         exchange = replace(exchange, body=mail.exchanges[-1].body)
     mail = replace(mail, exchanges=tuple(sorted((*mail.exchanges, exchange), key=lambda each: each.number)))
-    return mail if len(mail.exchanges) <= _FIRST + _LAST else _without(mail, _FIRST)
+    return mail if len(mail.exchanges) <= FIRST + LAST else _without(mail, FIRST)
 
 
 def _without(mail: Mail, place: int) -> Mail:

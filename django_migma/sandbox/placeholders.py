@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from django_migma.sandbox.options import Switches
 
@@ -116,6 +116,11 @@ def _count(template: str) -> Mapping[str, int]:
 
 
 _remembered = lru_cache(maxsize=32)(_count)
+
+
+def find_placeholders(text: str) -> Iterator[tuple[str, int, int]]:
+    """The name, the start and the end of each placeholder of a text, in order."""
+    return ((_name(match), match.start(), match.end()) for match in _PLACEHOLDER.finditer(text))
 
 
 def _name(match: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.exchanges import Result
 from django_migma.sandbox.faults import Delivered
+from django_migma.sandbox.inbox import FIRST, LAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,7 +236,7 @@ def did(mail: Mail, exchange: Exchange) -> str:
         case Result.REPLAYED:
             return "knew the key: same refusal again"
         case Result.REFUSED:
-            return f"refused it: {exchange.problem}"
+            return f"refused it: {_short(exchange.problem)}"
         case Result.CONFLICT:
             return f"refused it: {conflict(mail, exchange)}"
         case Result.LIMITED:
@@ -262,10 +263,24 @@ def _all(mail: Mail, result: Result) -> list[Exchange]:
     return [each for each in mail.exchanges if each.result is result]
 
 
+def gap(mail: Mail) -> int:
+    """How many requests are kept before those that are not; 0 if all are. Of large ones, those in the middle go."""
+    if not mail.dropped:
+        return 0
+    kept = len(mail.exchanges)
+    return FIRST if kept >= FIRST + LAST else (kept + 1) // 2
+
+
+def place(mail: Mail, exchange: Exchange) -> int:
+    """The number of a request of a mail, from 1; those that are no longer kept count as well."""
+    index = mail.exchanges.index(exchange)
+    return index + 1 + (mail.dropped if index >= gap(mail) else 0)
+
+
 def _which(mail: Mail, exchange: Exchange) -> str:
-    """Such as "the third"; requests are counted from the first that is kept."""
-    place = mail.exchanges.index(exchange)
-    return f"the {_ORDINALS[place]}" if place < len(_ORDINALS) and not mail.dropped else f"request {place + 1}"
+    """Such as "the third"."""
+    number = place(mail, exchange)
+    return f"the {_ORDINALS[number - 1]}" if number <= len(_ORDINALS) else f"request {number}"
 
 
 def _these(count: int) -> str:

@@ -11,6 +11,7 @@ from django.http import HttpResponse
 
 from django_migma.sandbox import verdicts
 from django_migma.sandbox.pages import clock_time, render
+from django_migma.sandbox.pages.mail_frame import rendering
 from django_migma.sandbox.pages.setup import first_steps
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
     found = search(mails, query)
     rows = _row_count(request)
     kept = {name: request.GET[name] for name in KEPT if request.GET.get(name)}
-    now = request.sandbox.store.clock()
+    now, switches = request.sandbox.store.clock(), request.sandbox.switches
     return {
         "address": f"/_sandbox/list?{urlencode(kept | {'rows': rows, 'mail': current})}",
         "query": query,
@@ -91,6 +92,7 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
         "rows": [
             {
                 "mail": mail,
+                "subject": shown.subject if (shown := rendering(mail, switches)) else mail.subject,
                 "address": f"/mail/{mail.id}?{urlencode(kept)}".removesuffix("?"),
                 "here": mail.id == current,
                 "time": clock_time(mail.last_at, now),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django_migma.sandbox import verdicts
-from django_migma.sandbox.pages import clock_time, render, see_other
-from django_migma.sandbox.pages.mail_frame import html_page, remote_images
+from django_migma.sandbox import account, verdicts
+from django_migma.sandbox.pages import clock_time, mail_tabs, render, see_other
+from django_migma.sandbox.pages.mail_frame import framed_page, links, remote_images, rendering
 from django_migma.sandbox.pages.mail_list import listing
 from django_migma.sandbox.protocol import ApiError
 
@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from django_migma.sandbox.exchanges import Mail
     from django_migma.sandbox.server import Request
 
-TABS = {"mail": "Mail"}
-WIDTHS = {"phone": "Phone 375", "tablet": "Tablet 768", "desktop": "Desktop 1024", "fit": "Fit"}
+TABS = {
+    "mail": "Mail",
+    "variables": "Variables",
+    "requests": "Requests",
+    "json": "JSON",
+    "source": "Source",
+    "links": "Links",
+}
+WIDTHS = {"phone": "Phone", "tablet": "Tablet", "desktop": "Desktop", "fit": "Fit"}
+_PIXELS = {"phone": 375, "tablet": 768, "desktop": 1024}  # as in the stylesheet
 SCHEMES = {"light": "Light", "dark": "Dark"}
 
 
@@ -47,16 +55,15 @@ def show(request: Request, mail_id: str) -> HttpResponse:
         area="mail",
         mail=mail,
         head=_head(request, mail),
-        tab=tab,
-        tabs=_choices(request, "tab", TABS),
+        tabs=_tabs(request, mail),
         list=listing(request, mail.id),
-        **_mail_tab(request, mail),
+        **_CONTENTS[tab](request, mail),
     )
 
 
 def html(request: Request, mail_id: str) -> HttpResponse:
     """GET /mail/ID/html: the mail as a browser shows it, for the frame or alone."""
-    return html_page(request, find_mail(request, mail_id).html)
+    return framed_page(request, find_mail(request, mail_id))
 
 
 def delete(request: Request, mail_id: str) -> HttpResponse:
@@ -76,17 +83,16 @@ def restore(request: Request, mail_id: str) -> HttpResponse:
 
 def _head(request: Request, mail: Mail) -> dict[str, Any]:
     body = mail.main.payload
-    now = request.sandbox.store.clock()
+    rendered = rendering(mail, request.sandbox.switches)
     return {
-        "subject": mail.subject,
+        "subject": rendered.subject if rendered else mail.subject,
         "sender": _sender(mail, body),
         "reply_to": body.get("replyTo", ""),
-        "email": mail.template,
+        "email": _title(mail),
         "email_id": mail.main.email_id,
         "outcome": verdicts.outcome(mail),
-        "chips": verdicts.chips(mail),
-        "kind": "" if mail.is_test else _kind(body),
-        "time": clock_time(mail.at, now),
+        "kind": "test send" if mail.is_test else _kind(body),
+        "time": clock_time(mail.at, request.sandbox.store.clock()),
     }
 
 
@@ -97,22 +103,51 @@ def _sender(mail: Mail, body: Mapping[str, Any]) -> str:
     return f"{name} <{address}>" if name else str(address)
 
 
+def _title(mail: Mail) -> str:
+    stored = account.stored_email(mail.main.payload)
+    return str(account.find_conversation(stored["conversationId"])["title"]) if stored else ""
+
+
 def _kind(body: Mapping[str, Any]) -> str:
     given = body.get("transactional", body.get("recipientType") == "email")
     return "transactional" if given else "marketing"
 
 
+def _tabs(request: Request, mail: Mail) -> list[dict[str, Any]]:
+    rendered = rendering(mail, request.sandbox.switches)
+    counts = {
+        "variables": len(mail.variables_used),
+        "requests": mail.attempts,
+        "links": len(links(rendered.html)) if rendered else 0,
+    }
+    return [{**choice, "count": counts.get(choice["name"], "")} for choice in _choices(request, "tab", TABS)]
+
+
 def _mail_tab(request: Request, mail: Mail) -> dict[str, Any]:
-    images = request.GET.get("images") == "1"
+    rendered = rendering(mail, request.sandbox.switches)
+    asked = {name: "1" for name in ("images", "marks") if request.GET.get(name) == "1"}
     return {
         "widths": _choices(request, "width", WIDTHS, default="fit"),
         "width": _chosen(request, "width", WIDTHS, default="fit"),
         "schemes": _choices(request, "scheme", SCHEMES),
         "scheme": _chosen(request, "scheme", SCHEMES),
-        "frame": f"/mail/{mail.id}/html" + ("?images=1" if images else ""),
-        "remote": 0 if images else remote_images(mail.html),
+        "frame": f"/mail/{mail.id}/html?{urlencode(asked)}".removesuffix("?") if rendered else "",
+        "remote": remote_images(rendered.html) if rendered and "images" not in asked else 0,
         "with_images": _link(request, images="1"),
+        "missing": len(mail.missing_variables) if rendered else 0,
+        "is_marked": "marks" in asked,
+        "marks": _link(request, marks="0" if "marks" in asked else "1"),
     }
+
+
+_CONTENTS = {
+    "mail": _mail_tab,
+    "variables": mail_tabs.variables_tab,
+    "requests": mail_tabs.requests_tab,
+    "json": mail_tabs.json_tab,
+    "source": mail_tabs.source_tab,
+    "links": mail_tabs.links_tab,
+}
 
 
 def _chosen(request: Request, name: str, choices: Mapping[str, str], *, default: str = "") -> str:
@@ -128,6 +163,7 @@ def _choices(request: Request, name: str, choices: Mapping[str, str], *, default
         {
             "name": choice,
             "label": label,
+            "pixels": _PIXELS.get(choice),
             "address": _link(request, **{name: choice}),
             "here": choice == chosen,
             "next": choice == following,

@@ -1,0 +1,74 @@
+"""A request as text: readable, and ready to be copied into a shell or a Django site."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from django_migma.sandbox.account import EMAIL_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django_migma.sandbox.exchanges import Exchange
+
+MAX_COPIED = 50_000  # bytes of a body that is worth pasting
+
+
+def readable(content: bytes) -> str:
+    """JSON with line breaks and indents; anything else as text."""
+    text = content.decode(errors="replace")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def head(exchange: Exchange) -> str:
+    """The request line and the headers that are kept; the API key by its name."""
+    key = f"<the key {exchange.key_name}>" if exchange.key_name else "<no key of this sandbox>"
+    lines = [f"{exchange.endpoint} HTTP/1.1", f"Authorization: Bearer {key}"]
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in exchange.head.items())])
+
+
+def curl(exchange: Exchange, url: str) -> str:
+    """A command that repeats the request. The API key is a variable of the shell: what is pasted may be shared."""
+    method, _, path = exchange.endpoint.partition(" ")
+    words = [
+        f"curl -X {method} {shlex.quote(url + path)}",
+        '-H "Authorization: Bearer $MIGMA_API_KEY"',
+        "-H 'Content-Type: application/json'",
+    ]
+    if exchange.idempotency_key is not None:
+        words.append(f"-H {shlex.quote('Idempotency-Key: ' + exchange.idempotency_key)}")
+    is_short = len(exchange.body) <= MAX_COPIED
+    words.append(f"--data-raw {shlex.quote(exchange.body.decode(errors='replace'))}" if is_short else "-d @body.json")
+    return " \\\n  ".join(words)
+
+
+def django_code(exchange: Exchange) -> str:
+    """Python that sends the same mail; empty for a batch, a test send, and what is no mail at all."""
+    body = exchange.payload
+    if exchange.is_test or body.get("recipientType") != "email" or len(exchange.body) > MAX_COPIED:
+        return ""
+    arguments = _arguments(body, exchange)
+    lines = "".join(f"    {name}={value!r},\n" for name, value in arguments.items() if value)
+    return f"from django_migma.message import MigmaMessage\n\nMigmaMessage(\n{lines}).send()\n"
+
+
+def _arguments(body: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:
+    sender = f"{body.get('fromName', '')} <{body.get('from', '')}>"
+    name = EMAIL_NAMES.get(exchange.email_id, exchange.email_id)
+    return {
+        "subject": exchange.subject,
+        "body": body.get("template"),
+        "from_email": sender,
+        "to": [exchange.recipient],
+        "reply_to": [body["replyTo"]] if body.get("replyTo") else None,
+        "template_id": name if "emailId" in body else None,
+        "conversation_id": body.get("conversationId") if "emailId" not in body else None,
+        "merge_global_data": body.get("variables"),
+        "idempotency_key": exchange.idempotency_key,
+    }
