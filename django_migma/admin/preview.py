@@ -126,9 +126,9 @@ def sample_values(email: StoredEmail, values: Mapping[str, str] | None = None) -
     """
     names = {name: f"[{re.sub('[-_. ]+', ' ', name).strip() or name}]" for name in email.variable_names}
     defaults, samples = known_values(email)
-    texts = {name: _as_text(value) for name, value in samples.items()} | dict(values or {})
+    texts = {name: as_text(value) for name, value in samples.items()} | dict(values or {})
     given = {name: text for name, text in texts.items() if text}
-    return names | {name: _as_text(value) for name, value in defaults.items()} | given
+    return names | {name: as_text(value) for name, value in defaults.items()} | given
 
 
 def without_sample(email: StoredEmail) -> list[str]:
@@ -160,7 +160,8 @@ def posted_values(data: QueryDict) -> dict[str, str]:
     return {name.removeprefix(VALUE): str(text) for name, text in data.items() if name.startswith(VALUE)}
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """A value as the text that previews show."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -30,10 +30,12 @@ from .preview import (
     make_preview,
     posted_values,
     preview_response,
+    sample_values,
     without_sample,
 )
 from .send_test import SendTestPage
 from .send_test_form import STORED
+from .stored_email_form import IDS, SAMPLES, StoredEmailForm, lines_of_code, places_in_code
 from .sync import has_project, sync
 from .test_results import results_page
 
@@ -41,36 +43,12 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     ModelAdmin = admin.ModelAdmin[StoredEmail]
-    ModelForm = forms.ModelForm[StoredEmail]
 else:
     ModelAdmin = object
-    ModelForm = forms.ModelForm
 
 _EMPTY = "-"
-_IDS = ("email_id", "conversation_id")
 _FROM_MIGMA = ("title", "subject", "preheader", "project_id", "status")
 _DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
-
-
-class StoredEmailForm(ModelForm):
-    """The fields of a stored email that do not come from Migma."""
-
-    class Meta:
-        model = StoredEmail
-        fields = (
-            "key", *_IDS, "sample_variables", "default_variables", "optional_variables", "from_email", "from_name",
-            "provider_type",
-        )  # fmt: skip
-        widgets: ClassVar = {
-            "optional_variables": forms.Textarea(attrs={"rows": 3, "cols": 60}),
-            "default_variables": forms.Textarea(attrs={"rows": 5, "cols": 60}),
-            "sample_variables": forms.Textarea(attrs={"rows": 5, "cols": 60}),
-        }
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        for name in self.fields.keys() & _IDS:  # a browser would cut a pasted id that has a space in front
-            self.fields[name].widget.attrs.pop("maxlength", None)
 
 
 class StoredEmailAdminMixin(ModelAdmin):
@@ -152,10 +130,6 @@ class StoredEmailAdminMixin(ModelAdmin):
             '<span class="migma-unit">{}</span> {}', gettext("tested"), listing.ago(email.last_tested_at)
         )
 
-    @admin.display(description=_("variables"))
-    def variables(self, email: StoredEmail) -> str:
-        return ", ".join(email.variable_names) or _EMPTY
-
     def admin_url(self, view: str, *args: Any) -> str:
         """Return the URL of a view of this admin, on the admin site that it belongs to."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
@@ -192,34 +166,49 @@ class StoredEmailAdminMixin(ModelAdmin):
         return super().get_queryset(request).defer("html")
 
     def get_fieldsets(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
-        variables = ("sample_variables", "default_variables", "optional_variables")
-        own = [
-            (None, {"fields": ("key", *_IDS)}),
-            (_("Variables"), {"fields": variables if obj is None else ("variables", *variables)}),
-            (_("Sender"), {"fields": ("from_email", "from_name", "provider_type")}),
+        sender, look = ("from_email", "from_name", "provider_type"), ["migma-sender"]
+        variables = ("default_variables", "optional_variables")
+        if obj is None:
+            shown = (_("Variables"), {"fields": (SAMPLES, *variables), "classes": ["collapse"]})
+            return [(None, {"fields": ("key", *IDS)}), (_("Sender"), {"fields": (sender,), "classes": look}), shown]
+        ids_are_migmas = obj.synced_at is not None
+        own = ("key", sender) if ids_are_migmas else ("key", *IDS, sender)
+        from_migma = (*_FROM_MIGMA, *(IDS if ids_are_migmas else ()), *_DATES)
+        return [
+            (_("Sample values"), {"fields": (SAMPLES,)}),
+            (_("Key and sender"), {"fields": own, "classes": look}),
+            (_("Variables"), {"fields": variables}),
+            (_("From Migma"), {"fields": from_migma, "classes": ["collapse", "migma-details"]}),
         ]
-        return own if obj is None else [*own, (_("From Migma"), {"fields": (*_FROM_MIGMA, *_DATES)})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: StoredEmail | None = None) -> Any:
         given = super().get_readonly_fields(request, obj)
-        return (*given, "variables", *_FROM_MIGMA, *_DATES, *(_IDS if obj is not None and obj.synced_at else ()))
+        return (*given, *_FROM_MIGMA, *_DATES, *(IDS if obj is not None and obj.synced_at else ()))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        sync_url = self.admin_url("sync") if self.has_sync_permission(request) and has_project() else ""
-        return super().changelist_view(request, {**(extra_context or {}), "sync_url": sync_url})
+        return super().changelist_view(request, {"sync_url": self._sync_url(request), **(extra_context or {})})
+
+    def _sync_url(self, request: HttpRequest) -> str:
+        return self.admin_url("sync") if self.has_sync_permission(request) and has_project() else ""
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
     ) -> HttpResponse:
         if email := context["original"]:
-            context = context | self._preview_context(request, email) | _split_form(context["adminform"])
+            context = context | self._page_context(request, email) | _without_samples(context["adminform"])
+        else:
+            context = context | {"sync_url": self._sync_url(request)}
         return super().render_change_form(request, context, *args, **options)
 
-    def _preview_context(self, request: HttpRequest, email: StoredEmail) -> dict[str, Any]:
+    def _page_context(self, request: HttpRequest, email: StoredEmail) -> dict[str, Any]:
         return {
             "preview": make_preview(email),
             "frame": make_frame(request, email, self.admin_url("preview", email.pk)),
             "source": shorten(email.html),
+            "samples": sample_values(email),
+            "code": lines_of_code(email),
+            "copy_code": listing.copy_button(lines_of_code(email), gettext("Copy the code")),
+            "places": places_in_code(email),
             "deliveries_url": self._deliveries_url(request, email),
             "send_test_url": self.send_test_url([email.pk]) if self.has_send_test_permission(request, email) else "",
         }
@@ -254,7 +243,7 @@ class StoredEmailAdminMixin(ModelAdmin):
         self, request: HttpRequest, obj: StoredEmail, form: forms.ModelForm[StoredEmail], change: bool
     ) -> None:
         """Save the edited columns only: a test or a sync may have changed the others since the row was read."""
-        edited = {*StoredEmailForm.Meta.fields, "updated_at"}.difference(_IDS if obj.synced_at else ())
+        edited = {*StoredEmailForm.Meta.fields, "updated_at"}.difference(IDS if obj.synced_at else ())
         obj.save(update_fields=edited if change else None)
 
     @admin.action(description=_("Send a test…"), permissions=["send_test"])
@@ -316,8 +305,10 @@ def outside_transactions(view: Any) -> Any:
     return view
 
 
-def _split_form(adminform: Any) -> dict[str, Any]:
-    """Split the form in two, so that the preview stands below the first fields and above the others."""
-    above, below = copy.copy(adminform), copy.copy(adminform)
-    above.fieldsets, below.fieldsets = adminform.fieldsets[:1], adminform.fieldsets[1:]
-    return {"above_preview": above, "below_preview": below}
+def _without_samples(adminform: Any) -> dict[str, Any]:
+    """The form without the samples, which stand beside the preview; all of it for a site's own fieldsets."""
+    below = copy.copy(adminform)
+    below.fieldsets = [found for found in adminform.fieldsets if tuple(found[1]["fields"]) != (SAMPLES,)]
+    is_apart = len(below.fieldsets) < len(adminform.fieldsets)
+    fields = adminform.form.fields if is_apart else {}
+    return {"below_preview": below, "samples_field": adminform.form[SAMPLES] if SAMPLES in fields else None}

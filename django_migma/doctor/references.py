@@ -11,6 +11,7 @@ from django.apps import apps
 
 from django_migma.api.types import is_object_id
 
+_WORD = b"template_id"
 _FRAMEWORK = {"django", "django_migma"}
 _INSTALLED = {"site-packages", "dist-packages", "node_modules"}
 _TEST_FOLDERS = {"tests", "test"}
@@ -57,7 +58,8 @@ def _parse(path: Path) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(path.read_bytes(), filename=str(path))
+            source = path.read_bytes()
+            return ast.parse(source if _WORD in source else b"", filename=str(path))  # most files do without it
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return ast.Module(body=[], type_ignores=[])
 

@@ -134,11 +134,21 @@ def test_saving_the_form_changes_nothing_else(admin_client, welcome):
     assert welcome.updated_at > before
 
 
-def test_the_key_stands_above_the_preview(admin_client, welcome):
+def test_the_preview_comes_first_and_what_migma_sent_last(admin_client, welcome):
     text = admin_client.get(admin_url("change", welcome.pk)).content.decode()
-    places = [text.index(found) for found in ('id="id_key"', "migma-preview", 'id="id_optional', 'id="id_from_name"')]
+    parts = ["<iframe", 'id="id_value.first_name"', 'id="id_key"', 'id="id_default_variables"', "From Migma"]
+    places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert all(text.count(f'id="id_{name}"') == 1 for name in ("key", "email_id", "default_variables", "from_name"))
+
+
+def test_the_page_to_add_one_leads_to_the_sync_first(admin_client, person, migma_sandbox):
+    """Its button belongs to a form of its own."""
+    text = admin_client.get(admin_url("add")).content.decode()
+    assert "A sync adds the emails of your project by itself." in text
+    assert f'<form method="post" action="{admin_url("sync")}" id="migma-sync"' in text
+    assert '<button type="submit" form="migma-sync"' in text
+    assert "migma-sync" not in person("add").get(admin_url("add")).content.decode()
 
 
 def test_a_user_who_may_only_view_sees_the_preview_and_no_button(person, welcome):

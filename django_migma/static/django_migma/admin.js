@@ -38,7 +38,7 @@
   };
 
   const setDisabled = (form, disabled) => {
-    form.querySelectorAll("[type=submit]").forEach((button) => { button.disabled = disabled; });
+    [...form.elements].filter((each) => each.type === "submit").forEach((button) => { button.disabled = disabled; });
   };
 
   const enableAll = () => {
@@ -126,7 +126,25 @@
     });
   };
 
+  // Saving the page of an email leads to the same page again: to the same place there, with its message in sight.
+  const PLACE = "migma-place";
+
+  const keepPlace = (event) => {
+    if (!document.querySelector(".migma-preview")) return;
+    const kept = event.submitter?.name === "_continue" ? JSON.stringify([location.pathname, scrollY]) : "";
+    sessionStorage.setItem(PLACE, kept);
+  };
+
+  const returnToPlace = () => {
+    const [path, top] = JSON.parse(sessionStorage.getItem(PLACE) || "[]");
+    sessionStorage.removeItem(PLACE);
+    if (path !== location.pathname || !document.querySelector(".messagelist .success")) return;
+    document.body.classList.add("migma-kept");
+    scrollTo(0, top);
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
+    returnToPlace();
     document.querySelectorAll(".migma-copy").forEach((button) => { button.hidden = false; });
     if (showButton()) showButton().hidden = true;
     restoreSwitches();
@@ -160,9 +178,18 @@
       showTexts(event.submitter).catch(() => {}); // the frame says more about an error
       return;
     }
+    keepPlace(event);
     if (!event.target.matches("[data-migma-once]")) return;
     setDisabled(event.target, true);
     setTimeout(enableAll, TIMEOUT);
+  });
+
+  // Enter in a sample shows it, as if typing had paused; it does not save the page.
+  document.addEventListener("keydown", (event) => {
+    const button = showButton();
+    if (event.key !== "Enter" || !button || !event.target.matches("input[name^='value.']")) return;
+    event.preventDefault();
+    button.form.requestSubmit(button);
   });
 
   // The browser's Stop button has no event, but its key has one.
