@@ -7,7 +7,6 @@ frame or tab away, so links lose their addresses here.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from django_migma.conf import get_setting
 from django_migma.exceptions import ConfigurationError
 from django_migma.html import html_to_text, shorten
 from django_migma.stored_emails import DeclaredEmails
-from django_migma.variables import render_placeholders
+from django_migma.variables import render_placeholders, value_to_text
 
 if TYPE_CHECKING:
     from django_migma.models import StoredEmail
@@ -126,9 +125,9 @@ def sample_values(email: StoredEmail, values: Mapping[str, str] | None = None) -
     """
     names = {name: f"[{re.sub('[-_. ]+', ' ', name).strip() or name}]" for name in email.variable_names}
     defaults, samples = known_values(email)
-    texts = {name: as_text(value) for name, value in samples.items()} | dict(values or {})
+    texts = {name: value_to_text(value) for name, value in samples.items()} | dict(values or {})
     given = {name: text for name, text in texts.items() if text}
-    return names | {name: as_text(value) for name, value in defaults.items()} | given
+    return names | {name: value_to_text(value) for name, value in defaults.items()} | given
 
 
 def without_sample(email: StoredEmail) -> list[str]:
@@ -158,11 +157,6 @@ def _mapping(value: object) -> dict[str, object]:
 def posted_values(data: QueryDict) -> dict[str, str]:
     """Return the values that inputs named ``value.NAME`` have brought."""
     return {name.removeprefix(VALUE): str(text) for name, text in data.items() if name.startswith(VALUE)}
-
-
-def as_text(value: object) -> str:
-    """A value as the text that previews show."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def disarm(html: str) -> str:

@@ -19,6 +19,7 @@ from django_migma.models import StoredEmail
 from django_migma.models.fields import validate_variables
 from django_migma.testrows import Allowance
 from django_migma.testsends import MAX_TESTS, parse_addresses
+from django_migma.variables import value_to_text
 
 from .preview import VALUE, is_html, known_values
 
@@ -139,7 +140,7 @@ def over_limit(allowance: Allowance) -> str:
 
 def value_field(name: str, sample: Any, help_text: str) -> forms.CharField:
     """The input of a variable, with its sample. A value of several lines, and HTML, has room for them."""
-    text = as_text(sample)
+    text = value_to_text(sample)
     attrs = {"spellcheck": "false", "autocomplete": "off"}
     if is_html(name) or "\n" in text or "\r" in text:
         widget: forms.Widget = forms.Textarea(attrs={**attrs, "rows": 4, "cols": 40})
@@ -153,19 +154,12 @@ def value_field(name: str, sample: Any, help_text: str) -> forms.CharField:
 def help_for(email: StoredEmail, name: str, defaults: Mapping[str, Any]) -> str:
     """What the reader sees where the input is left empty."""
     if name in defaults:
-        text = as_text(defaults[name])
+        text = value_to_text(defaults[name])
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
         return format_html(_("If empty, the reader sees the default: “{}”."), shown)
     if name in email.optional_variables:
         return _("If empty, Migma fills it from the contact.")
     return format_html(_("If empty, the reader may see {}."), f"{{{{{name}}}}}")
-
-
-def as_text(value: Any) -> str:
-    """A value as the text of an input: what is no text is written as JSON, and what is not there is empty."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def as_value(text: str, sample: Any) -> Any:
@@ -174,7 +168,7 @@ def as_value(text: str, sample: Any) -> Any:
     Browsers send line breaks as CR LF. A text in the place of another JSON value is JSON where it can be.
     """
     text = text.replace("\r\n", "\n")
-    if text == as_text(sample).replace("\r\n", "\n"):
+    if text == value_to_text(sample).replace("\r\n", "\n"):
         return sample
     return text if sample is None or isinstance(sample, str) else _parsed(text)
 

@@ -12,8 +12,10 @@ from django.utils.html import format_html, format_html_join
 
 from django_migma.doctor.references import find_references
 from django_migma.models import StoredEmail
+from django_migma.variables import value_to_text
 
-from .preview import VALUE, as_text, is_html, posted_values, sample_values, without_sample
+from .preview import VALUE, is_html, posted_values, sample_values, without_sample
+from .send_test_form import as_value
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[StoredEmail]
@@ -29,7 +31,7 @@ class SampleInputs(forms.Textarea):
     """An input named ``value.NAME`` for each variable of an email, and for each further sample it has.
 
     It falls back to a box for JSON, under the name of the field, where no variable is known, or what was sent is no
-    JSON object. A value that is no text is kept as it is unless its input is changed.
+    JSON object.
     """
 
     def __init__(self, email: StoredEmail) -> None:
@@ -45,12 +47,8 @@ class SampleInputs(forms.Textarea):
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         if name in data:
             return data[name]
-        texts = {each: text.replace("\r\n", "\n") for each, text in posted_values(data).items()}
-        return json.dumps({each: self._value(each, text) for each, text in texts.items() if text})
-
-    def _value(self, name: str, text: str) -> Any:
-        stored = self._stored.get(name)
-        return stored if name in self._stored and as_text(stored) == text else text
+        typed = {each: as_value(text, self._stored.get(each)) for each, text in posted_values(data).items() if text}
+        return json.dumps(typed)
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
         try:
@@ -60,7 +58,7 @@ class SampleInputs(forms.Textarea):
         if not self._names or not isinstance(values, dict):
             return super().render(name, value, attrs, renderer)
         shown = sample_values(self._email, dict.fromkeys(self._names, ""))
-        inputs = [(each, as_text(values.get(each, "")), shown.get(each, "")) for each in self._names]
+        inputs = [(each, value_to_text(values.get(each, "")), shown.get(each, "")) for each in self._names]
         return format_html_join("\n", "{}", ((_input(*each),) for each in inputs))
 
 

@@ -105,7 +105,7 @@ def test_variables_show_their_samples_defaults_or_names(welcome):
         "_": "[_]",
         "total": "12.5",
         "paid": "true",
-        "extra": "null",
+        "extra": "",
     }
 
 

@@ -171,10 +171,86 @@ def test_the_list_fits_into_a_phone(full_list, width):
     assert full_list.locator(".results").evaluate("box => box.scrollWidth - box.clientWidth") <= 0
 
 
-def test_key_and_preview_are_visible_when_the_page_opens(visit, admin, email):
-    """Neither is below the fold."""
+def test_preview_and_samples_are_visible_when_the_page_opens(visit, admin, stored_email):
+    """The preview is not cut off at its side, and its samples stand beside it."""
     page = visit(admin)
     page.set_viewport_size(LAPTOP)
-    key = open_page(page, email)
-    expect(key).to_be_in_viewport(ratio=1)
-    expect(page.locator(FRAME)).to_be_in_viewport()
+    open_page(page, stored_email("<p>Dear {{name}}</p>"))
+    expect(page.locator("#nav-sidebar")).to_be_visible()
+    expect(page.locator(FRAME)).to_be_in_viewport(ratio=0.9)
+    expect(page.get_by_role("textbox", name="name", exact=True)).to_be_in_viewport(ratio=1)
+    assert page.locator(".migma-stage").evaluate("stage => stage.scrollWidth - stage.clientWidth") == 0
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_page_scrolls_sideways(visit, admin, stored_email, width):
+    """Nor does the page of an email grow as tall as it was: 3,375 pixels on a laptop, and 4,698 on a phone."""
+    email = stored_email(
+        f"<p>{'{{name}} ' * 99}</p>", key="k" * 100, subject="Hello {{a_variable_of_considerable_length}}"
+    )
+    page = visit(admin)
+    page.set_viewport_size({"width": width, "height": 800})
+    for address in (LIST, f"{LIST}add/", f"{LIST}{email.pk}/change/"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+    assert page.evaluate("document.documentElement.scrollHeight") < (2_200 if width == 1280 else 3_300)
+
+
+def test_a_typed_sample_is_shown_before_it_is_saved(visit, admin, stored_email):
+    """In the frame, in the subject and in the text; leaving and coming back shows what is saved."""
+    email = stored_email("<p>Dear {{name}}</p>", subject="For {{name}}")
+    page = visit(admin)
+    open_page(page, email)
+    page.get_by_role("textbox", name="name", exact=True).fill("<Ada>")
+    expect(page.frame_locator(FRAME).get_by_text("Dear <Ada>")).to_be_visible()
+    expect(page.get_by_text("For <Ada>")).to_be_visible()
+    expect(page.locator("iframe")).to_have_count(1)
+    expect(page.get_by_role("button", name="Show", exact=True)).to_have_count(0)
+    page.get_by_role("textbox", name="name", exact=True).press("Enter")
+    open_page(page, email)
+    expect(page.frame_locator(FRAME).get_by_text("Dear [name]")).to_be_visible()
+
+
+def test_without_the_script_a_button_shows_typed_samples(visit, admin, stored_email):
+    """The switches work without it, too."""
+    email = stored_email("<p>Dear {{name}}</p>")
+    page = visit(admin, java_script_enabled=False)
+    open_page(page, email)
+    page.get_by_role("textbox", name="name", exact=True).fill("Ada")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.frame_locator(FRAME).get_by_text("Dear Ada")).to_be_visible()
+    page.get_by_text("Phone", exact=True).click()
+    expect(page.get_by_role("radio", name="Phone")).to_be_checked()
+    assert page.locator(FRAME).bounding_box()["width"] == 375
+    StoredEmail.objects.get(sample_variables={})
+
+
+def test_saving_samples_leads_back_to_the_same_place(visit, admin, stored_email):
+    """With the message in sight, which is at the top of the page."""
+    email = stored_email("<p>Dear {{name}}</p>")
+    page = visit(admin)
+    open_page(page, email)
+    page.get_by_role("textbox", name="name", exact=True).fill("Ada")
+    page.evaluate("scrollTo(0, 400)")
+    page.get_by_role("button", name="Save samples").press("Enter")
+    saved = page.locator(".messagelist li")
+    expect(saved).to_contain_text("was changed successfully")
+    expect(saved).to_be_in_viewport(ratio=0.9)
+    assert page.evaluate("scrollY") == 400
+    expect(page.frame_locator(FRAME).get_by_text("Dear Ada")).to_be_visible()
+    page.get_by_role("textbox", name="Key:").fill("two words")
+    page.get_by_role("button", name="Save samples").press("Enter")
+    expect(page.get_by_text("Please correct the error below.")).to_be_in_viewport()
+
+
+def test_the_switches_stay_as_they_were_left(visit, admin, email):
+    """On the page of the next email, too. A phone begins with the width of a phone."""
+    page = visit(admin)
+    open_page(page, email)
+    page.get_by_text("Dark", exact=True).click()
+    page.reload()
+    expect(page.get_by_role("radio", name="Dark")).to_be_checked()
+    expect(page.get_by_role("radio", name="Desktop")).to_be_checked()
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.reload()
+    expect(page.get_by_role("radio", name="Phone")).to_be_checked()
