@@ -10,6 +10,7 @@ from django_migma.sandbox.options import add_arguments, switches_from
 from django_migma.sandbox.pages.setup import settings_to_paste
 from django_migma.sandbox.server import Sandbox
 from django_migma.sandbox.strangers import is_loopback
+from django_migma.sandbox.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,17 +54,22 @@ def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
     except (OSError, OverflowError) as error:
         stderr.write(f"Cannot listen on {host}, port {port}: {error}; see --host and --port (0: any free one).\n")
         return 1
+    terminal = None if options["quiet"] else Terminal(stdout)
     try:
         sandbox.faults.script(*options["script"])
         if not is_loopback(host):
             stderr.write(_WARNING.format(host=host))
         stdout.write(_greeting(sandbox))
         stdout.flush()
+        if terminal is not None:
+            sandbox.on_send = terminal.show
         sandbox.serve_forever()
     except KeyboardInterrupt:
         pass
     finally:
         sandbox.stop()
+        if terminal is not None:
+            terminal.close()
     return 0
 
 

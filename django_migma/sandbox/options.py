@@ -188,6 +188,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     names = "a name by which others call it, such as neighbouring containers; may be repeated"
     add_to_server("--allowed-host", dest="allowed_hosts", metavar="NAME", action="append", default=[], help=names)
     add_to_server("--port", type=int, default=8026, help="port to listen on, 0 for any free one (default: 8026)")
+    add_to_server("--quiet", action="store_true", help="print no line for each request to send")
     script = "strike the first sends with these, one after the other"
     add_to_faults("--script", type=_fault_words, metavar="FAULT,...", default=(), help=script)
     for switch in fields(Switches):

@@ -87,6 +87,7 @@ class Sandbox(ForTests):
         self.stopping = threading.Event()  # ends every wait
         self.streams = threading.BoundedSemaphore(MAX_STREAMS)
         self.numbers = count(1)  # of requests to send; drawn by any thread
+        self.on_send: Callable[[Exchange], None] | None = None  # told of each of them, before it is answered
         self._server = _Server(host, port, self)
         self.host = host
         self.port = self._server.server_port
@@ -197,6 +198,8 @@ class Request(HttpRequest):
             message=self.message,
         )
         self.sandbox.store.inbox.record(exchange)
+        if self.sandbox.on_send is not None:
+            self.sandbox.on_send(exchange)
 
     def _result(self, response: HttpResponse) -> Result:
         if self.is_struck:

@@ -1,0 +1,107 @@
+"""A line for each request to send, such as "19:24:55 kim@example.com receipt → accepted, reply lost"."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+from django_migma.sandbox import account
+from django_migma.sandbox.exchanges import Result
+from django_migma.sandbox.faults import Delivered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django_migma.sandbox.exchanges import Exchange
+
+_MAX_WAITING = 1000  # lines
+_MAX_WHO = 60  # characters
+_MAX_WHY = 120
+_CLOSING = 0.5  # seconds for the last lines
+_REPLIES = {Delivered.NOTHING: "reply lost", Delivered.HALF: "half a reply", Delivered.LATE: "reply late"}
+
+
+def line(exchange: Exchange) -> str:
+    """In local time. Characters that a terminal may act on are replaced: recipients and subjects may be anything."""
+    name = account.EMAIL_NAMES.get(exchange.email_id, "")
+    what = name if name and exchange.email_id != account.LAYOUT else f'"{_clean(exchange.subject, _MAX_WHO)}"'
+    who = _clean(exchange.recipient, _MAX_WHO) or "nobody"
+    test = "test " if exchange.is_test else ""
+    return f"{exchange.at.astimezone():%H:%M:%S} {who} {test}{what} → {_outcome(exchange)}"
+
+
+def _outcome(exchange: Exchange) -> str:
+    if exchange.result is Result.UNTOUCHED:
+        return f"struck by {exchange.fault.word}"
+    reply = _REPLIES.get(exchange.delivered)
+    return _result(exchange) + (f", {reply}" if reply else "")
+
+
+def _result(exchange: Exchange) -> str:
+    match exchange.result:
+        case Result.ACCEPTED:
+            return "accepted"
+        case Result.REPLAYED:
+            return f"same answer again, {exchange.status}"
+        case Result.LIMITED:
+            return "over the rate limit"
+    return f"refused {exchange.status}: {_clean(exchange.problem, _MAX_WHY)}"
+
+
+def _clean(text: str, length: int) -> str:
+    shown = text if len(text) <= length else f"{text[: length - 1]}…"
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in shown)
+
+
+class Terminal:
+    """Writes the lines in a thread of its own, so that a stream that blocks or is closed holds up no request."""
+
+    def __init__(self, stream: Any) -> None:
+        """``stream``: for text, such as ``sys.stdout``."""
+        self._write = _unbuffered(stream)
+        self._lock = threading.Lock()
+        self._left_out = 0
+        self._lines: queue.Queue[str | None] = queue.Queue(_MAX_WAITING)
+        self._thread = threading.Thread(target=self._run, name="migma-sandbox-terminal", daemon=True)
+        self._thread.start()
+
+    def show(self, exchange: Exchange) -> None:
+        """Write the line of an exchange soon; leave it out while too many lines wait."""
+        with self._lock:
+            if self._lines.full():
+                self._left_out += 1
+                return
+            if self._left_out:
+                text = f"({self._left_out} more not shown)\n{line(exchange)}\n"
+            else:
+                text = f"{line(exchange)}\n"
+            self._left_out = 0
+            self._lines.put_nowait(text)
+
+    def close(self) -> None:
+        """Write what waits, unless the stream blocks."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+            self._thread.join(_CLOSING)
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed: there is nobody to write for
+            while (text := self._lines.get()) is not None:
+                self._write(text)
+
+
+def _unbuffered(stream: Any) -> Callable[[str], object]:
+    """Past the stream's buffer: a thread that hangs in a full pipe would lock that, and Python could not exit."""
+    try:
+        raw = open(stream.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115 - it is not ours to close
+    except (AttributeError, OSError, ValueError):  # no file, such as io.StringIO
+
+        def write(text: str) -> None:
+            stream.write(text)
+            stream.flush()
+
+        return write
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return lambda text: raw.write(text.encode(encoding, "replace"))
