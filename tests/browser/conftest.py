@@ -8,6 +8,7 @@ from playwright.sync_api import expect, sync_playwright
 from django_migma.sandbox.server import Sandbox
 from django_migma.testing import sandbox as running_sandbox
 
+from . import live
 from .chromium import path_or_skip
 from .live import database_on_disk, live_site
 
@@ -111,3 +112,10 @@ def stored_email(transactional_db):
         return StoredEmail.objects.create(email_id="f" * 24, title="Made here", html=html, **fields)
 
     return make
+
+
+@pytest.fixture
+def elsewhere():
+    """Another server, with the paths that were requested in ``asked``."""
+    with live.elsewhere() as server:
+        yield server

@@ -1,7 +1,10 @@
-"""Serves the test project as a real server does: each request in a thread with a database connection of its own."""
+"""Serves the test project as a real server does, each request in a thread with a database connection of its own."""
 
 import sqlite3
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from mimetypes import guess_type
+from threading import Thread
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -50,3 +53,32 @@ def live_site():
             yield f"http://127.0.0.1:{server.port}"
         finally:
             server.terminate()
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another server that records its requests: the browser reports blocked requests as if they had been sent."""
+
+    def do_GET(self):
+        """Answer with an empty body of the type that the name suggests."""
+        self.server.asked.add(self.path.strip("/"))
+        self.send_response(200)
+        self.send_header("Content-Type", guess_type(self.path)[0] or "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET  # noqa: N815 - the name that the base class asks for
+
+    def log_message(self, *args):
+        """Print nothing."""
+
+
+@contextmanager
+def elsewhere():
+    """Serve as another server, with the paths that were requested in ``asked``."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        server.asked = set()
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

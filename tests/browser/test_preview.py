@@ -1,9 +1,6 @@
 """Hostile HTML has no effect in the preview."""
 
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from mimetypes import guess_type
-from threading import Thread
 
 import pytest
 from playwright.sync_api import expect
@@ -44,35 +41,6 @@ HOSTILE = """<!doctype html>
 OWN_TITLE = "Made here | Change stored email | Django site admin"
 PICTURES = {"picture.png", "background.png", "import.css"}
 TARGETS = ("Click here", "Read on", "Leave", "Stay", "Unquoted", "Save", "Drawn", "Set", "Win", "Win too")
-
-
-class Elsewhere(BaseHTTPRequestHandler):
-    """Another server that records its requests: the browser reports blocked requests as if they had been sent."""
-
-    def do_GET(self):
-        """Answer with an empty body of the type that the name suggests."""
-        self.server.asked.add(self.path.strip("/"))
-        self.send_response(200)
-        self.send_header("Content-Type", guess_type(self.path)[0] or "text/html")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_POST = do_GET  # noqa: N815 - the name that the base class asks for
-
-    def log_message(self, *args):
-        """Print nothing."""
-
-
-@pytest.fixture
-def elsewhere():
-    """The other server, with the paths that were requested in ``asked``."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        server.asked = set()
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

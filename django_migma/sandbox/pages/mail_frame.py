@@ -35,6 +35,11 @@ _REMOTE_IMAGE = re.compile(
     r"""(?:\b(?:src|srcset|background|poster)\s*+=|\burl\()\s*+["']?\s*+(?P<address>(?:https?:)?//[^"'\s>)]+)""",
     re.IGNORECASE,
 )
+# Browsers connect to the address of a frame before a policy forbids to load it, and to those of links that are no
+# style sheets. No reader's mail program shows frames. A tag begins with "<" and its name, with nothing between them.
+_FRAME = r"<(?=(?:i?frame|frameset|fencedframe|object|embed|portal)\b"
+_NO_PICTURE = re.compile(_FRAME + r"|link\b(?![^>]*\brel\s*=\s*[\"']?stylesheet\b))", re.IGNORECASE)
+_FRAME_OR_LINK = re.compile(_FRAME + r"|link\b)", re.IGNORECASE)
 _THIS_MACHINE = re.compile(r"(?:https?:)?//(?:localhost|127\.0\.0\.1)(?:[:/?]|$)", re.IGNORECASE)
 # What is not text: a comment, an element whose text is not shown or not parsed, and any other tag.
 _MARKUP = re.compile(r"<(?:!--|(?P<raw>style|title|script|textarea|xmp|noscript)\b|[a-z/!?])", re.IGNORECASE)
@@ -54,10 +59,12 @@ def html_page(request: Request, html: str) -> HttpResponse:
         "Content-Security-Policy": _POLICY.format(local=_LOCAL, elsewhere=elsewhere),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
+        "X-DNS-Prefetch-Control": "off",
         "Cache-Control": "no-store",
     }
+    shown = (_NO_PICTURE if elsewhere else _FRAME_OR_LINK).sub("<inert-", html)
     # "replace": JSON may carry lone surrogates, which UTF-8 cannot.
-    content = html.encode(errors="replace")
+    content = shown.encode(errors="replace")
     return HttpResponse(content, content_type="text/html; charset=utf-8", headers=headers)
 
 
