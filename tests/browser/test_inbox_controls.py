@@ -1,4 +1,4 @@
-"""The sandbox's pages for faults, stored emails and its set-up, as people use them: with the mouse, and without script."""
+"""The sandbox's pages for faults, stored emails and its set-up: with the mouse, by forms, and without script."""
 
 import pytest
 from playwright.sync_api import expect
@@ -63,7 +63,7 @@ def test_the_pages_have_no_fault_and_do_not_scroll_sideways(new_page, running, s
     look()
     page.get_by_label("Faults, one for each send").fill("lots")
     page.get_by_role("button", name="Put in line").click()
-    expect(page.get_by_text("unknown fault 'lots'")).to_be_visible()
+    expect(page.get_by_text("Unknown fault 'lots'")).to_be_visible()
     look()
     page.goto("/emails")
     for summary in page.locator("#receipt summary").all():
@@ -80,7 +80,8 @@ def test_a_lost_reply_is_ordered_by_one_click_and_explained_in_the_inbox(bare, r
     assert order_receipt(running).status == 200
     bare.get_by_role("link", name="its row").click()
     bare.get_by_role("link", name="kim@example.com").click()
-    expect(bare.get_by_role("img", name="2 requests: accepted, same answer again")).to_be_visible()
+    bare.get_by_role("link", name="Requests 2").click()
+    expect(bare.get_by_text("One mail from 2 requests.")).to_be_visible()
 
 
 def test_faults_are_taken_back_chance_and_limit_set_without_script(bare, running):

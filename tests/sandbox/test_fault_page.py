@@ -90,12 +90,12 @@ def test_a_fault_that_a_send_has_met_meanwhile_cannot_be_taken_back(sandbox, pla
 @pytest.mark.parametrize(
     ("typed", "text"),
     [
-        ("500, lots", "unknown fault 'lots'; known: 429, 429-after-N, "),
+        ("500, lots", "Unknown fault 'lots'; known: 429, 429-after-N, "),
         ("", "Name a fault, such as lost, or several: 500, lost, ok."),
         (" , ", "Name a fault, such as lost, or several: 500, lost, ok."),
-        ('"><script>alert(1)</script>', "unknown fault '\"><script>alert(1)</script>'; known: "),
-        ("500 " * 1001, "at most 1000 faults may wait, and 0 do; take some back."),
-        ("x" * 5000, "x…."),
+        ('"><script>alert(1)</script>', "Unknown fault '\"><script>alert(1)</script>'; known: "),
+        ("500 " * 1001, "At most 1000 faults may wait, and 0 do; take some back."),
+        ("x" * 5000, "x…"),
     ],
 )
 def test_what_was_typed_comes_back_with_the_error_beside_it(sandbox, typed, text):
@@ -136,7 +136,7 @@ def test_chance_without_a_seed_draws_one_and_without_kinds_takes_the_usual_ones(
         ({"share": "9" * 400}, "Share: A number from 0 to 100, such as 10."),
         ({"seed": "lucky"}, "Seed: A whole number, or nothing for any."),
         ({"seed": "9" * 5000}, "Seed: A whole number, or nothing for any."),
-        ({"kinds": "500,lots"}, "Kinds: unknown fault 'lots'; known: "),
+        ({"kinds": "500,lots"}, "Kinds: Unknown fault 'lots'; known: "),
     ],
 )
 def test_a_chance_that_is_not_understood_comes_back_and_changes_nothing(sandbox, wrong, text):

@@ -51,11 +51,11 @@ BUTTONS = (
     ),
     Button(word="429", title="429", sentence="Too many requests. It does not say how long to wait."),
     Button(word="429-after-5", title="429, wait 5 s", sentence="Too many requests: come back in 5 seconds."),
-    Button(word="429-date-5", title="429, wait until", sentence="The same, with the time of day."),
+    Button(word="429-date-5", title="429, by date", sentence="The same, with the time of day."),
     Button(word="500", title="500", sentence="Migma fails inside."),
     Button(word="503", title="503", sentence="Out of service. It does not say for how long."),
     Button(word="503-after-5", title="503, wait 5 s", sentence="Out of service: come back in 5 seconds."),
-    Button(word="503-date-5", title="503, wait until", sentence="The same, with the time of day."),
+    Button(word="503-date-5", title="503, by date", sentence="The same, with the time of day."),
     Button(
         word="redirect",
         title="302",
@@ -183,7 +183,7 @@ def _add(sandbox: Sandbox, form: Form) -> str:
     try:
         sandbox.fail_next(*words)
     except ValueError as error:
-        raise FieldError("words", f"{_shortened(str(error))}.") from None
+        raise FieldError("words", _sentence(error)) from None
     return "/faults"
 
 
@@ -212,7 +212,7 @@ def _strike_by_chance(sandbox: Sandbox, form: Form) -> str:
     try:
         sandbox.faults.by_chance(float(share) / 100, kinds, int(seed) if seed else None)
     except ValueError as error:
-        raise FieldError("kinds", f"{_shortened(str(error))}.") from None
+        raise FieldError("kinds", _sentence(error)) from None
     return "/faults#chance"
 
 
@@ -237,9 +237,10 @@ def _end_limit(sandbox: Sandbox, _form: Form) -> str:
     return "/faults#limit"
 
 
-def _shortened(text: str, limit: int = 400) -> str:
-    """An error text may quote what was typed, all of it."""
-    return text if len(text) <= limit else f"{text[:limit]}…"
+def _sentence(error: ValueError, limit: int = 400) -> str:
+    """An error as people read it. It may quote what was typed, all of it."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:limit]}{'…' if len(text) > limit else '.'}"
 
 
 _DEEDS = {
