@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from django_migma.conf import is_set
 from django_migma.error_messages import explain
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     Message = tuple[int, str]
 
 SECONDS = 15.0  # limit of one request; the messages count what is left, and the next press goes on from there
-_MAX_NAMED = 10
+_MAX_NAMED = 10  # failures
+_MAX_NAMES, _MAX_NAME = 3, 40  # of changed emails, and characters of each
 
 
 def has_project() -> bool:
@@ -56,8 +59,7 @@ def sync(admin: Any, request: HttpRequest) -> Iterator[Message]:
 
 
 def result_messages(result: SyncResult) -> Iterator[Message]:
-    text = _("Synced: %(created)d new, %(updated)d changed, %(unchanged)d unchanged, %(gone)d no longer at Migma.")
-    yield messages.WARNING if result.failures or result.left else messages.SUCCESS, text % vars(result)
+    yield messages.WARNING if result.failures or result.left else messages.SUCCESS, _summary(result)
     for failure in result.failures[:_MAX_NAMED]:
         yield messages.ERROR, _("Not synced: %(failure)s") % {"failure": failure}
     if (more := len(result.failures) - _MAX_NAMED) > 0:
@@ -69,3 +71,30 @@ def result_messages(result: SyncResult) -> Iterator[Message]:
     if result.left:
         text = _("Left when the time or Migma's rate limit ran out: %(left)d. Press the button again.")
         yield messages.WARNING, text % vars(result)
+
+
+_CHANGES = {
+    "created": gettext_lazy("%(count)d new: %(names)s."),
+    "updated": gettext_lazy("%(count)d changed: %(names)s."),
+    "gone": gettext_lazy("%(count)d no longer at Migma: %(names)s."),
+}
+
+
+def _summary(result: SyncResult) -> str:
+    """What has changed, with some names; or that nothing has."""
+    names = {what: [change.name for change in result.changes if change.what == what] for what in _CHANGES}
+    changes = [
+        text % {"count": len(names[what]), "names": _some(names[what])}
+        for what, text in _CHANGES.items()
+        if names[what]
+    ]
+    if not changes:
+        return _("Nothing new. Emails that are as they were: %(unchanged)d.") % vars(result)
+    return " ".join([_("Synced."), *changes])
+
+
+def _some(names: list[str]) -> str:
+    """The first names, each in quotes and not too long, and the number of the others."""
+    shown = ", ".join(f"“{Truncator(name).chars(_MAX_NAME)}”" for name in names[:_MAX_NAMES])
+    more = len(names) - _MAX_NAMES
+    return shown if more <= 0 else _("%(names)s and %(more)d more") % {"names": shown, "more": more}

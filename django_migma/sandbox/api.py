@@ -211,7 +211,10 @@ def emails(request: Request) -> HttpResponse:
 def conversation_status(request: Request, conversation_id: str) -> HttpResponse:
     """The answer to polling a conversation; ``result`` is there once it is completed."""
     found = account.find_conversation(conversation_id)
-    return success({name: value for name, value in found.items() if name not in {"projectId", "title"}})
+    shown = {name: value for name, value in found.items() if name not in {"projectId", "title"}}
+    if result := found.get("result"):
+        shown["result"] = result | {"emails": [_with_thumbnail(request, each) for each in result["emails"]]}
+    return success(shown)
 
 
 @endpoint("email:read")
@@ -220,7 +223,12 @@ def email(request: Request, email_id: str) -> HttpResponse:
     found = account.find_email(email_id)
     shown = {name: value for name, value in found.items() if name not in {"slot", "sendOffsetDays"}}
     updated_at = account.find_conversation(found["conversationId"])["updatedAt"]
-    return success({**shown, "slotUuid": None, "warnings": [], "updatedAt": updated_at})
+    return success(_with_thumbnail(request, {**shown, "slotUuid": None, "warnings": [], "updatedAt": updated_at}))
+
+
+def _with_thumbnail(request: Request, email: dict[str, Any]) -> dict[str, Any]:
+    """The email with the address of its picture in this sandbox."""
+    return email | {"thumbnailUrl": f"{request.sandbox.url}/thumbnails/{email['id']}.svg"}
 
 
 @endpoint("email:read")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import path, re_path
 
-from django_migma.sandbox import api, control, pages
+from django_migma.sandbox import api, control, pages, thumbnails
 from django_migma.sandbox.pages import emails, faults, mail_list, mail_page, setup
 from django_migma.sandbox.protocol import ApiError, path_template
 from django_migma.sandbox.strangers import is_from_a_page, why_refused
@@ -67,6 +67,7 @@ urlpatterns = [
     path("faults", Pages(GET=faults.page, POST=faults.deed)),
     path("emails", Pages(GET=emails.page, POST=emails.deed)),
     path("setup", Pages(GET=setup.page, POST=setup.deed)),
+    path("thumbnails/<email_id>.svg", Pages(GET=thumbnails.show)),
     path("static/<name>", Pages(GET=pages.static)),
     path("_sandbox/list", Pages(GET=mail_list.fragment)),
     path("v1/sending", Methods(POST=api.send)),

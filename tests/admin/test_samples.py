@@ -82,10 +82,18 @@ def test_a_form_without_samples_leaves_them_alone(admin_client, welcome):
 
 
 def test_where_no_variable_is_known_samples_are_given_as_json(admin_client, welcome):
-    StoredEmail.objects.update(variable_names=[])
+    StoredEmail.objects.update(variable_names=[], html="")
     assert 'name="sample_variables"' in page(admin_client, welcome)
     assert 'name="sample_variables"' in admin_client.get(admin_url("add")).content.decode()
     assert save(admin_client, welcome, sample_variables='{"first_name": "Ada"}') == {"first_name": "Ada"}
+
+
+def test_an_email_without_variables_asks_for_no_samples(admin_client, welcome):
+    StoredEmail.objects.update(variable_names=[])
+    text = page(admin_client, welcome)
+    assert "This email has no variables." in text
+    assert "sample_variables" not in text
+    assert save(admin_client, welcome) == {}
 
 
 def test_faulty_json_is_shown_again_with_its_error(admin_client, welcome):

@@ -1,9 +1,11 @@
 """The button that syncs: who may press it, what it changes, and its messages."""
 
+import re
 import time
 
 import pytest
 import requests
+from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.test import Client
 from django.urls import reverse
@@ -11,7 +13,7 @@ from django.urls import reverse
 from django_migma.admin.sync import result_messages
 from django_migma.exceptions import MigmaError
 from django_migma.models import StoredEmail
-from django_migma.sync import SyncFailure, SyncResult
+from django_migma.sync import Change, SyncFailure, SyncResult
 
 from .conftest import CONVERSATION, LIST, PROJECT, admin_url, error_answer, messages_of
 from .test_themes import ThemedAdmin
@@ -44,18 +46,21 @@ def test_the_button_fetches_the_projects_emails(admin_client, migma_sandbox):
     [(level, text)] = press(admin_client)
     found = StoredEmail.objects.count()
     assert found > 3
-    assert (level, text) == ("success", f"Synced: {found} new, 0 changed, 0 unchanged, 0 no longer at Migma.")
+    assert level == "success"
+    assert re.fullmatch(rf"Synced\. {found} new: “.+”, “.+”, “.+” and {found - 3} more\.", text)
     assert press(admin_client) == [
-        ("success", f"Synced: 0 new, 0 changed, {found} unchanged, 0 no longer at Migma."),
+        ("success", f"Nothing new. Emails that are as they were: {found}."),
     ]
     assert set(StoredEmail.objects.values_list("project_id", flat=True)) == {PROJECT}
+    for email in StoredEmail.objects.all():
+        assert email.thumbnail_url == f"{migma_sandbox.url}/thumbnails/{email.email_id}.svg"
 
 
 def test_a_broken_conversation_is_named(admin_client, wire):
     answer(wire, listed(CONVERSATION))
     answer(wire, error_answer(400), url=f"{LIST}/{CONVERSATION}/status")
     [(level, text), (broken_level, broken)] = press(admin_client)
-    assert (level, text) == ("warning", "Synced: 0 new, 0 changed, 0 unchanged, 0 no longer at Migma.")
+    assert (level, text) == ("warning", "Nothing new. Emails that are as they were: 0.")
     assert broken_level == "error"
     assert broken.startswith(f"Not synced: Welcome ({CONVERSATION}): ")
     assert "Migma's own words" in broken
@@ -104,8 +109,9 @@ def test_rows_that_the_user_may_not_see_stay_as_they_are(admin_client, migma_san
     )
     synced = admin_client.post(admin_url("sync", site="backstage"), follow=True)
     others = StoredEmail.objects.count() - 1
-    assert messages_of(synced) == [
-        ("success", f"Synced: 0 new, {others} changed, 0 unchanged, 0 no longer at Migma."),
+    changed, hint = messages_of(synced)
+    assert changed[1].startswith(f"Synced. {others} changed: ")
+    assert [hint] == [
         ("warning", "Left as they were, since you may not see them: 1."),
     ]
     assert list(StoredEmail.objects.filter(subject="Old")) == [hidden]
@@ -113,6 +119,18 @@ def test_rows_that_the_user_may_not_see_stay_as_they_are(admin_client, migma_san
 
 def texts_of(**result):
     return list(result_messages(SyncResult(**result)))
+
+
+def test_what_has_changed_is_named():
+    """The first of each kind, and not at length."""
+    changes = [Change(what="created", name="Welcome"), Change(what="gone", name="Old")]
+    changes += [Change(what="updated", name=name) for name in ("A", "B" * 90, "C", "D", "E")]
+    [(level, text)] = texts_of(changes=changes, unchanged=9)
+    assert level == messages.SUCCESS
+    long = "B" * 39 + "…"
+    assert text == (
+        f"Synced. 1 new: “Welcome”. 5 changed: “A”, “{long}”, “C” and 2 more. 1 no longer at Migma: “Old”."
+    )
 
 
 def test_of_many_failures_the_first_ten_are_named():

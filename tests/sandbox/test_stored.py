@@ -83,7 +83,7 @@ def test_a_completed_conversation_has_its_emails_with_their_ids(sandbox):
         "html": html,
         "status": "ready",
         "screenshotUrl": None,
-        "thumbnailUrl": None,
+        "thumbnailUrl": f"{sandbox.url}/thumbnails/{account.WELCOME}.svg",
     }
     assert result == {
         "subject": email["subject"],
@@ -133,7 +133,7 @@ def test_one_email_has_its_html_but_no_list_of_variables(sandbox):
         "preheader": "Light, medium or dark",
         "status": "ready",
         "screenshotUrl": None,
-        "thumbnailUrl": None,
+        "thumbnailUrl": f"{sandbox.url}/thumbnails/{account.SERIES_2}.svg",
         "warnings": [],
         "updatedAt": "2026-05-08T08:00:00.000Z",
     }
