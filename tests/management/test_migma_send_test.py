@@ -70,11 +70,18 @@ def welcome(db):
     )
 
 
+def in_inbox(sandbox):
+    """The address of the one mail in the sandbox's inbox."""
+    [message] = sandbox.store.messages()
+    return f"{sandbox.url}/mail/{message.id}"
+
+
 def test_a_key_goes_out_and_its_row_says_when(run, welcome, migma_sandbox):
     ended = run("welcome", "--to", ADA)
     assert ended.lines == [
         f"To a sandbox on this machine: {migma_sandbox.api_url}",
         f"✓ welcome to {ADA}: The sandbox accepted it.",
+        f"  See it at {in_inbox(migma_sandbox)}",
         "1 sent.",
     ]
     assert (ended.status, ended.errors) == (0, "")
@@ -86,6 +93,7 @@ def test_a_key_goes_out_and_its_row_says_when(run, welcome, migma_sandbox):
 def test_a_raw_id_needs_no_table(run, migma_sandbox, no_table):
     assert run(account.WELCOME, "--to", ADA).lines[1:] == [
         f"✓ {account.WELCOME} to {ADA}: The sandbox accepted it.",
+        f"  See it at {in_inbox(migma_sandbox)}",
         "1 sent.",
     ]
     assert len(migma_sandbox.store.messages()) == 1
@@ -124,9 +132,10 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
         "status": "sent",
         "text": "The sandbox accepted it.",
         "message_id": message.id,
+        "url": in_inbox(migma_sandbox),
         "missing_variables": [],
     }
-    assert (second["status"], second["message_id"]) == ("failed", "")
+    assert (second["status"], second["message_id"], second["url"]) == ("failed", "", "")
     alias = "default" if django.VERSION >= (6, 1) else None
     assert {name: value for name, value in ended.document.items() if name != "results"} == {
         "mailer": alias,
@@ -249,7 +258,8 @@ class TestRefusals:
 class TestLive:
     def test_customers_sender_subject_and_variables(self, run, welcome, migma_sandbox):
         ended = run("welcome", "--to", ADA, "--live", "--var", "first_name=Ada", "--var", "note=a=b")
-        assert ended.lines[1:] == [f"✓ welcome to {ADA}: The sandbox accepted it.", "1 sent."]
+        seen = f"  See it at {in_inbox(migma_sandbox)}"
+        assert ended.lines[1:] == [f"✓ welcome to {ADA}: The sandbox accepted it.", seen, "1 sent."]
         [message] = migma_sandbox.store.messages()
         assert message.endpoint == "POST /v1/sending"
         assert message.body["from"] == "hello@fernhill.example"
@@ -266,7 +276,23 @@ class TestLive:
         assert ended.status == (setting == "raise")
         assert "first_name" in ended.text
         if setting == "warn":
-            assert ended.lines[2] == "  Variables without a value: first_name. Give them with --var."
+            assert ended.lines[3] == "  Variables without a value: first_name. Give them with --var."
+
+    def test_samples_of_the_row_come_before_defaults_and_var_before_them(self, run, welcome, migma_sandbox):
+        StoredEmail.objects.update(
+            default_variables={"a": "default", "b": "default", "c": "default"},
+            sample_variables={"b": "sample", "c": "sample", "total": 12.5},
+        )
+        run("welcome", "--to", ADA, "--live", "--var", "c=var")
+        [message] = migma_sandbox.store.messages()
+        assert message.body["variables"] == {"a": "default", "b": "sample", "c": "var", "total": 12.5}
+
+    def test_migma_itself_has_no_inbox_to_look_into(self, wire, welcome, migma):
+        migma(API_URL="https://api.migma.ai/v1")
+        wire.accepts()
+        wire.answers((200, {"success": True, "data": {"id": "m1"}}), url="https://api.migma.ai/v1/sending")
+        ended = Terminal().run("welcome", "--to", ADA, "--live", "--var", "first_name=Ada")
+        assert ended.lines[1:] == [f"✓ welcome to {ADA}: Migma accepted it.", "1 sent."]
 
     def test_a_key_of_the_settings_needs_no_row(self, run, migma, migma_sandbox):
         declared = {
@@ -290,6 +316,7 @@ class TestLive:
             "status": "sent",
             "text": "The sandbox accepted it.",
             "message_id": message.id,
+            "url": in_inbox(migma_sandbox),
             "missing_variables": ["first_name"],
         }
 
@@ -409,13 +436,14 @@ class TestInterrupted:
 
     def test_finished_and_skipped_sends_are_shown(self, welcome, way):
         ended = Terminal().run("welcome", "--to", self.TO, *way)
-        assert [line.partition(":")[0] for line in ended.lines[1:-1]] == [
+        lines = [line for line in ended.lines[1:-1] if not line.startswith("  ")]
+        assert [line.partition(":")[0] for line in lines] == [
             f"✓ welcome to {ADA}",
             "? welcome to bob@example.org",
             "✗ welcome to cy@example.org",
         ]
-        assert ended.lines[2].endswith(" It may have arrived: check the inbox before you send it again.")
-        assert ended.lines[3].endswith(" Not sent: the command was interrupted.")
+        assert lines[1].endswith(" It may have arrived: check the inbox before you send it again.")
+        assert lines[2].endswith(" Not sent: the command was interrupted.")
         assert ended.lines[-1] == "1 sent, 1 in doubt, 1 not sent."
         assert ended.status == 130
 

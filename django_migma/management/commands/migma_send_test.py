@@ -83,10 +83,10 @@ class Command(BaseCommand):
         log = partial(log_test, alias=chosen.alias or "", redirect_to=config.redirect_to or "", batch=batch)
         exit_status = 0
         try:
-            _report(sends, outcomes, rows, say, None if options["live"] else log)
+            _report(chosen, sends, outcomes, rows, say, None if options["live"] else log)
         except KeyboardInterrupt:
             rest = sends[len(rows) :]
-            _report(rest, _interrupted(rest), rows, say, None if options["live"] else log)
+            _report(chosen, rest, _interrupted(rest), rows, say, None if options["live"] else log)
             exit_status = 130
         self._conclude(chosen, rows, say, options)
         if exit_status or any(row["status"] != "sent" for row in rows):
@@ -121,6 +121,7 @@ def _destination(chosen: Mailer) -> str:
 
 
 def _report(
+    chosen: Mailer,
     sends: list[TestSend],
     outcomes: Iterable[TestOutcome],
     rows: list[dict[str, Any]],
@@ -143,10 +144,13 @@ def _report(
             "status": outcome.status,
             "text": outcome.text,
             "message_id": outcome.message_id,
+            "url": chosen.mail_url(outcome.message_id),
             "missing_variables": list(outcome.missing_variables),
         }
         rows.append(row)
         say(f"{_MARKS[outcome.status]} {send.stored.name} to {send.to}: {outcome.text}")
+        if row["url"]:
+            say(f"  See it at {row['url']}")
         if outcome.missing_variables:
             say(f"  Variables without a value: {', '.join(outcome.missing_variables)}. Give them with --var.")
 
