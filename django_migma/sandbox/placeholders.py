@@ -106,8 +106,8 @@ def variables_used(variables: Mapping[str, Any], templates: Mapping[str, str]) -
 
 def _counted(template: str) -> Mapping[str, int]:
     """How often each placeholder stands in a template."""
-    # The inbox asks for each of hundreds of mails a second, most of them of a few designs. What is remembered must not
-    # be large, and a template may have megabytes.
+    # The inbox asks for each of hundreds of mails a second, most of them of a few designs. A template may have
+    # megabytes, and what is remembered must not.
     return (_remembered if len(template) < _MAX_REMEMBERED else _count)(template)
 
 

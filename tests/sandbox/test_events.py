@@ -117,7 +117,7 @@ def test_a_stream_too_many_is_refused_until_another_ends(sandbox):
             assert event(another) == sandbox.store.inbox.version
 
 
-@pytest.mark.parametrize("headers", [{"Host": "mail.example"}])
+@pytest.mark.parametrize("headers", [{"Host": "mail.example"}, {"Sec-Fetch-Site": "cross-site"}])
 def test_pages_of_other_sites_hear_nothing(sandbox, headers):
     assert get(sandbox, "/_sandbox/events", headers=headers).status == 403
 
