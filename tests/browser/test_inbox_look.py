@@ -1,0 +1,115 @@
+"""How the sandbox's pages look: without a fault, sideways scrolling or a broken word, and a mail in light and in dark."""
+
+from contextlib import suppress
+from http.client import HTTPException
+
+import pytest
+from playwright.sync_api import expect
+
+from django_migma.sandbox import account
+from django_migma.sandbox.options import Switches
+from django_migma.sandbox.server import Sandbox
+from tests.sandbox.asking import ask, send, single
+
+from .chromium import path_or_skip
+from .conftest import PATIENCE, WINDOW
+from .test_accessibility import violations
+
+PHONE, SMALL_PHONE = {"width": 390, "height": 844}, {"width": 320, "height": 640}
+PAGES = ("/", "/?q=to:nobody", "/faults", "/emails", "/setup", "/nowhere", "/mail/99999")
+TABS = ("mail", "variables", "requests", "json", "source", "links")
+KEY = "order-3-receipt-2026-06-01-0123456789"
+# Words of names and keys whose letters stand on different lines. A line may end with a hyphen.
+BROKEN_WORDS = """() => [...document.querySelectorAll("code, .unbroken, .chip, kbd")]
+    .filter((element) => !element.closest("pre"))
+    .flatMap((element) => {
+      const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), broken = [];
+      for (let node; (node = walker.nextNode());) {
+        for (const { 0: word, index } of node.data.matchAll(/[^\\s-]+/g)) {
+          const range = document.createRange();
+          range.setStart(node, index);
+          range.setEnd(node, index + word.length);
+          if (new Set([...range.getClientRects()].map((box) => Math.round(box.bottom))).size > 1) broken.push(word);
+        }
+      }
+      return broken;
+    })"""
+TWO_COLOURS = """<style>:root { color-scheme: light dark } body { background: rgb(255, 255, 0) }
+@media (prefers-color-scheme: dark) { body { background: rgb(0, 0, 99) } }</style><p>Dear reader"""
+
+
+@pytest.fixture
+def full():
+    """A sandbox that has seen everything: lost replies, refusals, conflicts, tests, batches, and mail without a key."""
+    with Sandbox(switches=Switches(accept_template=True)) as sandbox:
+        sandbox.faults.script("lost", "503-after-1", "ok", "half", "500")
+        receipt = single(emailId=account.RECEIPT, subject="Your receipt for order {{order_number}}")
+        for _ in range(5):
+            with suppress(ConnectionError, HTTPException):  # what the faults do to it
+                send(sandbox, receipt, idempotency_key=KEY)
+        for number in range(12):
+            send(sandbox, single(variables={"first_name": "Kim" * number}), idempotency_key=f"order-{number}-welcome")
+        send(sandbox, single(**{"from": "hello@unverified.example"}), idempotency_key=KEY)
+        send(sandbox, single(subject="Another body"), idempotency_key="order-0-welcome")
+        send(sandbox, {}, key=sandbox.keys.no_send)
+        send(sandbox, b"{")
+        ask(sandbox, "POST", "/v1/emails/test/send", body={"emailId": account.WELCOME, "to": "kim@example.com"})
+        send(sandbox, single(recipientEmail=f"{'a' * 60}@{'b' * 60}.example", subject="x" * 300))
+        sandbox.faults.script("lost", "429-after-5", "slow-12")
+        yield sandbox
+
+
+def addresses(sandbox):
+    """Every page, and every tab of a mail with a history and of one that was refused."""
+    mails = [mail for mail in sandbox.store.inbox.mails() if mail.attempts > 2 or "unverified" in mail.main.problem]
+    return [*PAGES, *(f"/mail/{mail.id}?tab={tab}" for mail in mails for tab in TABS)]
+
+
+@pytest.mark.parametrize("window", [WINDOW, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_fault(new_page, full, inbox, scheme, window):
+    for sandbox in (full, inbox):
+        page = new_page(sandbox.url, color_scheme=scheme)
+        page.set_viewport_size(window)
+        for address in addresses(sandbox):
+            page.goto(address)
+            assert violations(page) == [], address
+
+
+@pytest.mark.parametrize("window", [WINDOW, PHONE, SMALL_PHONE], ids=lambda window: str(window["width"]))
+def test_nothing_scrolls_sideways_and_no_name_is_broken(new_page, full, inbox, window):
+    for sandbox in (full, inbox):
+        page = new_page(sandbox.url)
+        page.set_viewport_size(window)
+        for address in addresses(sandbox):
+            page.goto(address)
+            assert page.evaluate("document.documentElement.scrollWidth") <= window["width"], address
+            assert page.evaluate(BROKEN_WORDS) == [], address
+
+
+def background(page):
+    """The colour behind the mail, as its reader sees it."""
+    frame = page.frame_locator("iframe[title='The mail']")
+    expect(frame.get_by_text("Dear reader")).to_be_visible()
+    return frame.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+
+
+@pytest.mark.parametrize("system", [0, 1], ids=["dark system", "light system"])
+def test_a_mail_is_seen_in_light_and_in_dark_whatever_the_system_prefers(chromium, full, system):
+    """Playwright's emulation of a scheme would reach into the frame, and override what the page asks for."""
+    full.faults.clear()
+    send(full, single(emailId=None, template=TWO_COLOURS, projectId=account.FERNHILL))
+    newest, *_ = full.store.inbox.mails()
+    arguments = [f"--blink-settings=preferredColorScheme={system}"]
+    started = chromium.browser_type.launch(executable_path=path_or_skip(), args=arguments)
+    with started as browser, browser.new_context(base_url=full.url, color_scheme="null") as context:
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        for scheme, colour in {"Light": "rgb(255, 255, 0)", "Dark": "rgb(0, 0, 99)"}.items():
+            page.goto(f"/mail/{newest.id}")
+            page.get_by_role("navigation", name="Colours").get_by_role("link", name=scheme).click()
+            expect(page.get_by_role("link", name=scheme)).to_have_attribute("aria-current", "true")
+            assert background(page) == colour
+        page.goto(f"/mail/{newest.id}/html")
+        page_of_its_own = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert page_of_its_own == {0: "rgb(0, 0, 99)", 1: "rgb(255, 255, 0)"}[system]
