@@ -115,7 +115,8 @@ def chips(mail: Mail) -> list[Sign]:
 def outcome(mail: Mail) -> Sign:
     """What became of a mail, in a word or two."""
     if mail.is_accepted and len(mail.messages) < 2:
-        return Sign("✓", "accepted once", "good")
+        word = "accepted once" if mail.attempts == 1 else f"one mail from {mail.attempts} requests"
+        return Sign("✓", word, "good")
     return chips(mail)[0]
 
 

@@ -99,3 +99,83 @@ def test_the_deliveries_of_the_queue(demo, new_page, picture):
     picture(page, "delivery")
     page.get_by_role("link", name="See it in the sandbox").click()
     expect(page.get_by_text("FH-00001").first).to_be_visible()
+
+
+def order_coffee(page, email):
+    """Order a bag in the shop, by its own pages."""
+    page.get_by_label("First name").fill("Kim")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Morning Fog").fill("1")
+    page.get_by_role("button", name="Place the order").click()
+
+
+def test_a_lost_reply_is_made_by_one_click_and_explained_by_the_inbox(demo, new_page, picture):
+    """Arm it, order in the shop, follow the shop's own link: nothing of it needs the manual."""
+    [inbox] = re.findall(r"^Inbox +(\S+)", demo, re.MULTILINE)
+    [order] = re.findall(r"^Order +(http\S+)", demo, re.MULTILINE)
+    page = new_page(inbox)
+    page.goto(inbox)
+    page.get_by_role("link", name="Faults").click()
+    page.get_by_role("button", name="Lost reply").click()
+    expect(page.get_by_role("button", name="Take back: Lost reply")).to_be_visible()
+
+    page.goto(order)
+    order_coffee(page, "kim@example.com")
+    expect(page.get_by_role("list", name="Mail to kim@example.com").get_by_role("listitem")).to_have_text(
+        [re.compile(r"Your receipt for order FH-00002\s+sent"), re.compile("Your invoice")]
+    )
+    page.get_by_role("link", name="the sandbox's inbox").click()
+    page.get_by_role("link", name="kim@example.com").click()
+    expect(page.get_by_text("✓ one mail from 2 requests")).to_be_visible()
+    page.get_by_role("link", name="Requests 2").click()
+    expect(page.get_by_text("One mail from 2 requests.")).to_be_visible()
+    picture(page, "inbox")
+
+
+def test_a_mail_that_was_not_accepted_is_found_in_two_clicks(demo, new_page):
+    """By support in the admin, and by a developer in the inbox; the shop itself does not claim to have sent it."""
+    [inbox] = re.findall(r"^Inbox +(\S+)", demo, re.MULTILINE)
+    [order] = re.findall(r"^Order +(http\S+)", demo, re.MULTILINE)
+    [deliveries] = re.findall(r"^Deliveries +(http\S+)", demo, re.MULTILINE)
+    page = new_page(order)
+    page.goto(order)
+    order_coffee(page, "500-always@sandbox.example")
+    expect(page.get_by_text("perhaps sent: we are looking into it")).to_be_visible()
+
+    page.goto(inbox)
+    page.get_by_role("link", name=re.compile("^Not accepted")).click()
+    page.get_by_role("link", name="500-always@sandbox.example").click()
+    page.get_by_role("link", name="See why").click()
+    expect(page.get_by_text("No mail. All 5 requests met a fault.")).to_be_visible()
+
+    sign_in(page, deliveries, demo)
+    page.locator("#searchbar").fill("500-always@sandbox.example")
+    page.get_by_role("button", name="Search").click()
+    rows(page).filter(has_text="Your receipt").get_by_role("link").click()
+    expect(page.get_by_text("Migma answered 500").first).to_be_visible()
+
+
+def test_a_refused_mail_is_found_with_the_way_out(demo, new_page):
+    """A sender whose domain is not verified: the shop does not claim to have welcomed, the inbox says what to do."""
+    [inbox] = re.findall(r"^Inbox +(\S+)", demo, re.MULTILINE)
+    [sign_up] = re.findall(r"^Sign-up +(\S+)", demo, re.MULTILINE)
+    [stored_emails] = re.findall(r"^Stored emails +(http\S+)", demo, re.MULTILINE)
+    page = new_page(inbox)
+    sign_in(page, stored_emails, demo)
+    page.get_by_role("link", name="Welcome").click()
+    page.get_by_label("Sender's address:").fill("hello@shop.example")
+    press(page.get_by_role("button", name="Save", exact=True))
+    expect(message(page, "was changed successfully")).to_be_visible()
+
+    page.goto(sign_up)
+    fields = {"Username:": "kim", "First name:": "Kim", "Email:": "kim@example.com"}
+    fields |= dict.fromkeys(("Password:", "Password confirmation:"), "a long enough one")
+    for label, value in fields.items():
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="Sign up").click()
+    expect(page.get_by_role("status")).to_contain_text("Your welcome email is not sent yet: we are looking into it.")
+    page.get_by_role("link", name="the sandbox's inbox").click()
+    page.get_by_role("link", name=re.compile("^Refused")).click()
+    page.get_by_role("link", name="kim@example.com").click()
+    page.get_by_role("link", name="See why").click()
+    expect(page.get_by_text("--verified-domain shop.example", exact=True)).to_be_visible()
