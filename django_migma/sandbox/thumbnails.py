@@ -33,7 +33,7 @@ _MAX_BARS = 12
 def show(_request: Request, email_id: str) -> HttpResponse:
     """Raises 404 for an unknown email."""
     drawing = draw(account.find_email(email_id)["html"])
-    return HttpResponse(drawing, content_type="image/svg+xml", headers=_HEADERS)
+    return HttpResponse(drawing.encode(), content_type="image/svg+xml", headers=_HEADERS)
 
 
 def draw(design: str) -> str:

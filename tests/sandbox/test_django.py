@@ -56,6 +56,30 @@ assert not settings.configured
 """
 
 
+# Sends a mail by a page's form, and looks at every page.
+LOOK_AROUND = f"""
+import http.client
+from django.conf import settings
+from django_migma.sandbox.server import Sandbox
+tabs = ("mail", "variables", "requests", "json", "source", "links")
+with Sandbox() as sandbox:
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    for method, path in [
+        ("POST", "/emails"), *(("GET", f"/mail/1?tab={{tab}}") for tab in tabs), ("GET", "/mail/1/html"),
+        ("GET", "/"), ("GET", "/faults"), ("GET", "/emails"), ("GET", "/setup"), ("GET", "/thumbnails/{account.WELCOME}.svg"),
+        ("GET", "/static/sandbox.css"), ("GET", "/nowhere"),
+    ]:
+        body = "deed=send&email={account.WELCOME}" if method == "POST" else None
+        headers = {{"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}}
+        connection.request(method, path, body=body, headers=headers)
+        response = connection.getresponse()
+        response.read()
+        print(response.status)
+    connection.close()
+assert not settings.configured
+"""
+
+
 def test_it_runs_without_settings_and_reads_none():
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     command = [sys.executable, "-W", "error", "-c", ASK_ALL]
@@ -69,6 +93,15 @@ def test_it_runs_without_settings_and_reads_none():
         "GET /nowhere",
     ]
     assert {status for status, _ in answers} == {"200", "400", "404", "429"}
+
+
+def test_its_pages_read_no_settings_either():
+    """A page that does is a 500 in a Python without settings, which the command line is."""
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    command = [sys.executable, "-W", "error", "-c", LOOK_AROUND]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["303", *["200"] * 13, "404"]
 
 
 @override_settings(**STRANGE_SETTINGS)
