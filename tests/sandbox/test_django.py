@@ -66,8 +66,8 @@ with Sandbox() as sandbox:
     connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
     for method, path in [
         ("POST", "/emails"), *(("GET", f"/mail/1?tab={{tab}}") for tab in tabs), ("GET", "/mail/1/html"),
-        ("GET", "/"), ("GET", "/faults"), ("GET", "/emails"), ("GET", "/setup"), ("GET", "/thumbnails/{account.WELCOME}.svg"),
-        ("GET", "/static/sandbox.css"), ("GET", "/nowhere"),
+        ("GET", "/"), ("GET", "/faults"), ("GET", "/emails"), ("GET", "/setup"),
+        ("GET", "/thumbnails/{account.WELCOME}.svg"), ("GET", "/static/sandbox.css"), ("GET", "/nowhere"),
     ]:
         body = "deed=send&email={account.WELCOME}" if method == "POST" else None
         headers = {{"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}}
