@@ -158,7 +158,8 @@ def _about(stored: StoredEmailData, to: str, redirect_to: str) -> dict[str, Any]
 
 
 def _result(outcome: TestOutcome, now: dt.datetime) -> dict[str, Any]:
-    error, is_sent = outcome.error, outcome.status == "sent"
+    error = outcome.error if outcome.status != "not_sent" else None  # that one is an earlier test's, or made no call
+    is_sent = outcome.status == "sent"
     return {
         "status": _STATUSES[outcome.status],
         "in_doubt": outcome.status == "unknown",

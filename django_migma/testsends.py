@@ -258,7 +258,7 @@ def _live_outcome(
     if recipient.in_doubt:
         return make_outcome(to, "unknown", error, **about)
     if error:
-        return make_outcome(to, "failed", error, **about)
+        return make_outcome(to, _status(error) if isinstance(error, MigmaError) else "failed", error, **about)
     if to:
         return make_outcome(to, "not_sent", reason=gettext("an error with an earlier recipient stopped it."))
     return make_outcome(to, "not_sent", reason=gettext("a receiver of pre_send cancelled it."))

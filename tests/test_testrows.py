@@ -101,6 +101,7 @@ class TestLogTest:
             ("failed", InvalidRequest("refused", attempts=1, status_code=400), ("failed", 1, 400, "refused")),
             ("unknown", Timeout("late", attempts=2, may_have_been_accepted=True), ("unknown", 2, 0, "late")),
             ("not_sent", None, ("not_attempted", 0, 0, "Not sent: no time")),
+            ("not_sent", Forbidden("an earlier one's", attempts=1), ("not_attempted", 0, 0, "Not sent: no time")),
         ],
     )
     def test_any_other_row_says_why(self, status, error, expected):

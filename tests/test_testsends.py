@@ -23,6 +23,7 @@ from django_migma.testsends import (
     TestSend,
     parse_addresses,
     send_live,
+    send_live_tests,
     send_tests,
 )
 from tests.api.clocks import FakeClock
@@ -298,3 +299,42 @@ class TestParseAddresses:
         with pytest.raises(InvalidAddress):
             parse_addresses(typed)
         assert time.process_time() - began < 1
+
+
+class TestLive:
+    """Tests through a mailer of the site."""
+
+    @staticmethod
+    def message(send):
+        return EmailMessage("s", "b", None, [send.to])
+
+    def outcomes(self, count=2, **options):
+        sends = [TestSend(stored=WELCOME, to=f"a{number}@example.org") for number in range(count)]
+        return send_live_tests(mailer(), sends, self.message, batch="", **options)
+
+    def test_what_there_is_no_time_for_is_not_sent(self, wire, migma):
+        migma(LAYOUT_EMAIL_ID=account.WELCOME)
+        wire.accepts()
+        clock = FakeClock()
+        sending = self.outcomes(clock=clock)
+        assert next(sending).status == "sent"
+        clock.now += SECONDS - 0.9
+        outcome = next(sending)
+        assert (outcome.status, len(wire.mock.calls)) == ("not_sent", 1)
+        assert outcome.text == "Not sent: the time for these tests ran out. Send the rest again."
+
+    def test_a_slow_answer_and_its_repeats_end_with_the_time_that_is_left(self, migma_sandbox, migma):
+        migma(LAYOUT_EMAIL_ID=account.LAYOUT)
+        migma_sandbox.faults.script("silent", "silent", "silent")
+        began = time.monotonic()
+        first, second = self.outcomes(seconds=1.5)
+        assert time.monotonic() - began < 6
+        assert (first.status, second.status) == ("unknown", "not_sent")
+
+    def test_a_rate_limit_that_lets_no_call_be_made_is_no_failure(self, wire, migma):
+        migma(LAYOUT_EMAIL_ID=account.WELCOME, RATE_LIMIT="1/h")
+        wire.accepts()
+        first, second = self.outcomes()
+        assert (first.status, second.status) == ("sent", "not_sent")
+        assert second.text.startswith("Not sent: RATE_LIMIT is used up. Wait 3")
+        assert len(wire.mock.calls) == 1

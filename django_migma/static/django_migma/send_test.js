@@ -22,7 +22,9 @@
     const result = counted(total, test, tests);
     place.textContent = `${emails} × ${counted(to, address, addresses)} = ${result}`;
     if (total > most) place.textContent += `. ${tooMany}`;
-    if (button) button.value = total ? button.dataset.migmaSend.replace("%s", result) : button.defaultValue;
+    if (!button) return; // nothing can be sent
+    button.dataset.plain ??= button.value;
+    button.value = total ? button.dataset.migmaSend.replace("%s", result) : button.dataset.plain;
   };
 
   const showPreview = () => {
