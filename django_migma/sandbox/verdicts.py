@@ -155,32 +155,24 @@ def _way_out(problem: str) -> str:
 
 
 def _story(mail: Mail) -> Iterator[tuple[str, str]]:
-    """Why an accepted mail took several requests, or what its reply met."""
+    """Why an accepted mail took several requests, and what its reply met."""
     if not mail.is_accepted:
         return
-    taken = _all(mail, Result.ACCEPTED)
+    taken = _all(mail, Result.ACCEPTED)[:1]
     before = [each for each in mail.exchanges if taken and each.number < taken[0].number]
     if before:
-        yield (
-            "",
-            f"{_these(len(before))} met a fault before anything was looked at."
-            if all(each.result is Result.UNTOUCHED for each in before)
-            else f"{_these(len(before))} came to nothing.",
-        )
+        is_struck = all(each.result is Result.UNTOUCHED for each in before)
+        what = "met a fault before anything was looked at" if is_struck else "came to nothing"
+        yield "", f"The first {'request' if len(before) == 1 else f'{len(before)} requests'} {what}."
     replays = [each for each in _all(mail, Result.REPLAYED) if each.status < 400]
-    for each in taken[:1]:
-        if each.delivered is not Delivered.WHOLE:
+    for each in taken:
+        if each.delivered in _REPLY:
             yield "", f"The reply to {_which(mail, each)} {_REPLY[each.delivered]}."
-            if not replays and mail.exchanges[-1] is each:
-                yield "warn", "Your app has not asked again so far, so it cannot know."
+        if each.delivered in {Delivered.NOTHING, Delivered.HALF} and mail.exchanges[-1] is each:
+            yield "warn", "Your app has not asked again so far, so it cannot know."
     if replays:
-        yield (
-            "",
-            (
-                f"Your app repeated it under the same idempotency key, so {_which(mail, replays[-1])} got the first "
-                "answer again."
-            ),
-        )
+        which = _which(mail, replays[-1])
+        yield "", f"Your app repeated it under the same idempotency key, so {which} got the first answer again."
 
 
 def _conflicts(mail: Mail) -> Iterator[tuple[str, str]]:
@@ -282,10 +274,6 @@ def _which(mail: Mail, exchange: Exchange) -> str:
     """Such as "the third"."""
     number = place(mail, exchange)
     return f"the {_ORDINALS[number - 1]}" if number <= len(_ORDINALS) else f"request {number}"
-
-
-def _these(count: int) -> str:
-    return "The first request" if count == 1 else f"The first {count} requests"
 
 
 def _count(number: int, noun: str) -> str:
