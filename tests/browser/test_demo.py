@@ -118,6 +118,7 @@ def test_a_lost_reply_is_made_by_one_click_and_explained_by_the_inbox(demo, new_
     page.get_by_role("link", name="Faults").click()
     page.get_by_role("button", name="Lost reply").click()
     expect(page.get_by_role("button", name="Take back: Lost reply")).to_be_visible()
+    picture(page, "faults")
 
     page.goto(order)
     order_coffee(page, "kim@example.com")
