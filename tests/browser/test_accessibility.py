@@ -4,7 +4,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from .visiting import LIST, press, sync
+from django_migma.models import Delivery, StoredEmail
+
+from .visiting import LIST, press, rows, sync
 
 OPTIONS = {"resultTypes": ["violations"], "iframes": False}
 """Frames are left out: they contain the email."""
@@ -35,8 +37,14 @@ def page(request, visit, admin, sandbox):
 def test_list_preview_and_confirmation_have_no_fault(page):
     """With messages, buttons, frames and texts; the confirmation as it is first shown, and with an error."""
     assert violations(page) == []
+    page.get_by_role("button", name="Show pictures").click()
+    assert violations(page) == []
     page.get_by_role("link", name="Welcome").click()
     expect(page.get_by_role("heading", name="Preview")).to_be_visible()
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    assert violations(page) == []
+    page.get_by_text("Dark", exact=True).click()
+    page.get_by_text("Phone", exact=True).click()
     assert violations(page) == []
     press(page.get_by_role("link", name="Send a test…"))
     expect(page.get_by_role("heading", name="Where it goes")).to_be_visible()
@@ -44,6 +52,19 @@ def test_list_preview_and_confirmation_have_no_fault(page):
     page.get_by_role("textbox", name="To:").fill("nobody")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Nothing was sent.")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_the_page_to_add_an_email_and_a_list_of_rows_that_lack_something_have_no_fault(page):
+    """With chips in each colour."""
+    page.goto(f"{LIST}add/")
+    assert violations(page) == []
+    emails = list(StoredEmail.objects.all())
+    for email, status in zip(emails, ["gone", "failed", "processing", "", "ready", "ready"], strict=True):
+        StoredEmail.objects.filter(pk=email.pk).update(status=status, last_tested_at=email.created_at)
+        Delivery.objects.create(recipient="a@example.org", stored_email=email, status="accepted")
+    page.goto(f"{LIST}?without=samples")
+    expect(rows(page).get_by_title("no longer at Migma")).to_be_visible()
     assert violations(page) == []
 
 

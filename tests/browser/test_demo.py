@@ -64,6 +64,11 @@ def test_the_walk_through_the_admin(demo, new_page, picture):
     expect(message(page, "Nothing new. Emails that are as they were: 6.")).to_be_visible()
     keys = ["", "", "", "receipt", "password-reset", "welcome"]
     expect(rows(page).locator(".field-display_key")).to_have_text(keys)
+    page.get_by_role("button", name="Show pictures").click()
+    loaded = (
+        "() => [...document.querySelectorAll('img.migma-thumbnail')].filter((img) => img.naturalWidth).length === 6"
+    )
+    page.wait_for_function(loaded)
     picture(page, "stored-emails-list")
 
     page.get_by_role("link", name="Welcome").click()

@@ -3,8 +3,10 @@
 from contextlib import ExitStack
 
 import pytest
+from django.test import Client
 from playwright.sync_api import expect
 
+from .chromium import path_or_skip
 from .visiting import LIST, press
 
 FRAME = "iframe[title=Preview]"
@@ -144,3 +146,57 @@ def test_without_html_the_page_says_how_to_get_it(visit, admin, stored_email):
     page.get_by_role("link", name="Made here").click()
     expect(page.get_by_text("Press “Sync with Migma” on the list, or run manage.py migma_sync")).to_be_visible()
     expect(page.locator("iframe")).to_have_count(0)
+
+
+@pytest.fixture(params=["light", "dark"])
+def of_the_system(request, chromium, site, admin):
+    """A signed-in page in a browser on a system with this theme.
+
+    The browser is told by a switch: Playwright's own emulation would decide what frames see, whatever the page says.
+    """
+    switch = f"--blink-settings=preferredColorScheme={['dark', 'light'].index(request.param)}"
+    with chromium.browser_type.launch(executable_path=path_or_skip(), args=[switch]) as browser:
+        page = browser.new_page(base_url=site, color_scheme="null")
+        client = Client()
+        client.force_login(admin)
+        page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}])
+        yield page
+
+
+def test_a_switch_shows_the_dark_version_whatever_the_theme_of_the_system(of_the_system, stored_email):
+    """Mail is light until one asks for its dark version."""
+    email = stored_email(
+        "<style>.dark { display: none }"
+        "@media (prefers-color-scheme: dark) { .dark { display: block } .light { display: none } }</style>"
+        "<p class='light'>By day</p><p class='dark'>By night</p>"
+    )
+    of_the_system.goto(f"{LIST}{email.pk}/change/")
+    frame = of_the_system.frame_locator(FRAME)
+    expect(frame.get_by_text("By day")).to_be_visible()
+    expect(frame.get_by_text("By night")).to_be_hidden()
+    of_the_system.get_by_text("Dark", exact=True).click()
+    expect(frame.get_by_text("By night")).to_be_visible()
+    expect(frame.get_by_text("By day")).to_be_hidden()
+    expect(of_the_system.get_by_text("This design has no dark version")).to_have_count(0)
+    of_the_system.get_by_text("Light", exact=True).click()
+    expect(frame.get_by_text("By day")).to_be_visible()
+
+
+def test_where_a_design_has_no_dark_version_the_switch_says_so(visit, admin, stored_email):
+    page = visit(admin)
+    page.goto(f"{LIST}{stored_email('<p>Hello</p>').pk}/change/")
+    hint = page.get_by_text("This design has no dark version of its own.")
+    expect(hint).to_be_hidden()
+    page.get_by_text("Dark", exact=True).click()
+    expect(hint).to_be_visible()
+
+
+def test_the_source_is_shown_as_it_is_stored(visit, admin, stored_email):
+    """Wrapped, so that nothing of a long line is out of sight."""
+    page = visit(admin)
+    source = f"<p>Dear {{{{name}}}}</p>{'<!-- x -->' * 99}"
+    page.goto(f"{LIST}{stored_email(source).pk}/change/")
+    page.get_by_text("Source", exact=True).click()
+    shown = page.get_by_role("region", name="Source")
+    expect(shown).to_have_text(source)
+    assert shown.evaluate("text => text.scrollWidth <= text.clientWidth")

@@ -177,7 +177,7 @@ def test_preview_and_samples_are_visible_when_the_page_opens(visit, admin, store
     page.set_viewport_size(LAPTOP)
     open_page(page, stored_email("<p>Dear {{name}}</p>"))
     expect(page.locator("#nav-sidebar")).to_be_visible()
-    expect(page.locator(FRAME)).to_be_in_viewport(ratio=0.9)
+    expect(page.locator(FRAME)).to_be_in_viewport(ratio=0.8)
     expect(page.get_by_role("textbox", name="name", exact=True)).to_be_in_viewport(ratio=1)
     assert page.locator(".migma-stage").evaluate("stage => stage.scrollWidth - stage.clientWidth") == 0
 
