@@ -81,7 +81,7 @@ def run(options: Mapping[str, Any], *, stdout: Any, stderr: Any) -> int:
 
 def _greeting(sandbox: Sandbox) -> str:
     chance = _CHANCE.format_map(vars(sandbox)) if sandbox.switches.fault_rate else ""
-    return _GREETING.format(sandbox=sandbox, chance=chance, settings=settings_to_paste(sandbox))
+    return _GREETING.format(sandbox=sandbox, chance=chance, settings=settings_to_paste(sandbox.url))
 
 
 if __name__ == "__main__":

@@ -37,8 +37,26 @@ def switch(sandbox, option):
 
 def test_the_settings_to_paste_lead_to_this_sandbox(sandbox):
     shown = page(sandbox)
-    assert settings_to_paste(sandbox) in shown
+    assert settings_to_paste(sandbox.url) in shown
     assert f'"API_URL": "{sandbox.api_url}"' in shown
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "LOCALHOST"])
+def test_whoever_comes_by_a_name_of_this_machine_gets_the_sandboxs_own_address(sandbox, name):
+    reply = get(sandbox, "/setup", key=None, headers={"Host": f"{name}:{sandbox.port}"})
+    assert settings_to_paste(sandbox.url) in html.unescape(reply.content.decode())
+    assert "ALLOW_HTTP" not in reply.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("host", "needs_permission"),
+    [("localhost:9000", False), ("[::1]:9000", False), ("192.0.2.7:8026", True), ("192.0.2.7", True)],
+)
+def test_whoever_comes_from_elsewhere_gets_settings_that_lead_there_from_elsewhere(sandbox, host, needs_permission):
+    """Through a container's port, or from another machine, which needs a permission for plain HTTP."""
+    shown = html.unescape(get(sandbox, "/", key=None, headers={"Host": host}).content.decode())
+    assert f'"API_URL": "http://{host}/v1"' in shown
+    assert ('"ALLOW_HTTP": True' in shown) == needs_permission
 
 
 def test_the_settings_are_those_of_this_django_and_the_others_are_named(sandbox):
@@ -47,9 +65,9 @@ def test_the_settings_are_those_of_this_django_and_the_others_are_named(sandbox)
     ours, others = (mailers, older) if django.VERSION >= (6, 1) else (older, mailers)
     shown = page(sandbox)
     assert f'<pre tabindex="0">{ours}\n' in shown
-    assert f"the first line is <code>{others}</code>" in shown
-    assert settings_to_paste(sandbox, has_mailers=True).startswith(mailers)
-    assert settings_to_paste(sandbox, has_mailers=False).startswith(older)
+    assert f'<pre tabindex="0">{others}</pre>' in shown
+    assert settings_to_paste(sandbox.url, has_mailers=True).startswith(mailers)
+    assert settings_to_paste(sandbox.url, has_mailers=False).startswith(older)
 
 
 def test_each_key_is_shown_with_what_it_may_do(sandbox):
@@ -129,10 +147,10 @@ def test_without_the_tick_nothing_is_forgotten(sandbox, sure):
 
 def test_an_empty_inbox_says_how_a_mail_gets_there(sandbox):
     shown = page(sandbox, "/")
-    assert settings_to_paste(sandbox) in shown
+    assert settings_to_paste(sandbox.url) in shown
     assert "python manage.py sendtestemail you@example.com" in shown
     send(sandbox, single())
-    assert settings_to_paste(sandbox) not in page(sandbox, "/")
+    assert settings_to_paste(sandbox.url) not in page(sandbox, "/")
 
 
 def test_the_button_of_an_empty_inbox_sends_a_mail(sandbox):

@@ -48,7 +48,7 @@ _FILTERS = (("All", ""), ("Refused", "is:refused"), ("Not accepted", "is:not-acc
 
 def inbox(request: Request) -> HttpResponse:
     """GET /: the list, and beside it what its signs mean, or how a first mail gets here."""
-    first, deleted = first_steps(request.sandbox), request.sandbox.store.inbox.deleted
+    first, deleted = first_steps(request), request.sandbox.store.inbox.deleted
     return render(
         request,
         "inbox.html",

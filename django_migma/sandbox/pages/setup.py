@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import django
+from django.http.request import split_domain_port
 
 from django_migma.sandbox import account
 from django_migma.sandbox.faults import DEFAULT_KINDS
 from django_migma.sandbox.options import Switches, flag_of
 from django_migma.sandbox.pages import render
 from django_migma.sandbox.pages.forms import FieldError, do
+from django_migma.sandbox.protocol import KEYS
+from django_migma.sandbox.strangers import is_loopback
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
 _SETTINGS = """\
 {mailer}
 MIGMA = {{
-    "API_URL": "{sandbox.api_url}",
-    "API_KEY": "{sandbox.keys.full}",
+    "API_URL": "{url}/v1",{allow_http}
+    "API_KEY": "{key}",
     "FROM_EMAIL": "Fernhill Coffee <hello@fernhill.example>",
     "LAYOUT_EMAIL_ID": "{layout}",
 }}"""
@@ -32,16 +36,28 @@ _OLDER_MAILER = 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
 _HAS_MAILERS = django.VERSION >= (6, 1)
 
 
-def settings_to_paste(sandbox: Sandbox, *, has_mailers: bool = _HAS_MAILERS) -> str:
-    """Settings that lead a site to this sandbox. ``has_mailers``: for Django 6.1 and newer, else for older ones."""
+def settings_to_paste(url: str, *, has_mailers: bool = _HAS_MAILERS) -> str:
+    """Settings that lead a site to the sandbox at this address.
+
+    ``has_mailers``: for Django 6.1 and newer, else for older ones.
+    """
     mailer = _MAILER if has_mailers else _OLDER_MAILER
-    return _SETTINGS.format(sandbox=sandbox, layout=account.LAYOUT, mailer=mailer)
+    allow_http = "" if is_loopback(urlsplit(url).hostname or "") else '\n    "ALLOW_HTTP": True,'
+    return _SETTINGS.format(url=url, allow_http=allow_http, key=KEYS.full, layout=account.LAYOUT, mailer=mailer)
 
 
-def first_steps(sandbox: Sandbox) -> dict[str, str]:
+def _address(request: Request) -> str:
+    """The sandbox's own, unless the reader came by another: from another machine, or through a container's port."""
+    host: str = request.META["HTTP_HOST"]  # it was looked at: see ``strangers``
+    name, port = split_domain_port(host)
+    is_own = is_loopback(name.strip("[]")) and port == str(request.sandbox.port)
+    return request.sandbox.url if is_own else f"http://{host}"
+
+
+def first_steps(request: Request) -> dict[str, str]:
     """What the empty inbox shows."""
     return {
-        "settings": settings_to_paste(sandbox),
+        "settings": settings_to_paste(_address(request)),
         "shell": "python manage.py sendtestemail you@example.com",
         "email": account.WELCOME,
     }
@@ -58,7 +74,7 @@ def page(
         "setup.html",
         area="setup",
         status=status,
-        settings=settings_to_paste(sandbox),
+        settings=settings_to_paste(_address(request)),
         versions_of_settings=newer if _HAS_MAILERS else older,
         other_settings=_OLDER_MAILER if _HAS_MAILERS else _MAILER,
         other_versions=older if _HAS_MAILERS else newer,
