@@ -70,6 +70,13 @@ def test_a_sender_without_a_name_is_its_address(sandbox):
     assert head(sandbox)["Email"] == f"{'f' * 24} Copy"
 
 
+def test_the_head_of_garbage_says_only_what_is_known(sandbox):
+    send(sandbox, b"{nonsense")
+    found = head(sandbox)
+    assert "From" not in found
+    assert re.fullmatch(r"✕ refused 400 · \d\d:\d\d:\d\d", found["Became"])
+
+
 def test_an_id_that_migma_gave_leads_to_the_mail(sandbox):
     """Commands and the admin know a mail by that."""
     message_id = send(sandbox, single()).data["id"]

@@ -109,8 +109,10 @@ def _title(mail: Mail) -> str:
 
 
 def _kind(body: Mapping[str, Any]) -> str:
-    given = body.get("transactional", body.get("recipientType") == "email")
-    return "transactional" if given else "marketing"
+    """What Migma takes the mail for; empty for a request that names no kind of recipient."""
+    if "recipientType" not in body:
+        return ""
+    return "transactional" if body.get("transactional", body["recipientType"] == "email") else "marketing"
 
 
 def _tabs(request: Request, mail: Mail) -> list[dict[str, Any]]:
