@@ -7,9 +7,11 @@ import textwrap
 from collections import Counter
 from dataclasses import fields
 from inspect import getmembers, isclass, signature
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
+import requests
 from django.core.management import BaseCommand, load_command_class
 from django.dispatch import Signal
 
@@ -18,7 +20,9 @@ from django_migma import exceptions, signals, unsupported_features
 from django_migma.conf import SETTINGS, QueueSettings
 from django_migma.message import MigmaMessage
 from django_migma.models import Delivery
+from django_migma.sandbox.account import WELCOME
 from django_migma.sandbox.faults import KINDS
+from django_migma.sandbox.for_tests import ForTests
 from django_migma.sandbox.options import Switches, add_arguments, flag_of
 from django_migma.sandbox.protocol import KEYS
 from django_migma.sandbox.urls import ENDPOINTS
@@ -171,6 +175,26 @@ def test_every_fault_stands_in_the_table_of_faults():
 
 def test_the_helpers_for_tests_have_their_entries():
     assert {"migma_outbox", "migma_sandbox"} <= first_column(MANUAL["testing"])
+
+
+def test_what_a_test_asks_of_a_sandbox_has_its_line_and_exists(migma_sandbox):
+    """Names of the table are tried on a sandbox and on a mail; ``store.reset()`` is looked up part by part."""
+    send = {"recipientEmail": "ada@example.org", "recipientType": "email", "emailId": WELCOME, "subject": "Welcome"}
+    sender = {"from": "hello@fernhill.example", "fromName": "Fernhill"}
+    headers = {"Authorization": f"Bearer {migma_sandbox.keys.full}"}
+    requests.post(f"{migma_sandbox.api_url}/sending", json=send | sender, headers=headers, timeout=10)
+    [mail] = migma_sandbox.mails
+    shown = {word.partition("(")[0] for word in first_column(section("testing", "The sandbox in tests"))}
+    assert {name for name in vars(ForTests) if not name.startswith("_")} <= shown
+    assert [name for name in shown if not any(_has(owner, name) for owner in (migma_sandbox, mail))] == []
+
+
+def _has(owner: object, path: str) -> bool:
+    try:
+        attrgetter(path)(owner)
+    except AttributeError:
+        return False
+    return True
 
 
 def test_nothing_has_two_entries():
