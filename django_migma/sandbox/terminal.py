@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import queue
 import threading
 from typing import TYPE_CHECKING, Any
@@ -12,13 +14,14 @@ from django_migma.sandbox.exchanges import Result
 from django_migma.sandbox.faults import Delivered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from django_migma.sandbox.exchanges import Exchange
 
 _MAX_WAITING = 1000  # lines
 _MAX_WHO = 60  # characters
 _MAX_WHY = 120
+_PAUSE = 0.05  # seconds between two writes: to wake the thread for each of a thousand lines a second slows them down
 _CLOSING = 0.5  # seconds for the last lines
 _REPLIES = {Delivered.NOTHING: "reply lost", Delivered.HALF: "half a reply", Delivered.LATE: "reply late"}
 
@@ -52,6 +55,8 @@ def _result(exchange: Exchange) -> str:
 
 def _clean(text: str, length: int) -> str:
     shown = text if len(text) <= length else f"{text[: length - 1]}…"
+    if shown.isprintable():
+        return shown
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in shown)
 
 
@@ -60,10 +65,11 @@ class Terminal:
 
     def __init__(self, stream: Any) -> None:
         """``stream``: for text, such as ``sys.stdout``."""
-        self._write = _unbuffered(stream)
+        self._stream = stream
         self._lock = threading.Lock()
         self._left_out = 0
-        self._lines: queue.Queue[str | None] = queue.Queue(_MAX_WAITING)
+        self._is_closed = threading.Event()
+        self._lines: queue.Queue[str] = queue.Queue(_MAX_WAITING)
         self._thread = threading.Thread(target=self._run, name="migma-sandbox-terminal", daemon=True)
         self._thread.start()
 
@@ -82,26 +88,31 @@ class Terminal:
 
     def close(self) -> None:
         """Write what waits, unless the stream blocks."""
+        self._is_closed.set()
         with contextlib.suppress(queue.Full):
-            self._lines.put_nowait(None)
+            self._lines.put_nowait("")  # wakes the thread
             self._thread.join(_CLOSING)
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # closed: there is nobody to write for
-            while (text := self._lines.get()) is not None:
-                self._write(text)
+        # Closed: there is nobody to write for.
+        with contextlib.suppress(OSError, ValueError), _unbuffered(self._stream) as stream:
+            while not self._is_closed.wait(_PAUSE):
+                self._write(stream, self._lines.get())
+            self._write(stream, "")
+
+    def _write(self, stream: Any, first: str) -> None:
+        stream.write(first + "".join(self._lines.get_nowait() for _ in range(self._lines.qsize())))
+        stream.flush()
 
 
-def _unbuffered(stream: Any) -> Callable[[str], object]:
+@contextlib.contextmanager
+def _unbuffered(stream: Any) -> Iterator[Any]:
     """Past the stream's buffer: a thread that hangs in a full pipe would lock that, and Python could not exit."""
     try:
-        raw = open(stream.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115 - it is not ours to close
+        raw = open(os.dup(stream.fileno()), "wb", buffering=0)  # noqa: PTH123, SIM115 - a descriptor
     except (AttributeError, OSError, ValueError):  # no file, such as io.StringIO
-
-        def write(text: str) -> None:
-            stream.write(text)
-            stream.flush()
-
-        return write
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    return lambda text: raw.write(text.encode(encoding, "replace"))
+        yield stream
+    else:
+        encoding = getattr(stream, "encoding", None)
+        with io.TextIOWrapper(raw, encoding=encoding, errors="replace", write_through=True) as text:
+            yield text
