@@ -103,8 +103,9 @@ class Exchange:
     @cached_property
     def email_id(self) -> str:
         """The id of the stored email that the request names, perhaps an unknown one; empty if it names none."""
-        stored = account.stored_email(self.payload)
-        return _text(stored or self.payload, "emailId")
+        if self.message is not None and "emailId" in self.message.answer:
+            return _text(self.message.answer, "emailId")
+        return _text(account.stored_email(self.payload) or self.payload, "emailId")
 
     @property
     def problem(self) -> str:
@@ -124,10 +125,11 @@ class Exchange:
     def is_test(self) -> bool:
         return self.endpoint == TEST_ENDPOINT
 
-    @property
-    def overhead(self) -> int:
-        """Bytes that it holds beside its body and its message, about."""
-        return _OVERHEAD + len(self.answer) + sum(map(len, self.head.values()))
+    @cached_property
+    def size(self) -> int:
+        """Bytes that it holds, about: its body, that of its message once more, which is parsed, and the rest."""
+        message = self.message.size if self.message else 0
+        return _OVERHEAD + len(self.body) + message + len(self.answer) + sum(map(len, self.head.values()))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -252,10 +254,14 @@ class Mail:
 
     @cached_property
     def size(self) -> int:
-        """Bytes that it holds, about. A body counts once for each object that holds it, and once parsed."""
+        """Bytes that it holds, about. Bodies and messages that its exchanges share count once."""
+        first, *others = self.exchanges
+        if not others:  # nearly always
+            return first.size
         bodies = {id(each.body): len(each.body) for each in self.exchanges}
         parsed = {each.message.id: each.message.size for each in self.exchanges if each.message}
-        return sum(bodies.values()) + sum(parsed.values()) + sum(each.overhead for each in self.exchanges)
+        shared = sum(len(each.body) + (each.message.size if each.message else 0) for each in self.exchanges)
+        return sum(each.size for each in self.exchanges) - shared + sum(bodies.values()) + sum(parsed.values())
 
 
 def _json_object(content: bytes) -> dict[str, Any]:

@@ -137,10 +137,8 @@ class Inbox:
     def _drop_what_is_too_much(self) -> None:
         while len(self._mails) > 1 and (len(self._mails) > self._max_mails or self._size > MAX_BYTES):
             self._remove(next(iter(self._mails.values())))
-        mail = next(reversed(self._mails.values()))
-        while self._size > MAX_BYTES and len(mail.exchanges) > 2:
-            mail = _without(mail, len(mail.exchanges) // 2)
-            self._put(mail)
+        while self._size > MAX_BYTES and len((mail := next(reversed(self._mails.values()))).exchanges) > 2:
+            self._put(_without(mail, len(mail.exchanges) // 2))
 
     def _remove(self, mail: Mail) -> None:
         del self._mails[mail.id]

@@ -7,6 +7,8 @@ import io
 import os
 import queue
 import threading
+import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
@@ -32,7 +34,12 @@ def line(exchange: Exchange) -> str:
     what = name if name and exchange.email_id != account.LAYOUT else f'"{_clean(exchange.subject, _MAX_WHO)}"'
     who = _clean(exchange.recipient, _MAX_WHO) or "nobody"
     test = "test " if exchange.is_test else ""
-    return f"{exchange.at.astimezone():%H:%M:%S} {who} {test}{what} → {_outcome(exchange)}"
+    return f"{_local_time(int(exchange.at.timestamp()))} {who} {test}{what} → {_outcome(exchange)}"
+
+
+@lru_cache(maxsize=1)  # what the local time is costs system calls
+def _local_time(timestamp: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(timestamp))
 
 
 def _outcome(exchange: Exchange) -> str:
@@ -101,8 +108,9 @@ class Terminal:
             self._write(stream, "")
 
     def _write(self, stream: Any, first: str) -> None:
-        stream.write(first + "".join(self._lines.get_nowait() for _ in range(self._lines.qsize())))
-        stream.flush()
+        if text := first + "".join(self._lines.get_nowait() for _ in range(self._lines.qsize())):
+            stream.write(text)
+            stream.flush()
 
 
 @contextlib.contextmanager
