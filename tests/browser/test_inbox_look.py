@@ -1,4 +1,4 @@
-"""How the sandbox's pages look: without a fault, sideways scrolling or a broken word, and a mail in light and in dark."""
+"""How the sandbox's pages look: no fault, no sideways scrolling, no broken word, and a mail in light and in dark."""
 
 from contextlib import suppress
 from http.client import HTTPException
@@ -40,7 +40,7 @@ TWO_COLOURS = """<style>:root { color-scheme: light dark } body { background: rg
 
 @pytest.fixture
 def full():
-    """A sandbox that has seen everything: lost replies, refusals, conflicts, tests, batches, and mail without a key."""
+    """A sandbox that has seen everything: lost replies, refusals, conflicts, tests, and mail without a key."""
     with Sandbox(switches=Switches(accept_template=True)) as sandbox:
         sandbox.faults.script("lost", "503-after-1", "ok", "half", "500")
         receipt = single(emailId=account.RECEIPT, subject="Your receipt for order {{order_number}}")

@@ -91,13 +91,13 @@ def error_page(request: Request, error: ApiError) -> HttpResponse:
 
 
 def not_found(request: Request) -> HttpResponse:
-    raise ApiError(404, f"Not found: {request.path}")
+    raise ApiError(404, f"Not found: {request.path[:200]}")
 
 
 def static(_request: Request, name: str) -> HttpResponse:
     """One of the pages' own files; pages ask for it with its digest in the query, so a browser may keep it."""
     if name not in _STATIC:
-        raise ApiError(404, f"Not found: /static/{name}")
+        raise ApiError(404, f"Not found: /static/{name[:100]}")
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
     return HttpResponse(_static_file(name), content_type=_STATIC[name], headers=headers)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from django_migma.sandbox.options import Switches
     from django_migma.sandbox.server import Request
 
-MAX_PARSED = 300_000  # characters that are searched for links; a mail of more than 100 kB is cut off by some readers
+MAX_PARSED = 300_000  # characters that are searched for links, and marked; some readers cut a mail off after 100 kB
 _LOCAL = "http://127.0.0.1:* http://localhost:* https://127.0.0.1:* https://localhost:*"
 _POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data: {local}{elsewhere}; "
@@ -38,7 +38,7 @@ _REMOTE_IMAGE = re.compile(
 # Browsers connect to the address of a frame before a policy forbids to load it, and to those of links that are no
 # style sheets. No reader's mail program shows frames. A tag begins with "<" and its name, with nothing between them.
 _FRAME = r"<(?=(?:i?frame|frameset|fencedframe|object|embed|portal)\b"
-_NO_PICTURE = re.compile(_FRAME + r"|link\b(?![^>]*\brel\s*=\s*[\"']?stylesheet\b))", re.IGNORECASE)
+_NO_PICTURE = re.compile(_FRAME + r"|link\b(?![^<>]{0,300}\brel\s*=\s*[\"']?stylesheet\b))", re.IGNORECASE)
 _FRAME_OR_LINK = re.compile(_FRAME + r"|link\b)", re.IGNORECASE)
 _THIS_MACHINE = re.compile(r"(?:https?:)?//(?:localhost|127\.0\.0\.1)(?:[:/?]|$)", re.IGNORECASE)
 # What is not text: a comment, an element whose text is not shown or not parsed, and any other tag.
@@ -98,7 +98,9 @@ def marked(rendered: RenderedEmail) -> str:
     """The HTML with its placeholders without a value in ``<mark>``: in text, since attributes take no elements."""
     shown = replace(rendered, switches=replace(rendered.switches, missing_variables="keep"))
     missing = set(rendered.missing_variables())
-    return "".join(_mark(piece, missing) if is_text else piece for is_text, piece in _pieces(shown.html))
+    pieces = _pieces(shown.html[:MAX_PARSED])
+    marked_part = "".join(_mark(piece, missing) if is_text else piece for is_text, piece in pieces)
+    return marked_part + shown.html[MAX_PARSED:]
 
 
 def _pieces(html: str) -> Iterator[tuple[bool, str]]:

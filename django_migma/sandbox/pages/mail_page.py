@@ -37,7 +37,7 @@ def find_mail(request: Request, mail_id: str) -> Mail:
     if found is None:
         kept = request.sandbox.switches.max_messages
         raise ApiError(
-            404, f"There is no mail {mail_id}. Only the newest {kept} are kept, and they end with the sandbox."
+            404, f"There is no mail {mail_id[:100]}. Only the newest {kept} are kept, and they end with the sandbox."
         )
     return found
 
@@ -87,7 +87,7 @@ def _head(request: Request, mail: Mail) -> dict[str, Any]:
     return {
         "subject": rendered.subject if rendered else mail.subject,
         "sender": _sender(mail, body),
-        "reply_to": body.get("replyTo", ""),
+        "reply_to": str(body.get("replyTo", "")),
         "email": _title(mail),
         "email_id": mail.main.email_id,
         "outcome": verdicts.outcome(mail),
