@@ -104,7 +104,9 @@ def test_switches_are_shown_as_they_are_with_the_unknown_that_they_decide(start)
 
 def test_what_was_changed_while_it_runs_is_shown_as_it_is_now(sandbox):
     assert switch(sandbox, "--rate") == ("none", "How many requests does Migma take?")
-    assert switch(sandbox, "--fault-seed") == ("none", "")
+    assert switch(sandbox, "--fault-seed") == ("any", "")
+    assert switch(sandbox, "--fault-kinds") == ("default", "")
+    assert switch(sandbox, "--verified-domain") == ("none", "")
     sandbox.rate_limit("5/s")
     sandbox.faults.by_chance(0.25, ("500", "lost"), 7)
     assert switch(sandbox, "--rate")[0] == "5/schanged"

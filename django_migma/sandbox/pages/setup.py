@@ -33,6 +33,7 @@ MIGMA = {{
 }}"""
 _MAILER = 'MAILERS = {"default": {"BACKEND": "django_migma.backends.EmailBackend"}}'
 _OLDER_MAILER = 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
+_WITHOUT_VALUE = {"fault_kinds": "default", "fault_seed": "any"}
 _HAS_MAILERS = django.VERSION >= (6, 1)
 
 
@@ -123,7 +124,8 @@ def _switches(sandbox: Sandbox) -> list[dict[str, Any]]:
     shown = [
         {
             "flag": flag_of(switch),
-            "value": _written(now[switch.name], is_inverse=switch.metadata.get("action") == "store_false"),
+            "value": _written(now[switch.name], is_inverse=switch.metadata.get("action") == "store_false")
+            or _WITHOUT_VALUE.get(switch.name, "none"),
             "is_changed": now[switch.name] != switch.default,
             "unknown": switch.metadata["unknown"],
             "help": switch.metadata["help"],
@@ -134,14 +136,14 @@ def _switches(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def _written(value: object, *, is_inverse: bool) -> str:
-    """``is_inverse``: the option turns something off."""
+    """Empty for no value. ``is_inverse``: the option turns something off."""
     if isinstance(value, bool):
         return "on" if value != is_inverse else "off"
     if isinstance(value, tuple):
-        return ", ".join(value) or "none"
+        return ", ".join(value)
     if isinstance(value, float):
         return f"{value:g}"
-    return "none" if value in (None, "") else str(value)
+    return "" if value is None else str(value)
 
 
 def _counters(sandbox: Sandbox) -> list[tuple[str, int]]:
