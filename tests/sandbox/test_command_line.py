@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import io
 import json
 import re
@@ -220,3 +221,34 @@ def test_ctrl_c_ends_the_program_silently(ctrl_c):
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=20)
     assert (program.returncode, errors) == (0, "")
+
+
+def send_and_stop(program, count):
+    """Send so many mails to a sandbox that has just been started, press Ctrl-C, and read nothing meanwhile."""
+    url = program.stdout.readline().split()[-1]
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    for _ in range(count):
+        connection.request("POST", "/v1/sending", body="{}")
+        assert connection.getresponse().read()
+    connection.close()
+    program.send_signal(signal.SIGINT)
+    assert program.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize(("options", "lines"), [([], 3), (["--quiet"], 0)])
+def test_a_line_is_printed_for_each_request_to_send_unless_it_is_to_be_quiet(ctrl_c, options, lines):
+    command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as program:
+        send_and_stop(program, 3)
+        printed = program.stdout.read()
+    assert (
+        len(re.findall(r'^\d\d:\d\d:\d\d nobody "" → refused 401: Missing API key', printed, re.MULTILINE)) == lines
+    )
+
+
+def test_ctrl_c_ends_the_program_while_nobody_reads_its_lines(ctrl_c):
+    command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "pipesize": 4096}
+    with subprocess.Popen(command, encoding="utf-8", **pipes) as program:
+        send_and_stop(program, 200)
+        assert program.stderr.read() == ""
