@@ -24,7 +24,8 @@ HEARTBEAT = (
     15.0  # seconds of silence until a comment is sent: a laptop that was asleep notices a dead connection by it
 )
 _POLL = 1.0  # seconds until it is noticed that a client has left
-_GAP = 0.1  # seconds between two events: hundreds of mails a second must not become hundreds of writes
+_GAP = 0.25  # seconds between two events: hundreds of mails a second must not become hundreds of writes
+_GLANCE = 0.001  # seconds: long enough to see whether the client is still there
 _RETRY = "retry: 1000\n\n"  # milliseconds until a browser connects again; its own choice would be several seconds
 
 
@@ -56,11 +57,12 @@ class EventStream(HttpResponse):
     def _send_changes(self, connection: Connection) -> None:
         _send(connection, _RETRY)
         spoke = time.monotonic()
-        while connection.wait(_GAP):
+        while connection.wait(_GLANCE):
             version = self._inbox.wait(self._known, _POLL)
             if version != self._known:
                 self._known = version
                 _send(connection, f"id: {version}\ndata: {version}\n\n")
+                connection.wait(_GAP)
                 spoke = time.monotonic()
             elif time.monotonic() - spoke >= HEARTBEAT:
                 _send(connection, ":\n\n")

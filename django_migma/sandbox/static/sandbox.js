@@ -4,7 +4,7 @@
 
 (() => {
   const GAP = 150; // milliseconds between two fetches of the list at least
-  const FLOOD = 1000; // the same while mail pours in: showing it must not slow down what sends it
+  const FLOOD = 2000; // the same while mail pours in: showing it must not slow down what sends it
   const CALM = 5000; // between two announcements, and until an offer to undo goes away
   const POLL = 2000; // between two looks at the list where no stream is to be had
   const find = (selector) => document.querySelector(selector);
