@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
+import subprocess
 from html import unescape
 
 import pytest
@@ -254,14 +254,15 @@ def test_the_key_of_another_account_is_named_by_nothing(sandbox):
 
 
 def test_json_can_be_sent_again_from_a_shell(sandbox):
-    """The quoting is the shell's: what it makes of the command is what the request was."""
-    body = single(subject='It\'s $HOME `id` "quoted" \\ é\n'.strip())
+    """The shell itself takes the command apart; a function in place of curl prints what it was given."""
+    body = single(subject='It\'s $HOME `id` "quoted" \\ é')
     sends(sandbox, body, key="it's; a $key")
     [command] = re.findall(r'data-copy="(curl .*?)"', page(sandbox, "tab=json"), re.DOTALL)
-    words = shlex.split(unescape(command))
-    assert words[:4] == ["curl", "-X", "POST", f"{sandbox.api_url}/sending"]
-    assert "Authorization: Bearer $MIGMA_API_KEY" in words
-    assert "Idempotency-Key: it's; a $key" in words
+    script = f'curl() {{ printf "%s\\0" "$@"; }}\n{unescape(command)}'
+    printed = subprocess.run(["sh", "-c", script], env={"MIGMA_API_KEY": "mine"}, capture_output=True, check=True)
+    words = printed.stdout.decode().split("\0")[:-1]
+    assert words[:3] == ["-X", "POST", f"{sandbox.api_url}/sending"]
+    assert {"Authorization: Bearer mine", "Idempotency-Key: it's; a $key"} <= set(words)
     assert json.loads(words[-1]) == body
 
 
