@@ -152,11 +152,6 @@ class Destination:
         """The `account_digest` of address and key, within which Migma recognises idempotency keys; or empty."""
         return account_digest(self.config.api_url, self.config.api_key) if self.config else ""
 
-    @property
-    def inbox_url(self) -> str:
-        """The inbox of the sandbox; empty for Migma itself."""
-        return urljoin(self.config.api_url, "/") if self.config and self.is_sandbox else ""
-
     def mail_url(self, message_id: str) -> str:
         """Return the page of a mail in the inbox of the sandbox; empty for Migma itself, and without an id."""
         return _mail_url(self.config.api_url, message_id) if self.config and self.is_sandbox else ""

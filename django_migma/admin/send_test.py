@@ -38,8 +38,8 @@ from django_migma.testsends import (
 
 from .preview import known_values, make_frame, make_preview
 from .send_test_form import CUSTOMERS, EMPTY, TOO_MANY, SendTestForm, over_limit
-from .test_records import TestRecords, form_token
-from .test_results import result_messages
+from .send_test_records import TestRecords, form_token
+from .send_test_results import result_messages
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

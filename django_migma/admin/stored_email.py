@@ -35,9 +35,9 @@ from .preview import (
 )
 from .send_test import SendTestPage
 from .send_test_form import STORED
+from .send_test_results import results_page
 from .stored_email_form import IDS, SAMPLES, StoredEmailForm, lines_of_code, places_in_code
 from .sync import has_project, sync
-from .test_results import results_page
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

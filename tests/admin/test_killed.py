@@ -30,7 +30,7 @@ CONFIRMING = """
     from django.contrib.auth.models import User
     from django.core.management import call_command
     from django.test import Client
-    from django_migma.admin.test_records import form_token
+    from django_migma.admin.send_test_records import form_token
     from django_migma.mailers import current_destination
     from django_migma.models import StoredEmail
     call_command("migrate", verbosity=0)

@@ -83,10 +83,10 @@ class Command(BaseCommand):
         log = partial(log_test, alias=chosen.alias or "", redirect_to=config.redirect_to or "", batch=batch)
         exit_status = 0
         try:
-            _report(chosen, sends, outcomes, rows, say, None if options["live"] else log)
+            _report(chosen, sends, outcomes, rows, say, log=None if options["live"] else log)
         except KeyboardInterrupt:
             rest = sends[len(rows) :]
-            _report(chosen, rest, _interrupted(rest), rows, say, None if options["live"] else log)
+            _report(chosen, rest, _interrupted(rest), rows, say, log=None if options["live"] else log)
             exit_status = 130
         self._conclude(chosen, rows, say, options)
         if exit_status or any(row["status"] != "sent" for row in rows):
@@ -126,6 +126,7 @@ def _report(
     outcomes: Iterable[TestOutcome],
     rows: list[dict[str, Any]],
     say: Callable[[str], None],
+    *,
     log: Callable[[StoredEmailData, TestOutcome], None] | None,
 ) -> None:
     """Send, since outcomes are lazy; record, print and collect each as it comes.
