@@ -187,7 +187,10 @@ def conflict(mail: Mail, exchange: Exchange) -> str:
     first = next((each for each in mail.exchanges if each.result in {Result.ACCEPTED, Result.REFUSED}), None)
     if first is None:
         return "the key was used for another body, which is no longer kept"
-    paths = list(dict.fromkeys(_differences(first.payload, exchange.payload)))
+    try:
+        paths = list(dict.fromkeys(_differences(first.payload, exchange.payload)))
+    except RecursionError:
+        return "the key was used for another body, which has too many levels to be compared"
     if not paths:
         return "the key was used for another body; only its writing differs, not its values"
     shown = ", ".join(f"`{path}`" for path in paths[:_MAX_PATHS])

@@ -91,3 +91,16 @@ def test_a_template_would_be_found_out():
     """The tests above can fail."""
     assert dangers("<p onclick=x>") == {"onclick"}
     assert dangers("<evil><a href='javascript:alert(1)'>") == {"evil", "javascript:alert(1)"}
+
+
+@pytest.mark.parametrize("depth", [90, 900, 990, 3_000, 50_000])
+def test_a_body_of_many_levels_is_shown_or_said_to_have_too_many(sandbox, depth):
+    """Two of them under one key, so that they are compared as well."""
+    for name in ("a", "b"):
+        nested = '{"a":' * depth + f'"{name}"' + "}" * depth
+        body = f'{{"recipientType":"email","emailId":"{account.WELCOME}","subject":"","variables":{nested}}}'
+        send(sandbox, body.encode(), idempotency_key="nested")
+    for tab in TABS:
+        assert get(sandbox, f"{newest(sandbox)}?tab={tab}", key=None).status == 200
+    assert get(sandbox, f"{newest(sandbox)}/html?marks=1", key=None).status == 200
+    assert get(sandbox, "/_sandbox/list?q=b", key=None).status == 200

@@ -20,10 +20,9 @@ def readable(content: bytes) -> str:
     """JSON with line breaks and indents; anything else as text."""
     text = content.decode(errors="replace")
     try:
-        value = json.loads(text)
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def head(exchange: Exchange) -> str:
