@@ -32,11 +32,15 @@ def test_admin(client, migma_sandbox):
     client.post(address("sync"))
     welcome = StoredEmail.objects.get(title="Welcome")
     assert client.get(address("changelist")).status_code == 200
-    assert "Preview" in client.get(address("change", welcome.pk)).content.decode()
+    shown = client.get(address("change", welcome.pk)).content.decode()
+    assert all(f"migma-{part}" in shown for part in ("frame", "samples", "use"))
+    add = client.get(address("add")).content.decode()
+    assert 'form="migma-sync"' in add
+    assert 'id="migma-sync"' in add
 
     page = client.get(address("send_test"), {"ids": welcome.pk})
-    filled = {**page.context["form"].initial, "token": page.context["emails"][0][2]}
+    filled = {**page.context["form"].initial, "token": page.context["emails"][0]["token"]}
     filled["destination"] = page.context["destination"].fingerprint
     client.post(f"{address('send_test')}?ids={welcome.pk}", filled)
     [mail] = migma_sandbox.store.messages()
-    assert mail.body["to"] == "kim@example.com"
+    assert mail.body["recipientEmail"] == "kim@example.com"
