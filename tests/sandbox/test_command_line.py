@@ -248,7 +248,6 @@ def test_a_line_is_printed_for_each_request_to_send_unless_it_is_to_be_quiet(ctr
 
 def test_ctrl_c_ends_the_program_while_nobody_reads_its_lines(ctrl_c):
     command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "pipesize": 4096}
-    with subprocess.Popen(command, encoding="utf-8", **pipes) as program:
-        send_and_stop(program, 200)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as program:
+        send_and_stop(program, 1500)  # more than a pipe holds
         assert program.stderr.read() == ""
