@@ -3,8 +3,9 @@
 "use strict";
 
 (() => {
-  const GAP = 150; // milliseconds between two fetches of the list at least
-  const FLOOD = 2000; // the same while mail pours in: showing it must not slow down what sends it
+  const GAP = 150; // milliseconds between two fetches of the list
+  const MANY = 5; // mails since the last fetch: mail pours in
+  const FLOOD = 2000; // the gap then: showing mail must not slow down what sends it
   const CALM = 5000; // between two announcements, and until an offer to undo goes away
   const POLL = 2000; // between two looks at the list where no stream is to be had
   const find = (selector) => document.querySelector(selector);
@@ -20,19 +21,18 @@
   paint();
   document.documentElement.classList.add("scripting"); // shows what is of no use without
 
-  // Run the task now; if it is asked for meanwhile, once more, but not before the gap is over. While it is asked for
-  // again and again, the gap doubles, up to the longest.
-  const calmly = (shortest, longest, task) => {
+  // Run the task now; if it is asked for meanwhile, once more, but not before the gap is over. A task may return a
+  // longer one.
+  const calmly = (gap, task) => {
     let wanted = false;
     let running = false;
     return async () => {
       wanted = true;
       if (running) return;
       running = true;
-      for (let gap = shortest; wanted; gap = Math.min(2 * gap, longest)) {
+      while (wanted) {
         wanted = false;
-        await task();
-        await pause(gap);
+        await pause(await task() || gap);
       }
       running = false;
     };
@@ -52,7 +52,7 @@
   };
 
   let announced = 0;
-  const announce = calmly(CALM, CALM, () => {
+  const announce = calmly(CALM, () => {
     const newest = Number(numbers().newest);
     const count = newest - announced;
     announced = newest;
@@ -87,6 +87,7 @@
     if (Number(numbers().newest) > announced) announce();
     // The first mail: what the page says on how to send one is outdated.
     if (before.total === "0" && numbers().total !== "0" && location.pathname === "/") location.reload();
+    return numbers().newest - before.newest > MANY ? FLOOD : GAP;
   };
 
   const showStopped = (is) => {
@@ -106,16 +107,15 @@
     }
   };
 
-  const look = calmly(GAP, FLOOD, async () => {
+  const look = calmly(GAP, async () => {
     const list = find("#list");
     const reply = await load(list ? list.dataset.list : "/_sandbox/list?rows=0");
     showStopped(!reply);
-    if (!reply) return;
-    if (reply.headers.get("X-Sandbox") !== document.body.dataset.sandbox) startAnew();
-    else if (list && reply.html && reply.headers.get("ETag") !== shown) {
-      shown = reply.headers.get("ETag");
-      showList(list, reply.html);
-    }
+    if (!reply) return GAP;
+    if (reply.headers.get("X-Sandbox") !== document.body.dataset.sandbox) return startAnew();
+    if (!list || !reply.html || reply.headers.get("ETag") === shown) return GAP;
+    shown = reply.headers.get("ETag");
+    return showList(list, reply.html);
   });
 
   /* One listener per browser: it opens six connections to a host at most, so the streams of six tabs would leave none
