@@ -41,7 +41,7 @@ test: $(VENV)/.test ## Run the tests, with branch coverage; those in a browser, 
 apps: $(APPS_MADE) ## Send the mail of other packages to a sandbox, and write the table of the manual; APPS="wagtail" for one
 	@$(APPS_VENV)/bin/python -m compatibility $(APPS)
 
-pictures: $(VENV)/.test ## Take the pictures of the admin in docs/images anew
+pictures: $(VENV)/.test ## Take the pictures of the admin and of the inbox in docs/images anew
 	REQUIRE_BROWSER=1 PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/browser/test_demo.py
 
 soak: $(VENV)/.test ## Send through faults, and kill workers of the queue, for half an hour; SOAK="--seed 7" repeats a part
