@@ -87,6 +87,26 @@ def test_nothing_scrolls_sideways_and_no_name_is_broken(new_page, full, inbox, w
             assert page.evaluate(BROKEN_WORDS) == [], address
 
 
+@pytest.mark.parametrize("address", ["/setup", "/mail/{oldest}?tab=links"])
+@pytest.mark.parametrize("window", [PHONE, WINDOW], ids=["phone", "desktop"])
+def test_what_is_open_is_seen_in_its_strip_of_tabs_and_in_the_list(new_page, full, window, address):
+    page = new_page(full.url)
+    page.set_viewport_size(window)
+    page.goto(address.format(oldest=full.store.inbox.mails()[-1].id))
+    current = page.locator("nav [aria-current=page], .row[aria-current]").filter(visible=True)
+    for place in range(current.count()):
+        expect(current.nth(place)).to_be_in_viewport(ratio=0.95)
+
+
+def test_a_long_list_scrolls_beside_the_mail_and_not_with_it(new_page, full):
+    page = new_page(full.url)
+    page.goto("/")
+    assert page.evaluate("document.documentElement.scrollHeight") == WINDOW["height"]
+    assert page.evaluate(
+        "(({scrollHeight, clientHeight}) => scrollHeight > clientHeight)(document.querySelector('.rows'))"
+    )
+
+
 def background(page):
     """The colour behind the mail, as its reader sees it."""
     frame = page.frame_locator("iframe[title='The mail']")

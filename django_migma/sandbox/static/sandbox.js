@@ -246,7 +246,17 @@
     });
   };
 
+  // A strip of tabs, and the list, may scroll: what is open should be seen in them. The page itself stays.
+  const showCurrent = (each) => {
+    const box = each.closest("nav, .rows");
+    const [inner, outer] = [each.getBoundingClientRect(), box.getBoundingClientRect()];
+    if (inner.right > outer.right || inner.bottom > outer.bottom) {
+      box.scrollBy(inner.right - outer.right, inner.bottom - outer.bottom + outer.height / 2);
+    }
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
+    findAll("nav [aria-current=page], #list .row[aria-current]").forEach(showCurrent);
     if (find("#list")) {
       announced = Number(numbers().newest);
       find("#search").addEventListener("input", search);
