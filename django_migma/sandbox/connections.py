@@ -93,7 +93,7 @@ class Connection(BaseHTTPRequestHandler):
         return going_on
 
     def log_message(self, *_: object) -> None:
-        """Silent: requests are under /_sandbox/messages and /_sandbox/stats."""
+        """Silent: the inbox and the terminal tell of requests to send, /_sandbox/stats of all others."""
 
     def version_string(self) -> str:
         return "django-migma-sandbox"

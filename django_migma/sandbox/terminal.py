@@ -115,7 +115,7 @@ class Terminal:
 
 @contextlib.contextmanager
 def _unbuffered(stream: Any) -> Iterator[Any]:
-    """Past the stream's buffer: Python flushes that when it ends, and a thread may hang in a full pipe with its lock."""
+    """Past the stream's buffer: Python flushes it at its end, and a thread may hang in a full pipe with its lock."""
     try:
         raw = open(os.dup(stream.fileno()), "wb", buffering=0)  # noqa: PTH123, SIM115 - a descriptor
     except (AttributeError, OSError, ValueError):  # no file, such as io.StringIO
