@@ -79,7 +79,7 @@ def test_a_key_survives_the_next_sync(visit, sandbox, admin):
     page = visit(admin)
     sync(page)
     page.get_by_role("link", name="Welcome").click()
-    page.get_by_label("Key").fill("welcome")
+    page.get_by_role("textbox", name="Key:").fill("welcome")
     press(page.get_by_role("button", name="Save", exact=True))
     expect(message(page, "was changed successfully")).to_be_visible()
     sync(page)
