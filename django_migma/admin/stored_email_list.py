@@ -34,7 +34,7 @@ else:
 NOTHING = mark_safe('<span class="migma-nothing"></span>')
 """An empty cell: Django would write a dash for an empty text."""
 DAYS = 30
-MAX_COUNTED = 50_000
+MAX_COUNTED = 20_000
 """Deliveries, the newest ones, that are counted for the list."""
 _NO_SAMPLES, _NO_KEY, _NOT_READY = "samples", "key", "ready"
 
@@ -67,7 +67,7 @@ class MissingFilter(SimpleListFilter):
 class Uses:
     """How often each of some stored emails was sent to customers in the last 30 days, found in two queries.
 
-    Only the newest 50,000 deliveries are read, so that a large table does not slow the list down; ``is_complete``
+    Only the newest 20,000 deliveries are read, so that a large table does not slow the list down; ``is_complete``
     says whether these go back 30 days.
     """
 

@@ -11,6 +11,7 @@ from django_migma.models import StoredEmail
 
 from .conftest import CONVERSATION, WELCOME, admin_url
 from .test_detail import ADD, errors
+from .test_themes import ThemedAdmin
 
 FORM = ADD | {"email_id": WELCOME, "key": "welcome"}
 
@@ -198,3 +199,13 @@ def test_ids_that_no_sync_has_confirmed_stand_beside_the_key(admin_client, welco
     StoredEmail.objects.update(synced_at=timezone.now())
     assert 'id="id_email_id"' not in page(admin_client, welcome)
     assert WELCOME in page(admin_client, welcome).partition("From Migma")[2]
+
+
+@pytest.mark.urls("tests.admin.test_themes")
+def test_a_site_with_fieldsets_of_its_own_keeps_samples_where_it_has_them(admin_client, welcome, monkeypatch):
+    own = [(None, {"fields": ["key", "sample_variables"]})]
+    monkeypatch.setattr(ThemedAdmin, "get_fieldsets", lambda self, request, obj=None: own, raising=False)
+    text = admin_client.get(admin_url("change", welcome.pk, site="backstage")).content.decode()
+    assert text.count('id="id_value.first_name"') == 1
+    assert text.index('id="id_key"') < text.index('id="id_value.first_name"')
+    assert "Save samples" not in text
