@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test apps pictures soak bench bench-queue docs lint matrix build clean
+.PHONY: help demo demo-once test apps pictures soak bench bench-queue bench-inbox docs lint matrix build clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ bench: $(BENCH_MADE) ## Measure speed beside others; BENCH="--quick" for a rough
 
 bench-queue: $(BENCH_MADE) ## Measure the queue beside others, on SQLite, PostgreSQL and Redis; BENCH="--quick" for a rough idea
 	@$(BENCH_VENV)/bin/python -m benchmarks.queue $(BENCH)
+
+bench-inbox: $(VENV)/.test ## Measure what viewers of the sandbox's inbox cost, in a browser; BENCH="--quick" for a rough idea
+	@$(BIN)/python -m benchmarks.inbox $(BENCH)
 
 docs: $(VENV)/.docs ## Build the manual into docs/_build, without a warning
 	$(BIN)/python -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet docs docs/_build
