@@ -1,4 +1,4 @@
-"""The inbox's benchmark for a second: mail is sent, fetched and shown, and the tables are in order. No time is judged."""
+"""The benchmark of the inbox, with little mail: it is sent, fetched and shown, and the tables are in order."""
 
 import subprocess
 import sys
