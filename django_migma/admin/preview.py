@@ -37,6 +37,8 @@ _POLICY = (
 )
 _ACTIVE_ATTRIBUTE = re.compile(r"(href|srcdoc|attributename)(?=\s*=)", re.IGNORECASE)
 """``srcdoc`` holds a document whose links are written in entities; SVG can set an ``href`` by ``attributeName``."""
+_FRAME = re.compile(r"<(?=(?:i?frame|frameset|fencedframe|object|embed|portal)\b)", re.IGNORECASE)
+"""Browsers connect to the address of a frame before a policy forbids to load it, which tells its owner of the look."""
 _LINK_STYLE = "<style>:where([data-href]){color:-webkit-link;text-decoration:underline}</style>"
 """Links without an address still look like links. ``:where`` gives way to any style of the email."""
 
@@ -160,11 +162,12 @@ def posted_values(data: QueryDict) -> dict[str, str]:
 
 
 def disarm(html: str) -> str:
-    """Return the HTML without addresses of links, those of ``<link>`` included, which no policy governs in full.
+    """Return the HTML without frames, and without addresses of links, those of ``<link>`` included.
 
-    The attributes are renamed wherever their names stand, so that no nesting and no quoting can hide one.
+    No policy governs these in full. Tags and attributes are renamed wherever their names stand, so that no nesting
+    and no quoting can hide one.
     """
-    return _ACTIVE_ATTRIBUTE.sub(r"data-\1", html)
+    return _FRAME.sub("<inert-", _ACTIVE_ATTRIBUTE.sub(r"data-\1", html))
 
 
 def preview_response(html: str, *, remote: bool) -> HttpResponse:

@@ -152,11 +152,14 @@ def test_the_frame_shows_the_values_that_are_sent_to_it(tester, welcome):
             '<set attributeName="hre&#102;" to="x">',
             '<set data-attributeName="hre&#102;" to="x">',
         ),
-        ('<iframe srcdoc="&lt;a hre&#102;=x&gt;">', '<iframe data-srcdoc="&lt;a hre&#102;=x&gt;">'),
+        ('<iframe srcdoc="&lt;a hre&#102;=x&gt;">', '<inert-iframe data-srcdoc="&lt;a hre&#102;=x&gt;">'),
+        ("<IFRAME src=//x>", "<inert-IFRAME src=//x>"),
+        ("<object data=x><embed\tsrc=x>", "<inert-object data=x><inert-embed\tsrc=x>"),
+        ("<frames> and <p>frame", "<frames> and <p>frame"),
         ("<p>The word href and &lt;a&gt;", "<p>The word href and &lt;a&gt;"),
     ],
 )
-def test_no_spelling_keeps_the_address_of_a_link(html, inert):
+def test_no_spelling_keeps_a_frame_or_the_address_of_a_link(html, inert):
     assert disarm(html) == inert
 
 
