@@ -38,7 +38,7 @@ _POLICY = (
 _ACTIVE_ATTRIBUTE = re.compile(r"(href|srcdoc|attributename)(?=\s*=)", re.IGNORECASE)
 """``srcdoc`` holds a document whose links are written in entities; SVG can set an ``href`` by ``attributeName``."""
 _FRAME = re.compile(r"<(?=(?:i?frame|frameset|fencedframe|object|embed|portal)\b)", re.IGNORECASE)
-"""Browsers connect to the address of a frame before a policy forbids to load it, which tells its owner of the look."""
+"""Browsers connect to the address of a frame before a policy forbids to load it, and its owner would notice."""
 _LINK_STYLE = "<style>:where([data-href]){color:-webkit-link;text-decoration:underline}</style>"
 """Links without an address still look like links. ``:where`` gives way to any style of the email."""
 
