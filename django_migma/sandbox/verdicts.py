@@ -72,6 +72,7 @@ _REPLY = {
     Delivered.HALF: "did not arrive whole",
     Delivered.LATE: "came late",
 }
+_LOST = {Delivered.NOTHING, Delivered.HALF}
 _WAYS_OUT = (
     (r"the domain (\S+) is not verified", r"Start with `--verified-domain \1` to accept it."),
     (r"--accept-template", "Start with `--accept-template` to accept it."),
@@ -86,6 +87,7 @@ _WAYS_OUT = (
 """What to do about a refusal, by its text."""
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _MAX_PATHS = 5
+_MAX_PROBLEM = 500  # characters of an error, which may quote what was sent
 
 
 def sign(exchange: Exchange) -> Sign:
@@ -105,6 +107,8 @@ def chips(mail: Mail) -> list[Sign]:
         found.append(Sign("!", f"accepted {len(mail.messages)} times", "bad"))
     if mail.is_accepted and _all(mail, Result.CONFLICT):
         found.append(_SIGNS[Result.CONFLICT])
+    if _is_untold(mail):
+        found.append(Sign(STRUCK, "reply lost", "warn"))
     if missing := len(mail.missing_variables):
         found.append(Sign("!", _count(missing, "missing variable"), "warn"))
     if mail.is_test:
@@ -116,7 +120,7 @@ def outcome(mail: Mail) -> Sign:
     """What became of a mail, in a word or two."""
     if mail.is_accepted and len(mail.messages) < 2:
         word = "accepted once" if mail.attempts == 1 else f"one mail from {mail.attempts} requests"
-        return Sign("✓", word, "good")
+        return Sign("✓", f"{word}, reply lost", "warn") if _is_untold(mail) else Sign("✓", word, "good")
     return chips(mail)[0]
 
 
@@ -137,14 +141,16 @@ def _opening(mail: Mail) -> str:
     if struck and limited:
         return f"No mail. {struck} met a fault, {limited} came over the rate limit."
     what = "met a fault" if struck else "came over the rate limit"
-    return f"No mail. {'The only request' if mail.attempts == 1 else f'All {requests}'} {what}."
+    who = {1: "The only request", 2: "Both requests"}.get(mail.attempts, f"All {requests}")
+    return f"No mail. {who} {what}."
 
 
 def _short(problem: str) -> str:
     """The error text without what the way out says better."""
-    return re.sub(r" \(verified: .*\)$|: template \(raw HTML\).*", "", problem, flags=re.DOTALL).removeprefix(
+    text = re.sub(r" \(verified: .*\)$|: template \(raw HTML\).*", "", problem, flags=re.DOTALL).removeprefix(
         "from: "
     )
+    return text if len(text) <= _MAX_PROBLEM else f"{text[:_MAX_PROBLEM]}…"
 
 
 def _way_out(problem: str) -> str:
@@ -164,15 +170,27 @@ def _story(mail: Mail) -> Iterator[tuple[str, str]]:
         is_struck = all(each.result is Result.UNTOUCHED for each in before)
         what = "met a fault before anything was looked at" if is_struck else "came to nothing"
         yield "", f"The first {'request' if len(before) == 1 else f'{len(before)} requests'} {what}."
-    replays = [each for each in _all(mail, Result.REPLAYED) if each.status < 400]
     for each in taken:
         if each.delivered in _REPLY:
-            yield "", f"The reply to {_which(mail, each)} {_REPLY[each.delivered]}."
-        if each.delivered in {Delivered.NOTHING, Delivered.HALF} and mail.exchanges[-1] is each:
-            yield "warn", "Your app has not asked again so far, so it cannot know."
-    if replays:
-        which = _which(mail, replays[-1])
-        yield "", f"Your app repeated it under the same idempotency key, so {which} got the first answer again."
+            which = "" if mail.attempts == 1 else f" to {_which(mail, each)}"
+            yield "", f"The reply{which} {_REPLY[each.delivered]}."
+    for each in _replays(mail)[-1:]:
+        which = _which(mail, each)
+        lost = f"but the reply to {which} {_REPLY[each.delivered]}" if each.delivered in _LOST else ""
+        end = lost or f"so {which} got the first answer again"
+        yield "", f"Your app repeated it under the same idempotency key, {end}."
+    if _is_untold(mail) and mail.exchanges[-1].message:
+        yield "warn", "Your app has not asked again so far, so it cannot know."
+
+
+def _is_untold(mail: Mail) -> bool:
+    """Whether the mail is there, and no answer that says so has arrived whole."""
+    answers = [*_all(mail, Result.ACCEPTED), *_replays(mail)]
+    return mail.is_accepted and all(each.delivered in _LOST for each in answers)
+
+
+def _replays(mail: Mail) -> list[Exchange]:
+    return [each for each in _all(mail, Result.REPLAYED) if each.status < 400]
 
 
 def _conflicts(mail: Mail) -> Iterator[tuple[str, str]]:
@@ -214,7 +232,8 @@ def _doubts(mail: Mail) -> Iterator[tuple[str, str]]:
     """What is wrong with the way in which the application sends, however it went this time."""
     if mail.exchanges[0].idempotency_key is None:
         if not mail.is_test:
-            yield "bad", "No key: a repeat of this request is a second mail."
+            which = "second mail" if mail.is_accepted else "mail of its own"
+            yield "bad", f"No key: a repeat of this request is a {which}."
     elif len(mail.messages) > 1 and not mail.messages[0].switches.idempotency:
         yield "bad", "This sandbox ignores idempotency keys (`--ignore-keys`), so each request became a mail."
     elif len(mail.messages) > 1:

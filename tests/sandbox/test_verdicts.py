@@ -66,9 +66,16 @@ def chips(sandbox, query=""):
         (
             ["lost"],
             1,
-            ("One mail from 1 request. The reply to the first was lost. Your app has not asked again so far, so it "
-            "cannot know."),
+            "One mail from 1 request. The reply was lost. Your app has not asked again so far, so it cannot know.",
         ),
+        (
+            ["lost", "half"],
+            2,
+            ("One mail from 2 requests. The reply to the first was lost. Your app repeated it under the same "
+            "idempotency key, but the reply to the second did not arrive whole. Your app has not asked again so far, "
+            "so it cannot know."),
+        ),
+        (["lost", "500"], 2, "One mail from 2 requests. The reply to the first was lost."),
         (
             ["lost", "429-after-1"],
             3,
@@ -81,10 +88,11 @@ def chips(sandbox, query=""):
             3,
             "One mail from 3 requests. The first 2 requests met a fault before anything was looked at.",
         ),
-        (["half"], 1, ("One mail from 1 request. The reply to the first did not arrive whole. Your app has not asked "
-         "again so far, so it cannot know.")),
-        (["slow-0"], 1, "One mail from 1 request. The reply to the first came late."),
+        (["half"], 1, ("One mail from 1 request. The reply did not arrive whole. Your app has not asked again so "
+         "far, so it cannot know.")),
+        (["slow-0"], 1, "One mail from 1 request. The reply came late."),
         (["503"], 1, "No mail. The only request met a fault."),
+        (["503", "500"], 2, "No mail. Both requests met a fault."),
         (["500", "502", "html", "redirect", "hangup"], 5, "No mail. All 5 requests met a fault."),
     ],
 )  # fmt: skip
@@ -92,6 +100,18 @@ def test_faults_are_told_as_a_story(sandbox, faults, count, expected):
     sandbox.faults.script(*faults)
     sends(sandbox, *[single()] * count)
     assert verdict(sandbox) == expected
+
+
+def test_a_mail_of_which_the_application_was_never_told_stands_out(sandbox):
+    """Until a reply has come; that a later one is lost tells nothing new."""
+    sandbox.faults.script("lost", "ok", "lost")
+    sends(sandbox, single())
+    assert chips(sandbox) == ["⚡︎ reply lost"]
+    assert "✓ accepted once, reply lost" in text(requests_tab(sandbox))
+    sends(sandbox, *[single()] * 2)
+    assert chips(sandbox) == []
+    assert "✓ one mail from 3 requests ·" in text(requests_tab(sandbox))
+    assert verdict(sandbox).endswith("but the reply to the third was lost.")
 
 
 def test_the_eleventh_request_is_named_by_its_number(sandbox):
@@ -210,6 +230,18 @@ def test_a_request_without_a_key_is_a_warning(sandbox):
     assert verdict(sandbox) == "One mail from 1 request. No key: a repeat of this request is a second mail."
 
 
+def test_the_repeat_of_a_request_that_made_no_mail_is_no_second_one(sandbox):
+    sandbox.faults.script("500")
+    sends(sandbox, single(), key=None)
+    assert verdict(sandbox).endswith("No key: a repeat of this request is a mail of its own.")
+
+
+def test_an_error_that_quotes_megabytes_is_cut(sandbox):
+    sends(sandbox, single(projectId="x" * 1_000_000))
+    assert len(verdict(sandbox)) < 700
+    assert len(steps(sandbox)[0][0]) < 700
+
+
 def test_a_test_send_needs_no_key(sandbox):
     ask(sandbox, "POST", "/v1/emails/test/send", body=TEST_SEND)
     assert verdict(sandbox) == "One mail from 1 request."
@@ -244,7 +276,7 @@ def test_the_rate_limit_is_no_fault(start):
     sends(sandbox, single())
     sandbox.store.inbox.clear()
     sends(sandbox, single(), single(), key="order-2")
-    assert "No mail. All 2 requests came over the rate limit." in text(requests_tab(sandbox))
+    assert "No mail. Both requests came over the rate limit." in text(requests_tab(sandbox))
     assert chips(sandbox) == ["⚡︎ not accepted"]
     sandbox.faults.script("500")
     sends(sandbox, single(), key="order-2")
