@@ -36,6 +36,8 @@ _CHUNK = b"10000\r\n%b\r\n" % (b" " * 0x10000)  # of a chunked body
 _PAUSE = 0.001  # seconds between chunks of an endless body: 64 MB/s are enough to fill a careless client
 _DRIP = 0.005  # seconds between two bytes
 _DRIP_LENGTH = 100_000  # bytes: more than eight minutes
+_MAX_KEY = 100  # characters of an idempotency key; a longer one is refused anyway
+_MAX_STRUCK = 1000  # keys whose recipient asked for a fault, and got it
 
 
 class Connection(Protocol):
@@ -268,7 +270,7 @@ class FaultPlan:
 
     def __init__(self, *, rate: float, seed: int | None, kinds: Sequence[str]) -> None:
         self._script: deque[Fault] = deque()
-        self._struck: set[str] = set()
+        self._struck: dict[str, None] = {}  # idempotency keys, oldest first
         self._lock = threading.Lock()
         self.by_chance(rate, kinds, seed)
 
@@ -343,8 +345,11 @@ class FaultPlan:
         # The key is looked at even where a switch ignores it, or no mail would ever come through.
         if word.endswith(_ALWAYS) or key is None:
             return True
+        key = key[:_MAX_KEY]
         is_first = key not in self._struck
-        self._struck.add(key)
+        self._struck[key] = None
+        if len(self._struck) > _MAX_STRUCK:
+            del self._struck[next(iter(self._struck))]
         return is_first
 
 

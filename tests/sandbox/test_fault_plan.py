@@ -52,6 +52,14 @@ def test_a_recipient_asks_for_a_fault_once_for_each_key(sandbox):
     assert [send(sandbox, body, idempotency_key="order-2").status for _ in range(2)] == [500, 200]
 
 
+def test_only_the_newest_keys_are_known_to_have_been_struck(sandbox):
+    """The oldest of a thousand meets its fault again; of a key that is too long, only its beginning counts."""
+    body = single(recipientEmail="500@sandbox.example")
+    keys = ["oldest", *map(str, range(1000)), "oldest", "999", "x" * 101, "x" * 102]
+    replies = [send(sandbox, body, idempotency_key=key).status for key in keys]
+    assert replies == [*[500] * 1002, 200, 500, 400]
+
+
 def test_a_recipient_strikes_every_request_without_a_key(sandbox):
     assert statuses(sandbox, 3, recipientEmail="500@sandbox.example") == [500, 500, 500]
 
