@@ -78,7 +78,7 @@ def results_page(admin: Any, request: HttpRequest, batch: str) -> HttpResponse:
         "list_url": admin.admin_url("changelist"),
     }
     request.current_app = site.name
-    return TemplateResponse(request, "admin/django_migma/storedemail/test_results.html", context)
+    return TemplateResponse(request, "admin/django_migma/storedemail/send_test_results.html", context)
 
 
 def _row(admin: Any, row: Delivery, destinations: Mapping[str, Destination]) -> dict[str, Any]:

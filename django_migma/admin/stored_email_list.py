@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
     from django_migma.models import Delivery
 
-    SimpleListFilter = admin.SimpleListFilter
-else:
-    SimpleListFilter = admin.SimpleListFilter
-
 NOTHING = mark_safe('<span class="migma-nothing"></span>')
 """An empty cell: Django would write a dash for an empty text."""
 DAYS = 30
@@ -39,7 +35,7 @@ MAX_COUNTED = 20_000
 _NO_SAMPLES, _NO_KEY, _NOT_READY = "samples", "key", "ready"
 
 
-class MissingFilter(SimpleListFilter):
+class MissingFilter(admin.SimpleListFilter):
     """Emails that somebody may have to do something about, by what they lack."""
 
     title = _("what is missing")

@@ -6,10 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from django_migma.sandbox.host_and_origin import is_loopback
 from django_migma.sandbox.options import add_arguments, switches_from
 from django_migma.sandbox.pages.setup import settings_to_paste
 from django_migma.sandbox.server import Sandbox
-from django_migma.sandbox.strangers import is_loopback
 from django_migma.sandbox.terminal import Terminal
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The sandbox's own endpoints under /_sandbox/, to look at what was sent and to order faults. Not Migma's API.
 
-They ask for no key: ``strangers`` says who may use them. They send no CORS headers.
+They ask for no key: ``host_and_origin`` says who may use them. They send no CORS headers.
 """
 
 from __future__ import annotations

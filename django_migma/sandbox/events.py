@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from django_migma.sandbox.inbox import Inbox
 
 MAX_STREAMS = 32  # each is a thread; a browser opens one, however many tabs it has
-HEARTBEAT = (
-    15.0  # seconds of silence until a comment is sent: a laptop that was asleep notices a dead connection by it
-)
+HEARTBEAT = 15.0
+"""Seconds of silence until a comment is sent: a laptop that was asleep notices a dead connection by it."""
 _POLL = 1.0  # seconds until it is noticed that a client has left
 _GAP = 0.25  # seconds between two events: hundreds of mails a second must not become hundreds of writes
 _GLANCE = 0.001  # seconds: long enough to see whether the client is still there

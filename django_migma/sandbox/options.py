@@ -160,7 +160,7 @@ class Switches:
         unknown="Does Migma honour keys when it sends?",
     )
 
-    max_messages: int = _switch(500, "server", "how many accepted messages to keep (default: 500)", type=int)
+    max_messages: int = _switch(500, "server", "how many mails to keep (default: 500)", type=int)
 
     def __post_init__(self) -> None:
         if self.missing_variables not in _MISSING_VARIABLES:

@@ -36,10 +36,10 @@ from django_migma.sandbox.events import MAX_STREAMS
 from django_migma.sandbox.exchanges import RECORDED_HEADERS, SENDING_ENDPOINTS, Exchange, Result
 from django_migma.sandbox.faults import NO_FAULT, FaultPlan
 from django_migma.sandbox.for_tests import ForTests
+from django_migma.sandbox.host_and_origin import parse_allowed_host
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.protocol import KEYS, ApiError, path_template
 from django_migma.sandbox.store import Store
-from django_migma.sandbox.strangers import parse_allowed_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from django.urls import path, re_path
 
 from django_migma.sandbox import api, control, pages, thumbnails
+from django_migma.sandbox.host_and_origin import is_from_a_page, why_refused
 from django_migma.sandbox.pages import emails, faults, mail_list, mail_page, setup
 from django_migma.sandbox.protocol import ApiError, path_template
-from django_migma.sandbox.strangers import is_from_a_page, why_refused
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 class Methods:
+    """The views of one path, by HTTP method. Host and origin are checked before any of them."""
+
     def __init__(self, **views: View) -> None:
         self.views = views
 
     def __call__(self, request: Request, **ids: Any) -> HttpResponse:
-        """Refuse strangers with an error envelope, which holds nothing of the sandbox; answer everybody else."""
+        """Raises 403 as an error envelope, also for pages: it holds nothing of the sandbox."""
         sandbox = request.sandbox
         if problem := why_refused(request, bound_host=sandbox.host, allowed_hosts=sandbox.allowed_hosts):
             request.number = 0 if is_from_a_page(request) else request.number  # no page fills the inbox with these
@@ -37,11 +39,7 @@ class Methods:
         raise ApiError(405, f"{request.method} is not allowed here (allowed: {allowed})", headers={"Allow": allowed})
 
 
-class LocalMethods(Methods):
-    """The sandbox's own: without an API key."""
-
-
-class Pages(LocalMethods):
+class Pages(Methods):
     """The same, for people: an error is a page as well."""
 
     def answer(self, request: Request, **ids: Any) -> HttpResponse:
@@ -83,15 +81,13 @@ urlpatterns = [
     path("v1/domains", Methods(GET=api.domains), {"managed": False}),
     path("v1/domains/managed", Methods(GET=api.domains), {"managed": True}),
     path("v1/webhooks/events", Methods(GET=api.webhook_events)),
-    path("_sandbox/", LocalMethods(GET=control.about)),
-    path("_sandbox/messages", LocalMethods(GET=control.messages, DELETE=control.clear_messages)),
-    path("_sandbox/messages/<message_id>", LocalMethods(GET=control.message)),
-    path("_sandbox/messages/<message_id>/html", LocalMethods(GET=control.message_html)),
-    path("_sandbox/events", LocalMethods(GET=control.events)),
-    path("_sandbox/stats", LocalMethods(GET=control.stats)),
-    path(
-        "_sandbox/faults", LocalMethods(GET=control.faults, POST=control.change_faults, DELETE=control.clear_faults)
-    ),
+    path("_sandbox/", Methods(GET=control.about)),
+    path("_sandbox/messages", Methods(GET=control.messages, DELETE=control.clear_messages)),
+    path("_sandbox/messages/<message_id>", Methods(GET=control.message)),
+    path("_sandbox/messages/<message_id>/html", Methods(GET=control.message_html)),
+    path("_sandbox/events", Methods(GET=control.events)),
+    path("_sandbox/stats", Methods(GET=control.stats)),
+    path("_sandbox/faults", Methods(GET=control.faults, POST=control.change_faults, DELETE=control.clear_faults)),
     re_path(r"^(?!v1/|_sandbox/)", unknown_page),
 ]
 ENDPOINTS = [

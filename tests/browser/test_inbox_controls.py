@@ -151,5 +151,5 @@ def test_what_only_a_script_can_do_is_not_offered_without_one(bare):
     for path in PATHS:
         bare.goto(path)
         assert bare.get_by_role("button", name="Copy").count() == 0
-    expect(bare.get_by_text("Single keys and the choice of colours need JavaScript.")).to_be_visible()
+    expect(bare.get_by_text("Keyboard shortcuts and the choice of colours need JavaScript.")).to_be_visible()
     assert bare.get_by_label("Colours").count() == 0 or not bare.get_by_label("Colours").is_visible()

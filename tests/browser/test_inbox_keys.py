@@ -133,14 +133,14 @@ def test_with_a_modifier_a_key_is_the_browsers(page, modifier):
 def test_a_dialogue_lists_all_keys(page):
     open_mail(page)
     press(page, "?")
-    dialogue = page.get_by_role("dialog", name="Keys")
+    dialogue = page.get_by_role("dialog", name="Keyboard shortcuts")
     expect(dialogue.get_by_text("Dark or light mail")).to_be_visible()
     press(page, "d")
     expect(dialogue).to_be_visible()
     press(page, "Escape")
     expect(dialogue).to_be_hidden()
     expect(page).to_have_url("/mail/2")
-    page.get_by_role("button", name="All keys").click()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
     dialogue.get_by_role("button", name="Close").click()
     expect(dialogue).to_be_hidden()
 
@@ -148,13 +148,13 @@ def test_a_dialogue_lists_all_keys(page):
 def test_single_keys_can_be_switched_off(page):
     """Whoever dictates to the browser says many letters."""
     page.goto("/setup")
-    page.get_by_label("Single keys").select_option("off")
+    page.get_by_label("Keyboard shortcuts, such as").select_option("off")
     page.goto("/")
     press(page, "j", "?")
     assert page.evaluate("document.activeElement.tagName") == "BODY"
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.goto("/setup")
-    expect(page.get_by_label("Single keys")).to_have_value("off")
+    expect(page.get_by_label("Keyboard shortcuts, such as")).to_have_value("off")
 
 
 def test_the_choice_of_colours_is_remembered_and_holds_in_every_tab(page):
@@ -217,7 +217,7 @@ def test_without_script_everything_is_a_link_or_a_form(new_page, inbox):
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", name="Second")).to_be_visible()
-    expect(page.get_by_role("button", name="All keys")).to_be_hidden()
+    expect(page.get_by_role("button", name="Keyboard shortcuts")).to_be_hidden()
     page.goto("/setup")
     expect(page.get_by_role("button", name="Copy")).to_have_count(0)
     page.goto("/faults")

@@ -97,7 +97,7 @@ _BOXES = (
         "note": "Your app cannot tell this from a lost reply, so its key must be the same.",
         "short": "nothing taken, nothing told",
     },
-)  # fmt: skip
+)
 _SHOWN = 12  # of the faults in line; a script may have a thousand
 _PERIODS = {"s": "second", "m": "minute", "h": "hour"}
 

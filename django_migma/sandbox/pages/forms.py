@@ -1,7 +1,7 @@
 """What the forms of the pages send. A deed that is done leads to a page; one that cannot be done changes nothing.
 
 The form then comes back as it was typed, with the error beside the field. Whether a page of this sandbox sent it has
-been checked before: see ``strangers``.
+been checked before: see ``host_and_origin``.
 """
 
 from __future__ import annotations

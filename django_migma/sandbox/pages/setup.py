@@ -11,11 +11,11 @@ from django.http.request import split_domain_port
 
 from django_migma.sandbox import account
 from django_migma.sandbox.faults import DEFAULT_KINDS
+from django_migma.sandbox.host_and_origin import is_loopback
 from django_migma.sandbox.options import Switches, flag_of
 from django_migma.sandbox.pages import render
 from django_migma.sandbox.pages.forms import FieldError, do
 from django_migma.sandbox.protocol import KEYS
-from django_migma.sandbox.strangers import is_loopback
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -49,7 +49,7 @@ def settings_to_paste(url: str, *, has_mailers: bool = _HAS_MAILERS) -> str:
 
 def _address(request: Request) -> str:
     """The sandbox's own, unless the reader came by another: from another machine, or through a container's port."""
-    host: str = request.META["HTTP_HOST"]  # it was looked at: see ``strangers``
+    host: str = request.META["HTTP_HOST"]  # it was looked at: see ``host_and_origin``
     name, port = split_domain_port(host)
     is_own = is_loopback(name.strip("[]")) and port == str(request.sandbox.port)
     return request.sandbox.url if is_own else f"http://{host}"
