@@ -64,8 +64,8 @@ def test_the_settings_are_those_of_this_django_and_the_others_are_named(sandbox)
     older = 'EMAIL_BACKEND = "django_migma.backends.EmailBackend"'
     ours, others = (mailers, older) if django.VERSION >= (6, 1) else (older, mailers)
     shown = page(sandbox)
-    assert f'<pre tabindex="0">{ours}\n' in shown
-    assert f'<pre tabindex="0">{others}</pre>' in shown
+    assert f'<pre class="paste" tabindex="0">{ours}\n' in shown
+    assert f'<pre class="paste" tabindex="0">{others}</pre>' in shown
     assert settings_to_paste(sandbox.url, has_mailers=True).startswith(mailers)
     assert settings_to_paste(sandbox.url, has_mailers=False).startswith(older)
 
