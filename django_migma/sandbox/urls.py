@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import path, re_path
 
-from django_migma.sandbox import api, control, pages, thumbnails
+from django_migma.sandbox import api, control, thumbnails
 from django_migma.sandbox.host_and_origin import is_from_a_page, why_refused
-from django_migma.sandbox.pages import emails, faults, mail_list, mail_page, setup
+from django_migma.sandbox.pages import emails, faults, mail_list, mail_page, responses, setup
 from django_migma.sandbox.protocol import ApiError, path_template
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class Pages(Methods):
         try:
             return super().answer(request, **ids)
         except ApiError as error:
-            return pages.error_page(request, error)
+            return responses.error_page(request, error)
 
 
 def unknown_page(request: Request) -> HttpResponse:
     """For a browser a page, for a program that has the API's address wrong an error envelope."""
     if "text/html" not in request.META.get("HTTP_ACCEPT", ""):
         raise ApiError(404, f"Not found: {request.method} {request.path}")
-    return Pages(**{request.method: pages.not_found})(request)
+    return Pages(**{request.method: responses.not_found})(request)
 
 
 urlpatterns = [
@@ -66,7 +66,7 @@ urlpatterns = [
     path("emails", Pages(GET=emails.page, POST=emails.deed)),
     path("setup", Pages(GET=setup.page, POST=setup.deed)),
     path("thumbnails/<email_id>.svg", Pages(GET=thumbnails.show)),
-    path("static/<name>", Pages(GET=pages.static)),
+    path("static/<name>", Pages(GET=responses.static)),
     path("_sandbox/list", Pages(GET=mail_list.fragment)),
     path("v1/sending", Methods(POST=api.send)),
     path("v1/sending/batches/<batch_id>", Methods(GET=api.batch_status)),

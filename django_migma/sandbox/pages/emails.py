@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django_migma.sandbox import account
-from django_migma.sandbox.pages import render
 from django_migma.sandbox.pages.forms import FieldError, do
+from django_migma.sandbox.pages.responses import render
 from django_migma.sandbox.placeholders import RenderedEmail
 from django_migma.sandbox.validation import send_errors
 

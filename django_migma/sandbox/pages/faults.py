@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.faults import DEFAULT_KINDS, Learnt, parse_fault
-from django_migma.sandbox.pages import render
 from django_migma.sandbox.pages.forms import FieldError, do
+from django_migma.sandbox.pages.responses import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

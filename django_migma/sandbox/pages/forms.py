@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from django_migma.sandbox.pages import see_other
+from django_migma.sandbox.pages.responses import see_other
 from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from django.http import HttpResponse
 
 from django_migma.sandbox import verdicts
-from django_migma.sandbox.pages import clock_time, render
 from django_migma.sandbox.pages.mail_frame import rendering
+from django_migma.sandbox.pages.responses import clock_time, render
 from django_migma.sandbox.pages.setup import first_steps
 
 if TYPE_CHECKING:

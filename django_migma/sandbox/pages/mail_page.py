@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django_migma.sandbox import account, verdicts
-from django_migma.sandbox.pages import clock_time, mail_tabs, render, see_other
+from django_migma.sandbox.pages import mail_tabs
 from django_migma.sandbox.pages.mail_frame import framed_page, links, remote_images, rendering
 from django_migma.sandbox.pages.mail_list import listing
+from django_migma.sandbox.pages.responses import clock_time, render, see_other
 from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 
 from django_migma.sandbox import verdicts
 from django_migma.sandbox.faults import Delivered
-from django_migma.sandbox.pages import clock_time, snippets
+from django_migma.sandbox.pages import snippets
 from django_migma.sandbox.pages.mail_frame import MAX_PARSED, links, rendering
+from django_migma.sandbox.pages.responses import clock_time
 from django_migma.sandbox.placeholders import VariableState
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from django_migma.sandbox import account
 from django_migma.sandbox.faults import DEFAULT_KINDS
 from django_migma.sandbox.host_and_origin import is_loopback
 from django_migma.sandbox.options import Switches, flag_of
-from django_migma.sandbox.pages import render
 from django_migma.sandbox.pages.forms import FieldError, do
+from django_migma.sandbox.pages.responses import render
 from django_migma.sandbox.protocol import KEYS
 
 if TYPE_CHECKING:
