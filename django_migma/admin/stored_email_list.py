@@ -148,9 +148,10 @@ def ago(moment: dt.datetime) -> str:
     """A time as its distance from now, with the time itself as a hint."""
     local = template_localtime(moment)
     is_past = timezone.now() - moment >= dt.timedelta(minutes=1)
+    time = timesince(moment, depth=1).replace("\xa0", " ")  # a narrow column breaks between number and unit
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(),
         date_format(local, "DATETIME_FORMAT"),
-        gettext("%(time)s ago") % {"time": timesince(moment, depth=1)} if is_past else gettext("just now"),
+        gettext("%(time)s ago") % {"time": time} if is_past else gettext("just now"),
     )

@@ -122,7 +122,7 @@ def full_list(visit, admin, email):
         subject="Welcome to Fernhill, {{first_name}}: {{order_number}}",
         variable_names=["first_name", "order_number"],
         thumbnail_url="http://127.0.0.1:9/thumbnail.png",
-        last_tested_at=email.created_at - dt.timedelta(days=13),
+        last_tested_at=email.created_at - dt.timedelta(days=330),  # 10 months: one of the longest texts
         status="processing",
     )
     page = visit(admin)
