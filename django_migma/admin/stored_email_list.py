@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -75,7 +75,7 @@ class Uses:
         found = (
             deliveries.order_by()
             .filter(pk__gt=newest - MAX_COUNTED, created_at__gte=since)
-            .filter(Q(is_test=False), stored_email_id__in=[email.pk for email in emails])
+            .filter(is_test=False, stored_email_id__in=[email.pk for email in emails])
             .values_list("stored_email_id")
             .annotate(Count("pk"))
         )

@@ -37,7 +37,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        # Not a timeout for each read: who sends a byte now and then would never reach it.
+        # Not a timeout for each read: a client that sends a byte now and then would never reach it.
         left = None if self.deadline is None else max(self.deadline - time.monotonic(), 0.001)
         self._connection.settimeout(left)
         try:

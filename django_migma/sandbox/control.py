@@ -118,7 +118,7 @@ def change_faults(request: Request) -> HttpResponse:
 
 
 def _change_faults(sandbox: Sandbox, body: Mapping[str, Any]) -> None:
-    """The script comes first: it may still find a full line, while the switches have taken all other values."""
+    """`Switches` checks all values but the script; the script goes first, since the line may be full."""
     rate, kinds = body.get("fault_rate", 0), body.get("fault_kinds", ())
     try:
         Switches(fault_rate=rate, fault_kinds=kinds, rate=body.get("rate_limit") or "")

@@ -34,7 +34,7 @@ class ForTests:
         return [mail for mail in reversed(self.store.inbox.mails()) if not mail.is_accepted]
 
     def wait_for(self, number: int, timeout: float = 5.0) -> list[Mail]:
-        """Wait until there are so many ``mails``, for code that sends in a thread or a worker, and return them.
+        """Wait until there are this many ``mails``, and return them: for code that sends in a thread or a worker.
 
         ``timeout`` is in seconds. Raises AssertionError, which says what has come instead.
         """

@@ -17,7 +17,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of bodies and answers in all. Of the newest mail the first and the last exchange stay, however large they are."""
 FIRST = 5
 LAST = 45
-"""So many exchanges of a mail are kept: how it began, and how it goes on."""
+"""How many exchanges of a mail are kept from its beginning and from its end."""
 
 
 class Inbox:
@@ -51,8 +51,8 @@ class Inbox:
             else:
                 mail = _joined(mail, exchange)
             self._put(mail)
-            self._drop_what_is_too_much()
-            self._tell()
+            self._drop_oldest()
+            self._notify()
 
     def mails(self) -> list[Mail]:
         """Newest first, by their first request."""
@@ -68,7 +68,7 @@ class Inbox:
             mail = self._find(mail_id)
             if mail is not None and not mail.is_read:
                 self._put(replace(mail, is_read=True))
-                self._tell()
+                self._notify()
 
     def delete(self, mail_id: str) -> Mail | None:
         """Take a mail out and return it. Later requests under its key begin a new one."""
@@ -77,7 +77,7 @@ class Inbox:
             if mail is not None:
                 self._remove(mail)
                 self.deleted = mail
-                self._tell()
+                self._notify()
             return mail
 
     def restore(self, mail: Mail) -> None:
@@ -94,8 +94,8 @@ class Inbox:
             self.deleted = None
             self._put(mail)
             self._mails = dict(sorted(self._mails.items(), key=lambda item: int(item[0])))
-            self._drop_what_is_too_much()
-            self._tell()
+            self._drop_oldest()
+            self._notify()
 
     def clear(self) -> None:
         """Forget all mails. Ids go on counting: an open page must not show another mail under the same address."""
@@ -104,17 +104,17 @@ class Inbox:
             self._ids.clear()
             self._size = 0
             self.deleted = None
-            self._tell()
+            self._notify()
 
     def wait(self, version: int, timeout: float) -> int:
-        """Wait until there is another version than this one, or for so many seconds; return the version."""
+        """Wait at most ``timeout`` seconds for another version than this one; return the version."""
         self.wait_until(lambda: self._version != version, timeout)
         return self._version
 
-    def wait_until(self, is_so: Callable[[], bool], timeout: float) -> None:
-        """Wait until something is so, which is asked after every change, or for so many seconds."""
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> None:
+        """Wait at most ``timeout`` seconds until the condition is true. It is checked after every change."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or is_so(), timeout)
+            self._changed.wait_for(lambda: self._closed or condition(), timeout)
 
     def close(self) -> None:
         """End every wait, now and later."""
@@ -134,9 +134,10 @@ class Inbox:
         self._mails[mail.id] = mail
         self._size += mail.size
 
-    def _drop_what_is_too_much(self) -> None:
+    def _drop_oldest(self) -> None:
         while len(self._mails) > 1 and (len(self._mails) > self._max_mails or self._size > MAX_BYTES):
             self._remove(next(iter(self._mails.values())))
+        # What is left may be one mail that is too large: exchanges from its middle go.
         while self._size > MAX_BYTES and len((mail := next(reversed(self._mails.values()))).exchanges) > 2:
             self._put(_without(mail, len(mail.exchanges) // 2))
 
@@ -145,7 +146,7 @@ class Inbox:
         self._ids.pop(_group(mail.exchanges[0]), None)
         self._size -= mail.size
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._version += 1
         self._changed.notify_all()
 

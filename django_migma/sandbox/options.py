@@ -134,7 +134,7 @@ class Switches:
     )
 
     fault_rate: float = _switch(
-        0.0, "faults", "strike so many of the sends by chance, 0 to 1 (default: 0)", type=float, metavar="FRACTION"
+        0.0, "faults", "strike this share of the sends by chance, 0 to 1 (default: 0)", type=float, metavar="FRACTION"
     )
     fault_seed: int | None = _switch(
         None, "faults", "for the same faults again (default: any)", type=int, metavar="NUMBER"

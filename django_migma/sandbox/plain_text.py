@@ -94,6 +94,7 @@ class _Reader:
         if not text.isspace():
             self._parts.append("\n" * self._newlines)
             self._newlines = 0
+        # Each run of white space becomes one space; the two x keep those at the ends.
         self._parts.append(" ".join(f"x{text}x".split())[1:-1])
 
     def result(self) -> str:

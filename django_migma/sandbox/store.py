@@ -120,7 +120,7 @@ class Store:
 
 
 class _Newest(dict[str, Message]):
-    """The newest messages by their ids, so many and of so many bytes. The newest one stays, however large it is."""
+    """The newest messages by their ids, limited in number and bytes. The newest one stays, however large it is."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Button:
-    """One fault to be had by a click; ``right``: what a good client makes of it, unless it is as in the whole box."""
+    """One fault, ordered by a click. ``right``: what a good client does, where its box says something else."""
 
     word: str
     title: str

@@ -77,17 +77,18 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
     found = search(mails, query)
     rows = _row_count(request)
     kept = {name: request.GET[name] for name in KEPT if request.GET.get(name)}
+    without_query = {name: value for name, value in kept.items() if name != "q"}
     now, switches = request.sandbox.store.clock(), request.sandbox.switches
     return {
         "address": f"/_sandbox/list?{urlencode(kept | {'rows': rows, 'mail': current})}",
         "query": query,
-        "kept": {name: value for name, value in kept.items() if name != "q"},
+        "kept": without_query,
         "total": len(mails),
         "unread": sum(not mail.is_read for mail in mails),
         "newest": mails[0].id if mails else 0,
         "found": len(found),
-        "back": f"?{urlencode({name: kept[name] for name in ('q',) if name in kept})}".removesuffix("?"),
-        "clear": f"?{urlencode({name: value for name, value in kept.items() if name != 'q'})}",
+        "back": f"?{urlencode({'q': query})}" if query else "",
+        "clear": f"?{urlencode(without_query)}",
         "filters": _filters(mails, query, kept),
         "rows": [
             {
@@ -145,7 +146,7 @@ def _matches(mail: Mail, name: str | None, text: str | None) -> bool:
     if name in _FIELDS:
         return word in _FIELDS[name](mail).casefold()
     word = f"{name}:{word}" if name else word
-    return any(word in text.casefold() for text in _texts(mail))
+    return any(word in each.casefold() for each in _texts(mail))
 
 
 def _texts(mail: Mail) -> list[str]:

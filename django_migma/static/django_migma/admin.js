@@ -1,5 +1,5 @@
-/* Copies ids, submits a form once, and loads pictures into the list and the preview. Without it the list has no
-   pictures; everything else works. */
+/* Copies texts, submits a form once, renews the preview while values are typed, and loads pictures. Without it the list
+   has no pictures, and the button "Show" renews the preview; everything else works. */
 "use strict";
 
 (() => {
