@@ -100,8 +100,14 @@ def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
         "body": body,
         "answer": answer,
         "switches": request.sandbox.switches,
-        "size": len(request.body),
+        "size": _parsed_size(request.body),
     }
+
+
+def _parsed_size(body: bytes) -> int:
+    """Bytes that the JSON takes as objects, about: a million empty lists are 3 MB of text, and 60 MB of lists."""
+    separators = len(body) - len(body.translate(None, b",:[{"))
+    return len(body) + 64 * separators
 
 
 @endpoint("email:send")

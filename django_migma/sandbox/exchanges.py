@@ -43,7 +43,7 @@ class Message(RenderedEmail):
     key_name: str  # which of the sandbox's keys, never the key itself
     idempotency_key: str | None = None
     body: Mapping[str, Any]  # the request as it came, fields unknown to Migma included
-    size: int  # bytes of the request's body
+    size: int  # bytes that its parsed body takes, about
     answer: Mapping[str, Any]  # `data` of the answer
     recipients: int | None = None  # the size of the segment or tag; None for one address
     replays: int = 0  # how often the same request came again under its key
