@@ -75,7 +75,7 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
     mails = request.sandbox.store.inbox.mails()
     query = request.GET.get("q", "")
     found = search(mails, query)
-    rows = _row_count(request)
+    rows = max(_row_count(request), _rows_to(found, current))
     kept = {name: request.GET[name] for name in KEPT if request.GET.get(name)}
     without_query = {name: value for name, value in kept.items() if name != "q"}
     now, switches = request.sandbox.store.clock(), request.sandbox.switches
@@ -110,6 +110,12 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
 def _row_count(request: Request) -> int:
     given = request.GET.get("rows", "")
     return int(given) if re.fullmatch("[0-9]{1,5}", given) else PAGE_LENGTH
+
+
+def _rows_to(mails: Sequence[Mail], current: str) -> int:
+    """How many rows, in whole pages, it takes to show the mail that is open; 0 if it is not among these."""
+    place = next((number for number, mail in enumerate(mails, start=1) if mail.id == current), 0)
+    return -(-place // PAGE_LENGTH) * PAGE_LENGTH
 
 
 def _signs(mail: Mail) -> Sequence[verdicts.Sign]:
