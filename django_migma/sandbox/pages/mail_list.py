@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -115,7 +116,7 @@ def _row_count(request: Request) -> int:
 def _rows_to(mails: Sequence[Mail], current: str) -> int:
     """How many rows, in whole pages, it takes to show the mail that is open; 0 if it is not among these."""
     place = next((number for number, mail in enumerate(mails, start=1) if mail.id == current), 0)
-    return -(-place // PAGE_LENGTH) * PAGE_LENGTH
+    return ceil(place / PAGE_LENGTH) * PAGE_LENGTH
 
 
 def _signs(mail: Mail) -> Sequence[verdicts.Sign]:
