@@ -85,7 +85,8 @@ class TestSandbox:
             "Create Layout for all other mail",
             "Create Password reset",
             "Create Order receipt",
-            "Update welcome (Welcome): conversation_id, project_id, title, subject, preheader, html, status",
+            "Update welcome (Welcome): conversation_id, project_id, title, subject, preheader, html, thumbnail_url, "
+            "status",
             "Mark as gone Old",
         ]
         assert counts == (
