@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from django_migma.sandbox.host_and_origin import is_loopback
 from django_migma.sandbox.server import Sandbox
 from tests.sandbox.asking import ask, get, raw, send, single
 
@@ -163,3 +164,20 @@ def test_no_answer_allows_other_origins(sandbox):
     for path in ("/", "/_sandbox/", "/_sandbox/messages", "/v1/domains"):
         reply = get(sandbox, path, headers={"Origin": "https://evil.example"})
         assert not [name for name in reply.headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        ("localhost", True),
+        ("LocalHost", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("192.0.2.7", False),
+        ("localhost.evil.example", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_known_by_its_name_and_its_addresses(host, is_local):
+    """No name is looked up: whoever owns it may change what it leads to."""
+    assert is_loopback(host) is is_local
