@@ -85,8 +85,10 @@ class TestSandbox:
             "Create Layout for all other mail",
             "Create Password reset",
             "Create Order receipt",
-            "Update welcome (Welcome): conversation_id, project_id, title, subject, preheader, html, thumbnail_url, "
-            "status",
+            (
+                "Update welcome (Welcome): conversation_id, project_id, title, subject, preheader, html, "
+                "thumbnail_url, status"
+            ),
             "Mark as gone Old",
         ]
         assert counts == (
