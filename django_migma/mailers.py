@@ -156,6 +156,11 @@ class Destination:
         """Return the page of a mail in the inbox of the sandbox; empty for Migma itself, and without an id."""
         return _mail_url(self.config.api_url, message_id) if self.config and self.is_sandbox else ""
 
+    def search_url(self, address: str) -> str:
+        """Return the page with all mail to an address in the inbox of the sandbox; empty for Migma itself."""
+        query = quote(f"to:{address}", safe="")
+        return urljoin(self.config.api_url, f"/?q={query}") if self.config and self.is_sandbox else ""
+
 
 def _mail_url(api_url: str, message_id: str) -> str:
     return urljoin(api_url, f"/mail/{quote(message_id, safe='')}") if message_id else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ from django.http import Http404, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from django_migma.mailers import Destination, current_destination
+from django_migma.models import Delivery
 from django_migma.testrows import Confirmation
 from django_migma.testsends import TestOutcome, TestSend, count_outcomes
 
@@ -22,13 +24,17 @@ from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING, group_of
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from django_migma.models import Delivery
-
     Message = tuple[int, str]
 
 MAX_MESSAGES = 3  # tests with a message each; of more there is one message, with the way to a page
 _LEVELS = {"sent": messages.SUCCESS, "failed": messages.ERROR}
 _ORDER = [BAD, DOUBT, QUIET, WAITING, GOOD]
+_WORDS: Mapping[str, Any] = {
+    Delivery.Status.ACCEPTED: gettext_lazy("sent"),
+    Delivery.Status.UNKNOWN: gettext_lazy("in doubt"),
+    Delivery.Status.NOT_ATTEMPTED: gettext_lazy("not sent"),
+}
+"""As the message says them that led to the page."""
 
 
 def result_messages(
@@ -65,7 +71,7 @@ def results_page(admin: Any, request: HttpRequest, batch: str) -> HttpResponse:
     rows.sort(key=lambda row: _ORDER.index(group_of(row.status)))
     destinations = {alias: current_destination(alias or None) for alias in {row.alias for row in rows}}
     site, title = admin.admin_site, _("Tests")
-    groups = [group_of(row.status) for row in rows]
+    shown = [_row(admin, row, destinations) for row in rows]
     context = {
         **site.each_context(request),
         "title": title,
@@ -73,8 +79,8 @@ def results_page(admin: Any, request: HttpRequest, batch: str) -> HttpResponse:
         "opts": admin.opts,
         "has_view_permission": True,
         "media": admin.media,
-        "rows": [_row(admin, row, destinations) for row in rows],
-        "totals": [(groups.count(group), group) for group in _ORDER if group in groups],
+        "rows": shown,
+        "totals": Counter((row["group"], row["word"]) for row in shown).items(),
         "list_url": admin.admin_url("changelist"),
     }
     request.current_app = site.name
@@ -82,14 +88,17 @@ def results_page(admin: Any, request: HttpRequest, batch: str) -> HttpResponse:
 
 
 def _row(admin: Any, row: Delivery, destinations: Mapping[str, Destination]) -> dict[str, Any]:
-    email = row.stored_email
+    email, group, target = row.stored_email, group_of(row.status), destinations[row.alias]
     return {
         "delivery": row,
-        "group": group_of(row.status),
+        "group": group,
+        "word": str(_WORDS.get(row.status, row.get_status_display())),
         "title": admin.display_title(email) if email else row.email_id,
         "url": admin.admin_url("change", email.pk) if email else "",
         "reason": _reason(row.errors),
-        "mail_url": destinations[row.alias].mail_url(row.message_id),
+        "mail_url": target.mail_url(row.message_id),
+        # Without an id of Migma's, the inbox finds it by its recipient, if the sandbox was reached.
+        "search_url": target.search_url(row.recipient) if group in {BAD, DOUBT} else "",
     }
 
 

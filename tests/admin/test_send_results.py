@@ -3,6 +3,7 @@
 import datetime as dt
 import html
 import re
+from urllib.request import urlopen
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -26,6 +27,11 @@ def link_of(response):
     return re.search('href="([^"]+)">Look at them</a>', text)[1]
 
 
+def chips_of(text):
+    """The words of the chips, those above the rows first."""
+    return re.findall(r'<span class="migma-chip [^>]*><span[^>]*>.</span> ([^<]*)</span>', text)
+
+
 @pytest.fixture
 def mixed(wire):
     """Migma takes the first test, refuses the second, and leaves the third in doubt."""
@@ -47,7 +53,7 @@ def test_more_than_three_tests_make_one_message_and_a_page(tester, mixed, welcom
         ("d@example.org", "good"),
     ]
     text = " ".join(html.unescape(page.content.decode()).split())
-    assert "1 failed" in text
+    assert chips_of(text) == ["1 failed", "1 in doubt", "2 sent", "failed", "in doubt", "sent", "sent"]
     assert "Migma answered 400: Migma's own words" in text
     assert text.count('href="http://127.0.0.1:9/mail/m1">See it</a>') == 2
     assert text.count("<code>m1</code>") == 2
@@ -66,6 +72,8 @@ def test_migma_itself_has_no_inbox_to_look_into(tester, wire, migma, welcome):
     response = confirm(tester, ask(tester, welcome), FOUR)
     page = tester.get(link_of(response)).content.decode()
     assert "See it" not in page
+    Delivery.objects.update(status="failed")
+    assert "Look for it" not in tester.get(link_of(response)).content.decode()
     assert page.count("<code>m1</code>") == 4
 
 
@@ -102,6 +110,23 @@ def test_a_live_test_is_seen_in_the_sandbox(tester, migma_sandbox, welcome):
     page = tester.get(url).content.decode()
     assert set(re.findall(rf'href="{migma_sandbox.url}/mail/(\w+)"', page)) == ids
     assert len(ids) == 4
+
+
+def test_a_test_that_was_not_taken_is_looked_for_by_its_address(tester, migma_sandbox, welcome):
+    """The inbox has it without an id of Migma's. What was not tried is not there."""
+    migma_sandbox.faults.script("503", "500")
+    addresses = "a+b@example.org, bo@example.org, c@example.org, d@example.org"
+    url = link_of(confirm(tester, ask(tester, welcome), addresses))
+    Delivery.objects.filter(recipient="d@example.org").update(status="not_attempted", message_id="")
+    text = " ".join(tester.get(url).content.decode().split())
+    assert chips_of(text)[:4] == ["1 failed", "1 in doubt", "1 not sent", "1 sent"]
+    assert chips_of(text)[4:] == ["failed", "in doubt", "not sent", "sent"]
+    links = re.findall('href="([^"]+)">Look for it</a>', text)
+    assert links == [f"{migma_sandbox.url}/?q=to%3A{to}%40example.org" for to in ("a%2Bb", "bo")]
+    for link, to in zip(links, ("a+b@example.org", "bo@example.org"), strict=True):
+        with urlopen(link) as answer:
+            found = answer.read().decode()
+        assert re.findall('<span class="who">(?:<span.*?</span>)?([^<]*)</span>', found) == [to]
 
 
 class TestLimit:

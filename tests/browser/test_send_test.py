@@ -109,7 +109,7 @@ def test_twelve_tests_make_one_message_and_a_page(visit, admin, emails, sandbox)
     tests = page.locator(".migma-emails tbody tr")
     expect(tests).to_have_count(12)
     expect(tests.nth(0)).to_contain_text("failed")
-    expect(tests.nth(1)).to_contain_text("unknown")
+    expect(tests.nth(1)).to_contain_text("in doubt")
     tests.nth(2).get_by_role("link", name="See it").click()
     expect(page.locator("body")).to_contain_text("ada@example.org")
 
