@@ -191,6 +191,32 @@ def test_where_a_design_has_no_dark_version_the_switch_says_so(visit, admin, sto
     expect(hint).to_be_visible()
 
 
+@pytest.mark.parametrize(("window", "chosen", "other"), [(390, "Phone", "Desktop"), (1280, "Desktop", "Phone")])
+def test_without_the_script_the_window_chooses_the_first_width(visit, admin, stored_email, window, chosen, other):
+    """Nothing is cut off on a phone, the switch shows the width, and each width can be chosen."""
+    email = stored_email("<p>{{name}}</p>", variable_names=["name"])
+    page = visit(admin, java_script_enabled=False)
+    page.set_viewport_size({"width": window, "height": 800})
+    page.goto(f"{LIST}{email.pk}/change/")
+    expect(page.get_by_text("“Show” renews only the email. Subject, preheader and plain text")).to_be_visible()
+    labels = [page.locator(".migma-bar label", has_text=name) for name in (chosen, other)]
+
+    def is_phone():
+        return page.locator(FRAME).bounding_box()["width"] <= 375
+
+    def looks():
+        return [label.evaluate("label => getComputedStyle(label).backgroundColor") for label in labels]
+
+    first, before = is_phone(), looks()
+    assert first is (chosen == "Phone")
+    assert before[0] != before[1]
+    labels[1].click()
+    assert is_phone() is not first
+    assert looks() == before[::-1]
+    labels[0].click()
+    assert (is_phone(), looks()) == (first, before)
+
+
 def test_the_source_is_shown_as_it_is_stored(visit, admin, stored_email):
     """Wrapped, so that nothing of a long line is out of sight."""
     page = visit(admin)

@@ -89,6 +89,7 @@ def test_without_the_script_a_button_shows_the_values_and_the_limits_are_said(vi
     page.get_by_role("textbox", name="first_name").fill("Ada")
     page.get_by_role("button", name="Show", exact=True).click()
     expect(shown(page)).to_contain_text("Hello Ada")
+    expect(page.get_by_text("With the saved samples. “Show” renews only the email.")).to_be_visible()
     page.get_by_role("button", name="Send", exact=True).click()
     expect(message(page, "Test of “Welcome” to ada@example.org: The sandbox accepted it.")).to_be_visible()
     assert [mail.subject for mail in sandbox.store.messages()] == ["[Test] Welcome to Fernhill, Ada"]

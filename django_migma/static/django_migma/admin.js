@@ -147,6 +147,7 @@
     returnToPlace();
     document.querySelectorAll(".migma-copy").forEach((button) => { button.hidden = false; });
     if (showButton()) showButton().hidden = true;
+    document.querySelectorAll("[data-migma-without-script]").forEach((note) => note.remove());
     restoreSwitches();
     document.querySelectorAll("[data-migma-show-pictures]").forEach((item) => { item.hidden = !pictures().length; });
   });
