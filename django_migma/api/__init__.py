@@ -11,11 +11,27 @@ from .errors import *  # noqa: F403 - all that it exports
 
 if TYPE_CHECKING:
     from .client import MigmaClient
-    from .resources import BatchStatus, Domain, Email, EmailLog, EmailSummary, GenerationStatus, Page, Project
-    from .types import SendRequest, SendResult, TestSendRequest, TestSendResult
+    from .resources import (
+        BatchStatus,
+        Campaign,
+        CampaignStats,
+        Domain,
+        Email,
+        EmailLog,
+        EmailSummary,
+        GenerationStatus,
+        Page,
+        Project,
+        Segment,
+        Tag,
+    )
+    from .types import CampaignRequest, SendRequest, SendResult, TestSendRequest, TestSendResult
 
 __all__ = [
     "BatchStatus",
+    "Campaign",
+    "CampaignRequest",
+    "CampaignStats",
     "Domain",
     "Email",
     "EmailLog",
@@ -24,14 +40,16 @@ __all__ = [
     "MigmaClient",
     "Page",
     "Project",
+    "Segment",
     "SendRequest",
     "SendResult",
+    "Tag",
     "TestSendRequest",
     "TestSendResult",
 ]
 _MODULES = dict.fromkeys(__all__, "resources") | {
     "MigmaClient": "client",
-    **dict.fromkeys(("SendRequest", "SendResult", "TestSendRequest", "TestSendResult"), "types"),
+    **dict.fromkeys(("CampaignRequest", "SendRequest", "SendResult", "TestSendRequest", "TestSendResult"), "types"),
 }
 __all__ += errors.__all__
 

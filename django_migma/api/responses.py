@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from . import errors
-from .resources import as_dict, as_str
+from .resources import as_dict, as_int, as_str
 from .retries import RETRIED_STATUSES, acceptance, parse_retry_after
 
 MAX_BODY = 10 * 1024 * 1024  # bytes of a response that are read, at most
@@ -33,11 +33,15 @@ _ERROR_CLASSES: dict[int, type[errors.APIError]] = {
 
 
 class Response(NamedTuple):
-    """A success: ``data`` of the envelope; whether it repeats an earlier response; how many attempts it took."""
+    """A success: ``data`` of the envelope; whether it repeats an earlier response; how many attempts it took.
+
+    ``total`` is the number of items on all pages, which stands beside the data of some lists as ``count``.
+    """
 
     data: Any
     replayed: bool = False
     attempts: int = 1
+    total: int | None = None
 
 
 class Failure(NamedTuple):
@@ -70,7 +74,8 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, *, secret: str,
         return invalid_response(status, f"no JSON envelope ({len(body)} bytes of {kind})")
     if not success:
         return _refusal(status, headers, envelope, now)
-    return Response(envelope.get("data"), replayed=headers.get("Idempotent-Replayed", "").lower() == "true")
+    replayed = headers.get("Idempotent-Replayed", "").lower() == "true"
+    return Response(envelope.get("data"), replayed=replayed, total=as_int(envelope.get("count")))
 
 
 def invalid_response(status: int, why: str) -> Failure:

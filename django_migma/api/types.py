@@ -1,4 +1,4 @@
-"""Sends and test sends: what the client takes and returns, with Migma's names on the wire beside ours.
+"""Sends, test sends and campaigns: what the client takes and returns, with Migma's names on the wire beside ours.
 
 Requests are strict: a broken rule raises ValueError or TypeError where the object is made.
 Field names are those of Migma's OpenAPI excerpt of POST /v1/sending and of its Node SDK, mid 2026, unless noted.
@@ -16,6 +16,7 @@ from .errors import SerializationError
 from .resources import Resource, as_int, json_field
 
 RECIPIENT_TYPES = ("email", "audience", "segment", "tag")
+CAMPAIGN_RECIPIENT_TYPES = ("audience", "tag")  # "audience" is a segment
 PROVIDER_TYPES = ("ses", "resend", "sendgrid", "mailgun", "migma")
 ACCEPTED_STATUSES = frozenset({"queued", "sent", "processing"})  # accepted by Migma; no word at all counts as queued
 
@@ -100,8 +101,7 @@ class SendRequest:
 
     def to_json(self) -> dict[str, Any]:
         """The body with Migma's names, without fields that are None."""
-        body = {wire: getattr(self, name) for name, wire in _WIRE_NAMES.items()}
-        return {name: value for name, value in body.items() if value is not None} | dict(self.extra)
+        return _body(self, _WIRE_NAMES)
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,18 @@ def _camel_case(name: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-_WIRE_NAMES = {item.name: _camel_case(item.name) for item in fields(SendRequest) if item.name != "extra"}
-_WIRE_NAMES["from_email"] = "from"
+def _wire_names(request: Any) -> dict[str, str]:
+    """Migma's names by ours, of the fields of a request."""
+    names = {item.name: _camel_case(item.name) for item in fields(request) if item.name != "extra"}
+    return names | {"from_email": "from"}
+
+
+def _body(request: Any, wire_names: Mapping[str, str]) -> dict[str, Any]:
+    body = {wire: getattr(request, name) for name, wire in wire_names.items()}
+    return {name: value for name, value in body.items() if value is not None} | dict(request.extra)
+
+
+_WIRE_NAMES = _wire_names(SendRequest)
 _STRING_FIELDS = tuple(_WIRE_NAMES.keys() - {"transactional", "variables", "bcc"})
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -170,6 +180,55 @@ class SendResult(Resource):
     def logged_email_id(self) -> str:
         """The id of the stored email in whose log the mail will stand; empty where Migma gave none."""
         return self.email_id.lower() if is_object_id(self.email_id) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignRequest:
+    """One POST /v1/campaigns, which makes a draft. None means that the field is not sent.
+
+    ``recipient_type``: ``audience`` (a segment) or ``tag``; ``recipient_id`` is its id. Without ``email_id``, the
+    conversation must hold a single email; without ``subject``, the email's own counts. Migma documents no
+    ``transactional`` here: a campaign is marketing mail. ``extra`` is merged last, for fields that Migma adds later.
+
+    Raises ValueError or TypeError for a broken rule, such as a missing name or an id without 24 hex digits.
+    """
+
+    project_id: str
+    name: str
+    conversation_id: str
+    from_email: str
+    from_name: str
+    recipient_type: str
+    recipient_id: str
+    email_id: str | None = None
+    subject: str | None = None
+    preheader_text: str | None = None
+    reply_to: str | None = None
+    topic_id: str | None = None
+    provider_type: str | None = None
+    variables: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _CAMPAIGN_WIRE_NAMES.keys() - {"variables"}:
+            _kind(name, getattr(self, name), str)
+        _kind("variables", self.variables, Mapping)
+        for name in ("project_id", "name", "from_email", "from_name", "recipient_id"):
+            if not getattr(self, name):
+                raise ValueError(f"CampaignRequest needs {name}.")
+        _one_of("recipient_type", self.recipient_type, CAMPAIGN_RECIPIENT_TYPES)
+        if self.provider_type is not None:
+            _one_of("provider_type", self.provider_type, PROVIDER_TYPES)
+        for name, value in (("conversation_id", self.conversation_id), ("email_id", self.email_id)):
+            if not is_object_id(value) and (name, value) != ("email_id", None):
+                raise ValueError(f"CampaignRequest: {name} must be 24 hex digits, not {value!r}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The body with Migma's names, without fields that are None."""
+        return _body(self, _CAMPAIGN_WIRE_NAMES)
+
+
+_CAMPAIGN_WIRE_NAMES = _wire_names(CampaignRequest)
 
 
 @dataclass(frozen=True, kw_only=True)
