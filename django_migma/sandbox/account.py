@@ -46,9 +46,16 @@ FAILED_CONVERSATION = "665f1c2ab7d3e4f5a6c70007"
 CUSTOMERS_TAG = "665f1c2ab7d3e4f5a6d70001"
 NEWSLETTER_TAG = "665f1c2ab7d3e4f5a6d70002"
 RIDERS_TAG = "665f1c2ab7d3e4f5a6d70003"
+COFFEE_LETTER_TAG = "665f1c2ab7d3e4f5a6d70004"
+PARTIAL_TAG = "665f1c2ab7d3e4f5a6d70005"
+FAILED_TAG = "665f1c2ab7d3e4f5a6d70006"
+THROTTLED_TAG = "665f1c2ab7d3e4f5a6d70007"
+ENDLESS_TAG = "665f1c2ab7d3e4f5a6d70008"
+EMPTY_TAG = "665f1c2ab7d3e4f5a6d70009"
 COFFEE_LOVERS = "665f1c2ab7d3e4f5a6e70001"
 LAPSED_CUSTOMERS = "665f1c2ab7d3e4f5a6e70002"
 COMMUTERS = "665f1c2ab7d3e4f5a6e70003"
+TWINS = ("665f1c2ab7d3e4f5a6e70004", "665f1c2ab7d3e4f5a6e70005")  # segments of one name
 
 _FOLDER = resources.files("django_migma.sandbox")
 ACCOUNT: Json = json.loads(_FOLDER.joinpath("account.json").read_text("utf-8"))
@@ -63,6 +70,9 @@ for _result in _RESULTS:
 SAMPLES: dict[str, dict[str, str]] = ACCOUNT["samples"]
 _PROJECTS = {project["_id"]: project for project in ACCOUNT["projects"]}
 _CONVERSATIONS = {each["conversationId"]: each for each in ACCOUNT["conversations"]}
+_AUDIENCE_NAMES: dict[str, str] = {
+    item["id"]: item["name"] for kind in ("tags", "segments") for items in ACCOUNT[kind].values() for item in items
+}
 _LISTED_FIELDS = (
     "conversationId", "title", "subject", "previewText", "status", "screenshotUrl", "createdAt", "updatedAt"
 )  # fmt: skip
@@ -153,6 +163,11 @@ def count_recipients(body: Mapping[str, Any], project: Json) -> int:
             return int(item["subscriberCount" if kind == "Tag" else "count"])
     text = f"recipientId must be the id of a {kind.lower()} of {project['name']}, not its name"
     raise ApiError(404, f"{kind} not found: {text}")
+
+
+def audience_name(recipient_id: str) -> str:
+    """The name of a segment or tag, whatever its project; empty for an unknown id."""
+    return _AUDIENCE_NAMES.get(recipient_id.lower(), "")
 
 
 def listed_emails(project: Json, *, status: str | None, search: str) -> list[Json]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox import account, logs
+from django_migma.sandbox import account, batches, logs
 from django_migma.sandbox.account import ACCOUNT
 from django_migma.sandbox.exchanges import Message
+from django_migma.sandbox.idempotency import once_per_key
 from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
 from django_migma.sandbox.validation import send_errors, send_test_errors
 
@@ -24,27 +24,9 @@ if TYPE_CHECKING:
 
 
 @endpoint("email:send")
+@once_per_key
 def send(request: Request) -> HttpResponse:
     """POST /v1/sending: one mail to one address, or one batch to a segment or a tag; once per Idempotency-Key."""
-    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if key is None or not request.sandbox.switches.idempotency:
-        return _accept(request, None)
-    store = request.sandbox.store
-    earlier = store.idempotency.begin(request.key_name, key, request.body)
-    if earlier is not None:
-        request.message = store.count_replay(request.key_name, key)
-        return earlier
-    response = None
-    try:
-        response = _accept(request, key)
-    except ApiError as error:
-        response = error.response()
-    finally:  # also when the sandbox itself fails: a 500 frees the key
-        store.idempotency.finish(request.key_name, key, response)
-    return response
-
-
-def _accept(request: Request, idempotency_key: str | None) -> HttpResponse:
     request.take_time()
     sandbox = request.sandbox
     body = json_object(request)
@@ -58,7 +40,7 @@ def _accept(request: Request, idempotency_key: str | None) -> HttpResponse:
     message = Message(
         **_received(request, body, answer),
         id=answer["id"],
-        idempotency_key=idempotency_key,
+        idempotency_key=request.idempotency_key,
         recipients=recipients,
         subject_template=body["subject"],
         html_template=content.html,
@@ -138,33 +120,13 @@ def send_test(request: Request) -> HttpResponse:
 
 @endpoint("email:read")
 def batch_status(request: Request, batch_id: str) -> HttpResponse:
-    """Queued for a second, processing for two, then completed."""
-    batch = request.sandbox.store.batch(batch_id)
-    if batch is None or batch.recipients is None:
+    """Where a send to a segment or tag is. Whether Migma knows a batch at once is unknown, see ``batch_delay``."""
+    store = request.sandbox.store
+    batch = store.batch(batch_id)
+    found = batches.batch_status(batch, store.clock()) if batch else None
+    if found is None:
         raise ApiError(404, f"Batch not found: {batch_id}")
-    now = request.sandbox.store.clock()
-    status, sent = _batch_progress(now - batch.received_at, batch.recipients)
-    return success({
-        "batchId": batch.id,
-        **{name: batch.body[name] for name in ("recipientType", "recipientId", "from", "fromName", "subject")},
-        "provider": batch.answer["provider"],
-        "status": status,
-        "totalCount": batch.recipients,
-        "queuedCount": batch.recipients - sent,
-        "sentCount": sent,
-        "failedCount": 0,
-        "createdAt": timestamp(batch.received_at),
-        "updatedAt": timestamp(now),
-    })  # fmt: skip
-
-
-def _batch_progress(age: timedelta, total: int) -> tuple[str, int]:
-    # How long Migma takes is unknown; short enough to wait for, long enough to see each word.
-    if age < timedelta(seconds=1):
-        return "queued", 0
-    if age < timedelta(seconds=3):
-        return "processing", total // 2
-    return "completed", total
+    return success(found)
 
 
 # No source states a permission for listing projects, and there is none that would fit. Those of the lists of emails,

@@ -1,4 +1,4 @@
-"""The Idempotency-Key of POST /v1/sending, as the Node SDK's README of mid 2026 describes it.
+"""The Idempotency-Key of sends and of changes to campaigns, as the Node SDK's README of mid 2026 describes it.
 
 Per API key, for 24 hours: the same key with the same body gets the original status and body again, with
 ``Idempotent-Replayed: true``; with another body 409 ``IDEMPOTENCY_CONFLICT``. 429 and 5xx are not remembered.
@@ -10,7 +10,8 @@ import hashlib
 import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse
 
@@ -19,6 +20,8 @@ from django_migma.sandbox.protocol import ApiError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from django_migma.sandbox.protocol import View
 
 _LIFETIME = timedelta(hours=24)
 _MAX_LENGTH = 100  # characters
@@ -31,8 +34,8 @@ _OVERHEAD = 800  # bytes of the objects of one key, about
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Entry:
-    # Of the body's bytes: whether Migma compares bytes or parsed JSON is unknown, and the same bytes are the same
-    # body under either rule.
+    # Of the path and of the body's bytes: whether Migma compares bytes or parsed JSON is unknown, and the same bytes
+    # are the same body under either rule. That one key serves one path is unknown as well; here it does.
     digest: bytes
     since: datetime
     status: int = 0  # while the first request is still running
@@ -54,7 +57,7 @@ class IdempotencyStore:
         self._answered: dict[tuple[str, str], _Entry] = {}  # the oldest answer first
         self._size = 0
 
-    def begin(self, key_name: str, idempotency_key: str, body: bytes) -> HttpResponse | None:
+    def begin(self, key_name: str, idempotency_key: str, path: str, body: bytes) -> HttpResponse | None:
         """The earlier answer, marked as a replay; None when the caller is the first and must ``finish``.
 
         Raises 409 for another body, and while the first request is still running.
@@ -63,7 +66,9 @@ class IdempotencyStore:
         if not 1 <= len(idempotency_key) <= _MAX_LENGTH:
             raise ApiError(400, f"Idempotency-Key must be 1 to {_MAX_LENGTH} characters long")
         now = self._clock()
-        digest = hashlib.sha256(body).digest()
+        request = hashlib.sha256(path.encode())
+        request.update(body)
+        digest = request.digest()
         with self._lock:
             key = (key_name, idempotency_key)
             entry = self._running.get(key) or self._answered.get(key)
@@ -103,6 +108,31 @@ class IdempotencyStore:
         with self._lock:
             entry = self._running.get(key) or self._answered.get(key)
         return None if entry is None else entry.since + _LIFETIME
+
+
+def once_per_key(view: View) -> View:
+    """A view that answers a repeat under its Idempotency-Key with the first answer, if there is a key."""
+
+    @wraps(view)
+    def answer(request: Any, **ids: Any) -> HttpResponse:
+        key = request.idempotency_key
+        if key is None:
+            return view(request, **ids)
+        store = request.sandbox.store
+        earlier: HttpResponse | None = store.idempotency.begin(request.key_name, key, request.path, request.body)
+        if earlier is not None:
+            request.message = store.count_replay(request.key_name, key)
+            return earlier
+        response = None
+        try:
+            response = view(request, **ids)
+        except ApiError as error:
+            response = error.response()
+        finally:  # also when the sandbox itself fails: a 500 frees the key
+            store.idempotency.finish(request.key_name, key, response)
+        return response
+
+    return answer
 
 
 def _replay(entry: _Entry, digest: bytes) -> HttpResponse:

@@ -17,6 +17,8 @@ MissingVariables = Literal["keep", "blank", "error"]
 _MISSING_VARIABLES = get_args(MissingVariables)
 TrackingId = Literal["sendId", "id"]
 _TRACKING_IDS = get_args(TrackingId)
+BatchOutcome = Literal["completed", "partial", "failed", "throttled", "endless"]
+BATCH_OUTCOMES = get_args(BatchOutcome)
 _MAX_DELAY = 30 * 24 * 3600  # what is later than that is not in the logs
 _WORDS = ", ".join(word for kind in KINDS for word in kind.words)
 _GROUPS = {
@@ -119,6 +121,18 @@ class Switches:
         1.0, "switches", "seconds from one status of a mail to the next (default: 1)", type=float, metavar="SECONDS"
     )
 
+    # The words are documented, what leads to them is not.
+    batch_outcome: BatchOutcome = _switch(  # noqa: RUF009 - a field
+        "completed", "switches", "what becomes of a batch (default: completed)", choices=BATCH_OUTCOMES
+    )
+    batch_step: float = _switch(
+        1.0, "switches", "seconds from one status of a batch to the next (default: 1)", type=float, metavar="SECONDS"
+    )
+    # That a status can be asked for at once is not documented.
+    batch_delay: float = _switch(
+        0.0, "switches", "seconds until the status of a batch is found (default: 0)", type=float, metavar="SECONDS"
+    )
+
     verified_domains: tuple[str, ...] = _switch(
         (),
         "account",
@@ -168,7 +182,9 @@ class Switches:
             raise ValueError(f"missing_variables must be one of {known}, not {self.missing_variables!r}")
         if self.tracking_id not in _TRACKING_IDS:
             raise ValueError(f"tracking_id must be one of {', '.join(_TRACKING_IDS)}, not {self.tracking_id!r}")
-        for name in ("log_delay", "outcome_delay"):
+        if self.batch_outcome not in BATCH_OUTCOMES:
+            raise ValueError(f"batch_outcome must be one of {', '.join(BATCH_OUTCOMES)}, not {self.batch_outcome!r}")
+        for name in ("log_delay", "outcome_delay", "batch_step", "batch_delay"):
             if not 0 <= getattr(self, name) <= _MAX_DELAY:
                 raise ValueError(f"{name} must be from 0 to {_MAX_DELAY} seconds, not {getattr(self, name)}")
         check_rate(self.fault_rate)

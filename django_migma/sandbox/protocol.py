@@ -119,7 +119,7 @@ def _key_name(request: HttpRequest) -> str:
 def _check_key(name: str, permission: str) -> None:
     if name == "revoked":
         raise _unauthorized("This API key was revoked")
-    if name == "no_send" and permission == "email:send":
+    if name == "no_send" and permission in ("email:send", "campaign:write"):
         raise ApiError(403, f"This API key lacks the permission {permission}")
 
 

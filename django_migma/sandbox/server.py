@@ -159,6 +159,7 @@ class Request(HttpRequest):
         self.endpoint = f"{self.method} {self.path}"  # method and path template, once the view is found
         self.is_api = self.path.startswith("/v1/")  # everything else is somebody looking at the sandbox
         self.number = next(sandbox.numbers) if self.endpoint in SENDING_ENDPOINTS else 0
+        self.idempotency_key = self.META.get("HTTP_IDEMPOTENCY_KEY") if sandbox.switches.idempotency else None
         self.at = sandbox.store.clock()
         self._started = time.perf_counter()
 

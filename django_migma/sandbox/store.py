@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter, defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.exchanges import Message
 from django_migma.sandbox.idempotency import IdempotencyStore
 from django_migma.sandbox.inbox import Inbox
+from django_migma.sandbox.protocol import ApiError
 from django_migma.sandbox.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
@@ -22,6 +23,29 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of request bodies, for each: the messages, the batches, the logs. Mostly they hold the same ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """A send to a segment or tag that was first a draft.
+
+    ``message`` is made with the draft, so that what is wrong with it shows then; ``batch`` is the same once it is sent.
+    """
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    message: Message
+    project: str  # its id
+    scheduled_at: datetime | None = None
+    scheduled_timezone: str = "UTC"
+    batch: Message | None = None
+    is_cancelled: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the request that made it."""
+        return self.message.size
 
 
 class Store:
@@ -46,6 +70,7 @@ class Store:
             self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
             limit = self._switches.max_messages
             self._messages, self._batches, self._single_sends = _Newest(limit), _Newest(limit), _Newest(limit)
+            self._campaigns = _Newest(limit)
             self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def limit_rate(self, rate: str) -> None:
@@ -81,6 +106,28 @@ class Store:
         """Sends to one address, newest first, for the logs. They outlive ``clear_messages``."""
         with self._lock:
             return list(reversed(self._single_sends.values()))
+
+    def add_campaign(self, campaign: Campaign) -> None:
+        with self._lock:
+            self._campaigns.add(campaign)
+
+    def campaigns(self) -> list[Campaign]:
+        """The campaigns that are kept, newest last."""
+        with self._lock:
+            return list(self._campaigns.values())
+
+    def campaign(self, campaign_id: str) -> Campaign | None:
+        with self._lock:
+            return self._campaigns.get(campaign_id)
+
+    def change_campaign(self, campaign: Campaign, **changes: Any) -> Campaign:
+        """Change one, and return it. Raises 409 if somebody else has changed it meanwhile."""
+        with self._lock:
+            if self._campaigns.get(campaign.id) is not campaign:
+                raise ApiError(409, "The campaign was changed by another request at the same time")
+            changed = replace(campaign, updated_at=self.clock(), **changes)
+            self._campaigns[campaign.id] = changed
+            return changed
 
     def count_replay(self, key_name: str, idempotency_key: str) -> Message | None:
         """Count it for the newest message under the key, and return that, if it is still kept."""
@@ -119,16 +166,16 @@ class Store:
             }
 
 
-class _Newest(dict[str, Message]):
-    """The newest messages by their ids, limited in number and bytes. The newest one stays, however large it is."""
+class _Newest(dict[str, Any]):
+    """The newest items by their ids, limited in number and bytes. The newest one stays, however large it is."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
         self._size = 0
 
-    def add(self, message: Message) -> None:
-        self[message.id] = message
-        self._size += message.size
+    def add(self, item: Message | Campaign) -> None:
+        self[item.id] = item
+        self._size += item.size
         while len(self) > 1 and (len(self) > self._limit or self._size > MAX_BYTES):
             self._size -= self.pop(next(iter(self))).size

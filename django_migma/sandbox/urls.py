@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import path, re_path
 
-from django_migma.sandbox import api, control, thumbnails
+from django_migma.sandbox import api, campaigns, control, thumbnails
 from django_migma.sandbox.host_and_origin import is_from_a_page, why_refused
 from django_migma.sandbox.pages import emails, faults, mail_list, mail_page, responses, setup
 from django_migma.sandbox.protocol import ApiError, path_template
@@ -70,6 +70,12 @@ urlpatterns = [
     path("_sandbox/list", Pages(GET=mail_list.fragment)),
     path("v1/sending", Methods(POST=api.send)),
     path("v1/sending/batches/<batch_id>", Methods(GET=api.batch_status)),
+    path("v1/campaigns", Methods(GET=campaigns.campaigns, POST=campaigns.create)),
+    path("v1/campaigns/<campaign_id>", Methods(GET=campaigns.campaign)),
+    path("v1/campaigns/<campaign_id>/stats", Methods(GET=campaigns.stats)),
+    path("v1/campaigns/<campaign_id>/send", Methods(POST=campaigns.send)),
+    path("v1/campaigns/<campaign_id>/schedule", Methods(POST=campaigns.schedule)),
+    path("v1/campaigns/<campaign_id>/cancel", Methods(POST=campaigns.cancel)),
     path("v1/emails/test/send", Methods(POST=api.send_test)),
     path("v1/projects", Methods(GET=api.projects)),
     path("v1/tags", Methods(GET=api.tags)),

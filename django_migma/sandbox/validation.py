@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django_migma.sandbox.account import ACCOUNT
 
@@ -62,6 +64,24 @@ _ADDRESSES = [
 _PROVIDER = [_choice("ses", "resend", "sendgrid", "mailgun", "migma")]
 
 
+def _is_moment(value: str) -> bool:
+    try:
+        return datetime.fromisoformat(value).utcoffset() is not None
+    except ValueError:
+        return False
+
+
+def _is_zone(value: str) -> bool:
+    try:
+        return bool(ZoneInfo(value))
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False
+
+
+_MOMENT = [_STRING, (_is_moment, " must be a time in ISO 8601 with its offset")]
+_ZONE = [_STRING, (_is_zone, " must be a name such as Europe/Berlin")]
+
+
 def send_errors(body: Body, switches: Switches) -> list[str]:
     """The broken rules of POST /v1/sending, in the order of the reference."""
     return [
@@ -84,6 +104,34 @@ def send_errors(body: Body, switches: Switches) -> list[str]:
 def send_test_errors(body: Body) -> list[str]:
     """The broken rules of POST /v1/emails/test/send."""
     return [*_field(body, "to", _ONE_ADDRESS, required=True), *_stored_email(body)]
+
+
+def campaign_errors(body: Body, switches: Switches) -> list[str]:
+    """The broken rules of POST /v1/campaigns, which is in the Node SDK and in no OpenAPI excerpt."""
+    return [
+        *_field(body, "projectId", _NOT_EMPTY, required=True),
+        *_field(body, "name", _NAME, required=True),
+        *_field(body, "conversationId", _HEX_ID, required=True),
+        *_field(body, "emailId", _HEX_ID),
+        *_field(body, "from", _ONE_ADDRESS, required=True),
+        *_domain(body.get("from"), switches),
+        *_field(body, "fromName", _NAME, required=True),
+        *_field(body, "recipientType", [_choice("audience", "tag")], required=True),
+        *_field(body, "recipientId", _NOT_EMPTY, required=True),
+        *_field(body, "subject", _ONE_LINE),
+        *_field(body, "preheaderText", _ONE_LINE),
+        *_field(body, "replyTo", _ONE_ADDRESS),
+        *_field(body, "variables", [_type(dict, "an object")]),
+        *_field(body, "providerType", _PROVIDER),
+    ]
+
+
+def schedule_errors(body: Body) -> list[str]:
+    """The broken rules of POST /v1/campaigns/{campaignId}/schedule."""
+    return [
+        *_field(body, "scheduledAt", _MOMENT, required=True),
+        *_field(body, "scheduledTimezone", _ZONE),
+    ]
 
 
 def _field(body: Body, name: str, rules: Sequence[Rule], *, required: bool = False) -> list[str]:

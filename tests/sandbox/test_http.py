@@ -50,13 +50,13 @@ def test_every_answer_says_its_length_and_type(sandbox, path):
 
 
 def test_an_unknown_path_is_404(sandbox):
-    reply = get(sandbox, "/v1/campaigns")
+    reply = get(sandbox, "/v1/webhooks")
     assert reply.status == 404
-    assert reply.json == {"success": False, "error": "Not found: GET /v1/campaigns"}
+    assert reply.json == {"success": False, "error": "Not found: GET /v1/webhooks"}
 
 
 def test_an_unknown_path_needs_no_key(sandbox):
-    assert get(sandbox, "/v1/campaigns", key=None).status == 404
+    assert get(sandbox, "/v1/webhooks", key=None).status == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])

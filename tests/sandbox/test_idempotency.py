@@ -64,8 +64,8 @@ def test_a_key_lives_for_24_hours(start, clock):
 def test_a_key_belongs_to_one_api_key(start, clock):
     """Seen at the store, since only one of the sandbox's keys may send."""
     store = start(clock=clock).store.idempotency
-    store.begin("full", "order-1", b"{}")
-    assert store.begin("no_send", "order-1", b"[]") is None
+    store.begin("full", "order-1", "/v1/sending", b"{}")
+    assert store.begin("no_send", "order-1", "/v1/sending", b"[]") is None
 
 
 @pytest.mark.parametrize("length", [0, 101])
