@@ -29,7 +29,7 @@ MAX_BYTES = 64 * 1024 * 1024
 class Campaign:
     """A send to a segment or tag that was first a draft.
 
-    ``message`` is made with the draft, so that what is wrong with it shows then; ``batch`` is the same once it is sent.
+    ``message`` is made with the draft, so that what is wrong with it shows then; ``batch`` is it once it is sent.
     """
 
     id: str
