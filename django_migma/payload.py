@@ -70,7 +70,7 @@ def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | N
     addresses = [parse(config.redirect_to, "REDIRECT_TO")] if config.redirect_to else recipients
     dropped = _refuse_unsupported(message, config)
     _refuse_unusable_key(message)
-    chosen = content.choose(message, _subject(message), config, resolver, merges=_has_merge_data(message))
+    chosen = content.choose(message, read_subject(message), config, resolver, merges=_has_merge_data(message))
     stored, in_subject = chosen.stored, placeholder_names(chosen.subject)
     needed = _needed_variables(chosen, in_subject) if config.missing_variables != "ignore" else frozenset()
     build_request = partial(SendRequest, **_shared_fields(message, config, chosen))
@@ -78,7 +78,7 @@ def build_payloads(message: EmailMessage, config: Config, resolver: Resolver | N
     make_payload = partial(
         RecipientPayload, stored_email=stored.name, dropped_features=dropped, redirected_from=redirected_from
     )
-    defaults = _to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
+    defaults = to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}")
     payloads: list[RecipientPayload] = []
     filled, filled_with = chosen, None
     merge_data = _merge_data(message, recipients)
@@ -204,7 +204,8 @@ def resolve_reply_to(message: EmailMessage, config: Config) -> str | None:
     return parse(config.reply_to, "REPLY_TO").wire if config.reply_to else None
 
 
-def _subject(message: EmailMessage) -> str:
+def read_subject(message: EmailMessage) -> str:
+    """Return the message's own subject, which may be empty. Raises ValueError for a line break in it."""
     subject = "" if message.subject is None else str(message.subject)
     if _has_line_break(subject):
         raise ValueError("The subject contains a line break, which could add headers. Remove line breaks from it.")
@@ -235,7 +236,7 @@ def redirected_subject(subject: str, recipients: list[Address]) -> str:
 
 
 def _extra_fields(message: EmailMessage) -> dict[str, Any]:
-    extra = _to_variables(get_attribute(message, "esp_extra"), "esp_extra")
+    extra = to_variables(get_attribute(message, "esp_extra"), "esp_extra")
     if taken := sorted(_RESERVED & extra.keys()):
         raise ValueError(f"esp_extra may not set {', '.join(taken)}: use the message's own attributes for that.")
     return extra
@@ -247,19 +248,20 @@ def _has_merge_data(message: EmailMessage) -> bool:
 
 def _merge_data(message: EmailMessage, recipients: list[Address]) -> list[dict[str, Any]]:
     """The merge data of each recipient. Those without data of their own share one dict; data of others is ignored."""
-    shared = _to_variables(get_attribute(message, "merge_global_data"), "merge_global_data")
+    shared = to_variables(get_attribute(message, "merge_global_data"), "merge_global_data")
     data = get_attribute(message, "merge_data") or {}
     if not isinstance(data, Mapping):
         raise TypeError(f"merge_data must be a dict of dicts by address, not {type(data).__name__}.")
     by_address = {
-        parse(address, "A key of merge_data").wire: _to_variables(values, f"merge_data[{position}]")
+        parse(address, "A key of merge_data").wire: to_variables(values, f"merge_data[{position}]")
         for position, (address, values) in enumerate(data.items())
     }
     own = (by_address.get(recipient.wire) for recipient in recipients)
     return [shared | variables if variables else shared for variables in own]
 
 
-def _to_variables(value: Any, path: str) -> dict[str, Any]:
+def to_variables(value: Any, path: str) -> dict[str, Any]:
+    """Return a dict of variables as plain JSON. Raises TypeError for another type, and `SerializationError`."""
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{path} must be a dict, not {type(value).__name__}.")
     variables: dict[str, Any] = to_json_value(value or {}, path)

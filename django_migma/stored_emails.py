@@ -29,7 +29,8 @@ class StoredEmailData(NamedTuple):
 
     ``name`` is its key or id, for error texts. ``body_variables`` are the names in its preheader and HTML,
     ``optional_variables`` those that Migma fills from the contact. ``sample_variables`` are for previews and tests
-    only. A tuple, since the models need the class at every start, and a dataclass takes a millisecond to make.
+    only. ``project_id`` is known to rows alone. A tuple, since the models need the class at every start, and a
+    dataclass takes a millisecond to make.
     """
 
     name: str
@@ -43,6 +44,7 @@ class StoredEmailData(NamedTuple):
     body_variables: frozenset[str] = frozenset()
     optional_variables: frozenset[str] = frozenset()
     sample_variables: Mapping[str, Any] = {}
+    project_id: str = ""
 
     def completed_by(self, other: StoredEmailData) -> StoredEmailData:
         """Return this one, with the fields that it leaves out taken from another. Variables are merged by name.
@@ -59,6 +61,7 @@ class StoredEmailData(NamedTuple):
             body_variables=other.body_variables if is_same else frozenset(),
             optional_variables=self.optional_variables | other.optional_variables,
             sample_variables={**other.sample_variables, **self.sample_variables},
+            project_id=other.project_id if is_same else "",
         )
 
 

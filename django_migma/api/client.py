@@ -186,12 +186,12 @@ class MigmaClient:
         total = response.total
         return Page(items=items, total=total, has_more=total is not None and page * limit < total)
 
-    def create_campaign(self, request: CampaignRequest, *, idempotency_key: str = "") -> Campaign:
+    def create_campaign(self, request: CampaignRequest | FrozenRequest, *, idempotency_key: str = "") -> Campaign:
         """Make a draft of a campaign. Needs ``campaign:write``, in older documents ``email:send``.
 
         ``idempotency_key``, here and in the next three: as for `send`.
         """
-        return self._post_campaign("", idempotency_key, encode(request.to_json()))
+        return self._post_campaign("", idempotency_key, request.body)
 
     def get_campaign(self, campaign_id: str) -> Campaign:
         """A campaign and its status. Needs ``campaign:read``, in older documents ``email:read``."""

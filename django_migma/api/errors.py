@@ -18,6 +18,7 @@
       InvalidAddress           not one usable address (also ValueError)
       SerializationError       not expressible in JSON (also TypeError)
       StoredEmailNotFound      no stored email of this key (also LookupError)
+      UnusableAudience         no segment or tag that could get a batch (also ValueError)
       MissingVariables         a message lacks variables of its stored email or its own text (also ValueError)
       TemporaryError           the same request may succeed later: also a base of RateLimited, ServerError,
                                NoResponse, Timeout, InvalidResponse and TemporarySendFailed
@@ -51,6 +52,7 @@ __all__ = [
     "TemporarySendFailed",
     "Timeout",
     "UnsupportedFeature",
+    "UnusableAudience",
 ]
 
 
@@ -281,6 +283,10 @@ class StoredEmailNotFound(MigmaError, LookupError):
 
     Also raised where the stored email has no id of Migma's.
     """
+
+
+class UnusableAudience(MigmaError, ValueError):
+    """A segment or tag that cannot get a batch: unknown, not the only one of its name, or empty. Nothing was sent."""
 
 
 class MissingVariables(MigmaError, ValueError):

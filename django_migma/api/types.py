@@ -106,7 +106,7 @@ class SendRequest:
 
 @dataclass(frozen=True)
 class FrozenRequest:
-    """A POST /v1/sending that was encoded earlier: ``body`` is what `SendRequest.body` was then, byte for byte."""
+    """A request that was encoded earlier: ``body`` is what that of a `SendRequest` or `CampaignRequest` was then."""
 
     body: bytes
 
@@ -222,6 +222,11 @@ class CampaignRequest:
         for name, value in (("conversation_id", self.conversation_id), ("email_id", self.email_id)):
             if not is_object_id(value) and (name, value) != ("email_id", None):
                 raise ValueError(f"CampaignRequest: {name} must be 24 hex digits, not {value!r}.")
+
+    @cached_property
+    def body(self) -> bytes:
+        """The body as sent; encoded once, see `encode`."""
+        return encode(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The body with Migma's names, without fields that are None."""

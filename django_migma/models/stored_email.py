@@ -184,6 +184,7 @@ class StoredEmail(models.Model):
             body_variables=frozenset(self.body_variable_names),
             optional_variables=frozenset(self.optional_variables),
             sample_variables=self.sample_variables,
+            project_id=self.project_id,
         )
 
 

@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_migma.sandbox.exchanges import Message
 from django_migma.sandbox.idempotency import IdempotencyStore
@@ -69,8 +69,9 @@ class Store:
             self.idempotency = IdempotencyStore(self.clock, errors_consume_key=self._switches.errors_consume_key)
             self.rate_limiter = RateLimiter(self._switches.rate, self.clock)
             limit = self._switches.max_messages
-            self._messages, self._batches, self._single_sends = _Newest(limit), _Newest(limit), _Newest(limit)
-            self._campaigns = _Newest(limit)
+            self._messages = _Newest[Message](limit)
+            self._batches, self._single_sends = _Newest[Message](limit), _Newest[Message](limit)
+            self._campaigns = _Newest[Campaign](limit)
             self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def limit_rate(self, rate: str) -> None:
@@ -146,7 +147,7 @@ class Store:
         self.inbox.clear()
         with self._lock:
             count = len(self._messages)
-            self._messages = _Newest(self._switches.max_messages)
+            self._messages = _Newest[Message](self._switches.max_messages)
             return count
 
     def count(self, what: str, name: str = "") -> None:
@@ -166,7 +167,10 @@ class Store:
             }
 
 
-class _Newest(dict[str, Any]):
+_Item = TypeVar("_Item", Message, Campaign)
+
+
+class _Newest(dict[str, _Item]):
     """The newest items by their ids, limited in number and bytes. The newest one stays, however large it is."""
 
     def __init__(self, limit: int) -> None:
@@ -174,7 +178,7 @@ class _Newest(dict[str, Any]):
         self._limit = limit
         self._size = 0
 
-    def add(self, item: Message | Campaign) -> None:
+    def add(self, item: _Item) -> None:
         self[item.id] = item
         self._size += item.size
         while len(self) > 1 and (len(self) > self._limit or self._size > MAX_BYTES):

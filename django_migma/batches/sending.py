@@ -1,0 +1,336 @@
+"""From a stored email and a segment or tag to one request, and its send, once per key."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from django_migma import content
+from django_migma.api.credentials import account_digest
+from django_migma.api.errors import Conflict, Forbidden, InvalidResponse, MigmaError, MissingVariables
+from django_migma.api.types import CampaignRequest, FrozenRequest, SendRequest, SendResult
+from django_migma.backends.base import make_client
+from django_migma.backends.direct import stored_email_resolver
+from django_migma.exceptions import ConfigurationError
+from django_migma.mailers import Mailer, mailer
+from django_migma.message import MigmaMessage
+from django_migma.payload import read_subject, resolve_reply_to, resolve_sender, to_variables
+from django_migma.variables import placeholder_names
+
+from .audiences import Audience, find_audience
+from .following import BATCH, CAMPAIGN, Batch, batch_of, newsletter_model
+
+if TYPE_CHECKING:
+    from django_migma.api import MigmaClient
+    from django_migma.conf import Config
+    from django_migma.models import Newsletter
+
+MIN_AHEAD = dt.timedelta(minutes=1)
+"""A send cannot have an earlier time. How far ahead Migma wants it is unknown; a minute leaves time for the calls."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedBatch:
+    """A batch that is not sent yet: all that will happen, for somebody to look at.
+
+    ``template`` is the stored email's key or id. ``missing_variables`` are names that the stored email is known to
+    use and that neither the call nor the defaults fill; Migma may fill them from each contact. ``request`` is the
+    body of the one request: of a send, or of the draft of a campaign where it has a time.
+    """
+
+    mailer: Mailer
+    config: Config
+    client: MigmaClient
+    template: str
+    audience: Audience
+    subject: str
+    from_email: str
+    from_name: str
+    variables: Mapping[str, Any]
+    missing_variables: frozenset[str]
+    transactional: bool | None
+    scheduled_at: dt.datetime | None
+    request: bytes
+
+    @property
+    def kind(self) -> str:
+        """``campaign`` where the send has a time, else ``batch``."""
+        return BATCH if self.scheduled_at is None else CAMPAIGN
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256 in hex of what would be sent to whom, and when: the same for the same batch."""
+        moment = "" if self.scheduled_at is None else self.scheduled_at.astimezone(dt.UTC).isoformat()
+        return hashlib.sha256(b"\0".join([self.kind.encode(), moment.encode(), self.request])).hexdigest()
+
+    def refuse_past(self) -> None:
+        """Raise ValueError for a time that has passed, or is less than a minute ahead."""
+        if self.scheduled_at and self.scheduled_at < timezone.now() + MIN_AHEAD:
+            raise ValueError("scheduled_at must be at least a minute ahead. Leave it out to send now.")
+
+    def send(self, idempotency_key: str) -> Batch:
+        """Send it, see `send_batch`."""
+        key = hashlib.sha256(_own_key(idempotency_key).encode()).hexdigest()
+        row = self._begin(idempotency_key, key)
+        if row is not None and row.migma_id:
+            return batch_of(row, self.client, replayed=True)
+        if row is None or row.is_new:
+            self.refuse_past()
+        try:
+            batch = self._submit(key, self.request if row is None else row.request.encode())
+        except MigmaError as error:
+            if row is not None:
+                row.fail(str(error), in_doubt=error.may_have_been_accepted)
+            raise
+        if row is not None:
+            row.settle(batch.id, batch.status)
+            batch.on_refresh = row.follow
+        return batch
+
+    def _begin(self, own_key: str, key: str) -> Newsletter | None:
+        """The row that remembers this key, made if there is none; None without the app."""
+        model = newsletter_model()
+        if model is None:
+            return None
+        return model.objects.begin(
+            alias=self.mailer.alias or "",
+            key_digest=key,
+            digest=self.digest,
+            account=account_digest(self.config.api_url, self.config.api_key),
+            caller_key=own_key,
+            kind=self.kind,
+            template=self.template,
+            recipient_type=self.audience.kind,
+            recipient_id=self.audience.id,
+            recipient_name=self.audience.name,
+            total=self.audience.count,
+            subject=self.subject,
+            from_email=self.from_email,
+            transactional=self.transactional,
+            scheduled_at=self.scheduled_at,
+            request=self.request.decode(),
+        )
+
+    def _submit(self, key: str, body: bytes) -> Batch:
+        if self.scheduled_at is None:
+            result = _send(self.client, FrozenRequest(body), key)
+            found = Batch(client=self.client, id=result.batch_id or result.id, status=result.status or "queued")
+            found.replayed = result.replayed
+        else:
+            draft = self.client.create_campaign(FrozenRequest(body), idempotency_key=f"{key}-draft")
+            if draft.id:
+                scheduled = self.client.schedule_campaign(
+                    draft.id, self.scheduled_at, idempotency_key=f"{key}-schedule"
+                )
+                draft = replace(draft, status=scheduled.status or "scheduled")
+            found = Batch(client=self.client, id=draft.id, kind=CAMPAIGN, status=draft.status)
+        if not found.id:
+            text = "Migma accepted the batch, but gave no id, so it cannot be followed"
+            raise InvalidResponse(text, may_have_been_accepted=True, idempotency_key=key)
+        found.idempotency_key, found.scheduled_at = key, self.scheduled_at
+        return found
+
+
+def _send(client: MigmaClient, request: FrozenRequest, key: str) -> SendResult:
+    try:
+        return client.send(request, idempotency_key=key)
+    except Conflict as error:
+        if error.code:
+            raise
+    # Another process sends the same batch at this moment: its answer will be ours.
+    return client.send(request, idempotency_key=key, is_resend=True)
+
+
+def send_batch(
+    template_id: Any,
+    *,
+    segment: str | None = None,
+    tag: str | None = None,
+    subject: str = "",
+    variables: Mapping[str, Any] | None = None,
+    from_email: str | None = None,
+    transactional: bool | None = None,
+    scheduled_at: dt.datetime | None = None,
+    idempotency_key: str,
+    using: str | None = None,
+) -> Batch:
+    """Send a stored email to everybody in a segment or with a tag, by one request, and return the `Batch`.
+
+    ``template_id``: the key of a stored email, a `StoredEmail`, or Migma's id. ``segment`` or ``tag``: a name or an
+    id. ``variables`` are the same for everybody; Migma adds what it knows of each contact. ``subject`` and
+    ``from_email`` replace those of the stored email and of the settings. ``transactional``: True only for mail that
+    people expect whatever their subscription, since it goes to the unsubscribed as well; ``TRANSACTIONAL`` does not
+    count here. ``scheduled_at``: an aware time, at least a minute ahead; it goes by a campaign of Migma's.
+    ``idempotency_key``: a text of your own that is the same whenever the same newsletter is meant, such as
+    ``"letter-2026-05"``. A second call with it sends nothing and returns the same batch: with the app installed at
+    any time, without it for the 24 hours in which Migma knows the key. ``using``: an alias of ``MAILERS``.
+
+    After an error, ``may_have_been_accepted`` says whether the batch may be on its way; call again with the same
+    arguments and the same key to find out. Raises `UnusableAudience`, `StoredEmailNotFound`, `MissingVariables`
+    (where the setting says so), `Conflict` for a key that was used for another batch, `ConfigurationError`,
+    ValueError and TypeError for a faulty argument, and the other errors of the API.
+    """
+    _own_key(idempotency_key)
+    prepared = prepare_batch(
+        template_id,
+        segment=segment,
+        tag=tag,
+        subject=subject,
+        variables=variables,
+        from_email=from_email,
+        transactional=transactional,
+        scheduled_at=scheduled_at,
+        using=using,
+    )
+    return prepared.send(idempotency_key)
+
+
+def prepare_batch(
+    template_id: Any,
+    *,
+    segment: str | None = None,
+    tag: str | None = None,
+    subject: str = "",
+    variables: Mapping[str, Any] | None = None,
+    from_email: str | None = None,
+    transactional: bool | None = None,
+    scheduled_at: dt.datetime | None = None,
+    using: str | None = None,
+) -> PreparedBatch:
+    """Return what `send_batch` would send, without sending it. Asks Migma for the segments or tags of the project."""
+    chosen_mailer = mailer(using)
+    config = chosen_mailer.config()
+    if config.redirect_to:
+        raise ConfigurationError(
+            "REDIRECT_TO is set, and a batch cannot be redirected: Migma alone knows its recipients. Send yourself a "
+            "test with migma_send_test --live, or unset REDIRECT_TO for this call."
+        )
+    _refuse_time(scheduled_at, transactional)
+    message = MigmaMessage(subject, "", from_email, template_id=template_id)
+    chosen = content.choose(message, read_subject(message), config, stored_email_resolver(config), merges=False)
+    if not chosen.subject:
+        raise ValueError("No subject is known for this stored email. Give subject.")
+    filled, missing = _variables(chosen, variables, config)
+    client = make_client(config)
+    project_id = chosen.stored.project_id or config.project_id or ""
+    audience = find_audience(client, project_id, segment=segment, tag=tag)
+    from_address, from_name = resolve_sender(message, config, chosen.stored)
+    fields = {
+        "from_email": from_address,
+        "from_name": from_name,
+        "subject": chosen.subject,
+        "reply_to": resolve_reply_to(message, config),
+        "variables": filled or None,
+        "provider_type": chosen.stored.provider_type or config.provider_type,
+    }
+    _refuse_series(client, chosen)
+    if scheduled_at is None:
+        body = _send_body(chosen, audience, transactional, fields)
+    else:
+        body = _campaign_body(client, chosen, audience, project_id, fields)
+    return PreparedBatch(
+        mailer=chosen_mailer,
+        config=config,
+        client=client,
+        template=chosen.stored.name or chosen.email_id or "",
+        audience=audience,
+        subject=chosen.subject,
+        from_email=from_address,
+        from_name=from_name,
+        variables=filled,
+        missing_variables=missing,
+        transactional=transactional,
+        scheduled_at=scheduled_at,
+        request=body,
+    )
+
+
+def _refuse_time(scheduled_at: dt.datetime | None, transactional: bool | None) -> None:
+    if scheduled_at is None:
+        return
+    if timezone.is_naive(scheduled_at):
+        raise ValueError("scheduled_at must be aware: give it a time zone, such as timezone.make_aware(…) does.")
+    if transactional:
+        raise ValueError(
+            "A send with a time goes by a campaign, and campaigns have no field for transactional. Give one of them."
+        )
+
+
+def _variables(
+    chosen: content.Content, given: Mapping[str, Any] | None, config: Config
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """The variables for everybody, and the names that the stored email is known to use beyond them."""
+    stored = chosen.stored
+    filled = {
+        **to_variables(stored.default_variables, f"default_variables of the stored email {stored.name!r}"),
+        **to_variables(given, "variables"),
+    }
+    used = stored.body_variables.union(placeholder_names(chosen.subject)) - stored.optional_variables
+    missing = frozenset() if config.missing_variables == "ignore" else used - filled.keys()
+    if missing and config.missing_variables == "raise":
+        names = tuple(sorted(missing))
+        hint = "Pass them in variables, or name them in its optional_variables if Migma fills them from the contact."
+        reason = f"The stored email {stored.name!r} uses {', '.join(names)}, which the batch would not have"
+        raise MissingVariables(reason, hint=hint, names=names)
+    return filled, missing
+
+
+def _refuse_series(client: MigmaClient, chosen: content.Content) -> None:
+    """A conversation may hold several emails, and then it does not say which one is meant."""
+    if chosen.conversation_id is None:
+        return
+    try:
+        emails = client.generation_status(chosen.conversation_id).emails
+    except Forbidden:
+        return  # a key may send and not read; Migma refuses a series as well
+    if len(emails) > 1:
+        ids = ", ".join(each.email_id for each in emails)
+        raise ValueError(f"The conversation is a series of {len(emails)} emails. Give the id of one of them: {ids}.")
+
+
+def _send_body(
+    chosen: content.Content, audience: Audience, transactional: bool | None, fields: dict[str, Any]
+) -> bytes:
+    return SendRequest(
+        recipient_type=audience.kind,
+        recipient_id=audience.id,
+        email_id=chosen.email_id,
+        conversation_id=chosen.conversation_id,
+        transactional=transactional,
+        **fields,
+    ).body
+
+
+def _campaign_body(
+    client: MigmaClient, chosen: content.Content, audience: Audience, project_id: str, fields: dict[str, Any]
+) -> bytes:
+    """The draft of a campaign, which needs the ids of the conversation and of the project."""
+    conversation_id = chosen.conversation_id or client.get_email(chosen.email_id or "").conversation_id
+    if not project_id:
+        raise ConfigurationError(
+            "A send with a time needs the id of the project. Set PROJECT_ID, or run migma_sync, whose stored emails "
+            "know their project."
+        )
+    return CampaignRequest(
+        project_id=project_id,
+        name=fields["subject"],
+        conversation_id=conversation_id,
+        email_id=chosen.email_id,
+        recipient_type="tag" if audience.kind == "tag" else "audience",
+        recipient_id=audience.id,
+        **fields,
+    ).body
+
+
+def _own_key(key: Any) -> str:
+    if not isinstance(key, str) or not key.strip():
+        raise ValueError(
+            "idempotency_key must be a text that is the same whenever this newsletter is meant, such as "
+            "'letter-2026-05': it keeps the newsletter from going out twice."
+        )
+    return key
