@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -48,14 +50,15 @@ class PreparedBatch:
     client: MigmaClient
     template: str
     audience: Audience
-    subject: str
-    from_email: str
-    from_name: str
-    variables: Mapping[str, Any]
     missing_variables: frozenset[str]
-    transactional: bool | None
     scheduled_at: dt.datetime | None
     request: bytes
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The request as JSON, with Migma's names: ``from``, ``fromName``, ``subject``, ``variables`` and so on."""
+        found: dict[str, Any] = json.loads(self.request)
+        return found
 
     @property
     def kind(self) -> str:
@@ -109,9 +112,9 @@ class PreparedBatch:
             recipient_id=self.audience.id,
             recipient_name=self.audience.name,
             total=self.audience.count,
-            subject=self.subject,
-            from_email=self.from_email,
-            transactional=self.transactional,
+            subject=self.body["subject"],
+            from_email=self.body["from"],
+            transactional=self.body.get("transactional"),
             scheduled_at=self.scheduled_at,
             request=self.request.decode(),
         )
@@ -170,10 +173,9 @@ def send_batch(
     ``"letter-2026-05"``. A second call with it sends nothing and returns the same batch: with the app installed at
     any time, without it for the 24 hours in which Migma knows the key. ``using``: an alias of ``MAILERS``.
 
-    After an error, ``may_have_been_accepted`` says whether the batch may be on its way; call again with the same
-    arguments and the same key to find out. Raises `UnusableAudience`, `StoredEmailNotFound`, `MissingVariables`
-    (where the setting says so), `Conflict` for a key that was used for another batch, `ConfigurationError`,
-    ValueError and TypeError for a faulty argument, and the other errors of the API.
+    Raises `UnusableAudience`, `StoredEmailNotFound`, `MissingVariables`, `Conflict` for a key that was used for
+    another batch, `ConfigurationError`, ValueError, TypeError, and the other errors of the API. If one says that it
+    ``may_have_been_accepted``, call again with the same arguments and the same key to find out.
     """
     _own_key(idempotency_key)
     prepared = prepare_batch(
@@ -219,35 +221,33 @@ def prepare_batch(
     client = make_client(config)
     project_id = chosen.stored.project_id or config.project_id or ""
     audience = find_audience(client, project_id, segment=segment, tag=tag)
-    from_address, from_name = resolve_sender(message, config, chosen.stored)
-    fields = {
-        "from_email": from_address,
-        "from_name": from_name,
-        "subject": chosen.subject,
-        "reply_to": resolve_reply_to(message, config),
-        "variables": filled or None,
-        "provider_type": chosen.stored.provider_type or config.provider_type,
-    }
     _refuse_series(client, chosen)
+    fields = _shared_fields(message, config, chosen) | {"variables": filled or None}
     if scheduled_at is None:
-        body = _send_body(chosen, audience, transactional, fields)
+        request = _send_body(chosen, audience, transactional, fields)
     else:
-        body = _campaign_body(client, chosen, audience, project_id, fields)
+        request = _campaign_body(client, chosen, audience, project_id, fields)
     return PreparedBatch(
         mailer=chosen_mailer,
         config=config,
         client=client,
         template=chosen.stored.name or chosen.email_id or "",
         audience=audience,
-        subject=chosen.subject,
-        from_email=from_address,
-        from_name=from_name,
-        variables=filled,
         missing_variables=missing,
-        transactional=transactional,
         scheduled_at=scheduled_at,
-        request=body,
+        request=request,
     )
+
+
+def _shared_fields(message: MigmaMessage, config: Config, chosen: content.Content) -> dict[str, Any]:
+    from_email, from_name = resolve_sender(message, config, chosen.stored)
+    return {
+        "from_email": from_email,
+        "from_name": from_name,
+        "subject": chosen.subject,
+        "reply_to": resolve_reply_to(message, config),
+        "provider_type": chosen.stored.provider_type or config.provider_type,
+    }
 
 
 def _refuse_time(scheduled_at: dt.datetime | None, transactional: bool | None) -> None:

@@ -34,6 +34,7 @@ ERRORS = {
     "InvalidAddress": (exceptions.MigmaError, ValueError),
     "SerializationError": (exceptions.MigmaError, TypeError),
     "StoredEmailNotFound": (exceptions.MigmaError, LookupError),
+    "UnusableAudience": (exceptions.MigmaError, ValueError),
     "MissingVariables": (exceptions.MigmaError, ValueError),
     "ConfigurationError": (ImproperlyConfigured,),
 }

@@ -122,20 +122,20 @@ def test_of_200_requests_under_one_key_the_first_and_the_last_are_kept_and_the_a
 
 
 def answered(keys: IdempotencyStore, key: str, size: int) -> None:
-    assert keys.begin("full", key, b"") is None
+    assert keys.begin("full", key, "/v1/sending", b"") is None
     keys.finish("full", key, HttpResponse(b"x" * size))
 
 
 def test_keys_are_remembered_up_to_many_bytes_of_answers_and_the_oldest_go_first(clock):
     keys = IdempotencyStore(clock)
     size = idempotency.MAX_BYTES // 8
-    keys.begin("full", "running", b"")
+    keys.begin("full", "running", "/v1/sending", b"")
     for key in range(10):
         answered(keys, str(key), size)
-    known = [key for key in range(10) if keys.begin("full", str(key), b"") is not None]
+    known = [key for key in range(10) if keys.begin("full", str(key), "/v1/sending", b"") is not None]
     assert known == [3, 4, 5, 6, 7, 8, 9]
     with pytest.raises(Exception, match="still being processed"):
-        keys.begin("full", "running", b"")
+        keys.begin("full", "running", "/v1/sending", b"")
 
 
 def test_keys_whose_day_is_over_take_no_memory(clock):
