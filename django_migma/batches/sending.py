@@ -71,6 +71,22 @@ class PreparedBatch:
         moment = "" if self.scheduled_at is None else self.scheduled_at.astimezone(dt.UTC).isoformat()
         return hashlib.sha256(b"\0".join([self.kind.encode(), moment.encode(), self.request])).hexdigest()
 
+    def usual_key(self) -> str:
+        """A key that is the same today for the same batch, for callers without a better one."""
+        return f"{self.template}-{self.audience.id}-{timezone.localdate()}-{self.digest[:12]}"
+
+    def remembered(self, idempotency_key: str = "") -> Newsletter | None:
+        """Return the row of this key; without a key, of a batch like this that is in doubt, or of today's usual key.
+
+        None if there is none, and without the app.
+        """
+        model = newsletter_model()
+        if model is None:
+            return None
+        rows = model.objects.filter(alias=self.mailer.alias or "")
+        in_doubt = None if idempotency_key else rows.in_doubt(self.digest).first()
+        return in_doubt or rows.filter(key_digest=_digest(idempotency_key or self.usual_key())).first()
+
     def refuse_past(self) -> None:
         """Raise ValueError for a time that has passed, or is less than a minute ahead."""
         if self.scheduled_at and self.scheduled_at < timezone.now() + MIN_AHEAD:
@@ -78,7 +94,7 @@ class PreparedBatch:
 
     def send(self, idempotency_key: str) -> Batch:
         """Send it, see `send_batch`."""
-        key = hashlib.sha256(_own_key(idempotency_key).encode()).hexdigest()
+        key = _digest(_own_key(idempotency_key))
         row = self._begin(idempotency_key, key)
         if row is not None and row.migma_id:
             return batch_of(row, self.client, replayed=True)
@@ -169,9 +185,9 @@ def send_batch(
     ``from_email`` replace those of the stored email and of the settings. ``transactional``: True only for mail that
     people expect whatever their subscription, since it goes to the unsubscribed as well; ``TRANSACTIONAL`` does not
     count here. ``scheduled_at``: an aware time, at least a minute ahead; it goes by a campaign of Migma's.
-    ``idempotency_key``: a text of your own that is the same whenever the same newsletter is meant, such as
-    ``"letter-2026-05"``. A second call with it sends nothing and returns the same batch: with the app installed at
-    any time, without it for the 24 hours in which Migma knows the key. ``using``: an alias of ``MAILERS``.
+    ``idempotency_key``: a text of yours that stands for this newsletter, such as ``"letter-2026-05"``. A second call
+    with it sends nothing and returns the same batch: with the app installed at any time, without it for the 24 hours
+    in which Migma knows the key. ``using``: an alias of ``MAILERS``.
 
     Raises `UnusableAudience`, `StoredEmailNotFound`, `MissingVariables`, `Conflict` for a key that was used for
     another batch, `ConfigurationError`, ValueError, TypeError, and the other errors of the API. If one says that it
@@ -207,16 +223,10 @@ def prepare_batch(
     """Return what `send_batch` would send, without sending it. Asks Migma for the segments or tags of the project."""
     chosen_mailer = mailer(using)
     config = chosen_mailer.config()
-    if config.redirect_to:
-        raise ConfigurationError(
-            "REDIRECT_TO is set, and a batch cannot be redirected: Migma alone knows its recipients. Send yourself a "
-            "test with migma_send_test --live, or unset REDIRECT_TO for this call."
-        )
+    _refuse_redirect(config)
     _refuse_time(scheduled_at, transactional)
     message = MigmaMessage(subject, "", from_email, template_id=template_id)
-    chosen = content.choose(message, read_subject(message), config, stored_email_resolver(config), merges=False)
-    if not chosen.subject:
-        raise ValueError("No subject is known for this stored email. Give subject.")
+    chosen = _choose(message, config)
     filled, missing = _variables(chosen, variables, config)
     client = make_client(config)
     project_id = chosen.stored.project_id or config.project_id or ""
@@ -248,6 +258,22 @@ def _shared_fields(message: MigmaMessage, config: Config, chosen: content.Conten
         "reply_to": resolve_reply_to(message, config),
         "provider_type": chosen.stored.provider_type or config.provider_type,
     }
+
+
+def _refuse_redirect(config: Config) -> None:
+    if config.redirect_to:
+        raise ConfigurationError(
+            "REDIRECT_TO is set, and a batch cannot be redirected: Migma alone knows its recipients. Send yourself a "
+            "test with migma_send_test --live, or use a mailer without REDIRECT_TO."
+        )
+
+
+def _choose(message: MigmaMessage, config: Config) -> content.Content:
+    subject = read_subject(message)
+    chosen = content.choose(message, subject, config, stored_email_resolver(config), merges=False)
+    if not chosen.subject:
+        raise ValueError("No subject is known for this stored email. Give subject.")
+    return chosen
 
 
 def _refuse_time(scheduled_at: dt.datetime | None, transactional: bool | None) -> None:
@@ -325,6 +351,10 @@ def _campaign_body(
         recipient_id=audience.id,
         **fields,
     ).body
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _own_key(key: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.utils import timezone
@@ -49,6 +49,15 @@ class NewsletterQuerySet(models.QuerySet["Newsletter"]):
         if row.status == FAILED and not row.migma_id:
             row.try_again()
         return row
+
+    def in_doubt(self, digest: str) -> Self:
+        """Rows of a newsletter like this one of which nobody knows whether it went out, newest first.
+
+        Only those whose key Migma still knows: a repeat with it finds out.
+        """
+        since = timezone.now() - KEY_LIFETIME
+        found = self.filter(digest=digest, status=UNKNOWN, migma_id="", created_at__gte=since)
+        return found.order_by("-pk")
 
 
 _TEXTS = {"caller_key", "template", "recipient_id", "recipient_name", "subject", "from_email"}

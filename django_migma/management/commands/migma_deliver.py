@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from argparse import ArgumentTypeError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_migma.delivery.deliverer import Deliverer, Progress
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailers
-from django_migma.management.output import printable, write_line
+from django_migma.management.output import ProgressLine, printable
 from django_migma.testsends import UNREADABLE
 
 PAUSED = 3
 """The exit status of ``--once`` where rows are left because their mailer pauses."""
-_SECONDS_BETWEEN_LINES = 1.0
 
 
 class Command(BaseCommand):
@@ -36,9 +34,13 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Deliver. Raises CommandError for unusable settings or tables, and with status 3, see `PAUSED`."""
-        progress = _Progress(self.stdout, verbosity=options["verbosity"])
-        deliverer = Deliverer(batch=options["batch"], report=progress)
-        progress.write_line(f"Delivering for {_describe_mailers()}. Ctrl-C ends in order, twice at once.")
+        line = ProgressLine(self.stdout, is_quiet=options["verbosity"] == 0)
+
+        def report(progress: Progress) -> None:
+            line.show(f"{_describe(progress.counts)}; {progress.in_hand} in hand")
+
+        deliverer = Deliverer(batch=options["batch"], report=report)
+        line.write_line(f"Delivering for {_describe_mailers()}. Ctrl-C ends in order, twice at once.")
         idle = 0.0 if options["once"] else options["idle"]
         try:
             with _stopping(deliverer):
@@ -47,8 +49,8 @@ class Command(BaseCommand):
             text = f"The table of deliveries cannot be used ({type(error).__name__})."
             raise CommandError(f"{text} Check the database, and run manage.py migrate.") from None
         finally:
-            progress.end_line()
-        progress.write_line(f"Done: {_describe(result.counts)}.")
+            line.end()
+        line.write_line(f"Done: {_describe(result.counts)}.")
         if options["once"] and result.is_paused:
             raise CommandError("Mail is left, since its mailer pauses. Run this again later.", returncode=PAUSED)
 
@@ -110,34 +112,3 @@ def _stopping(deliverer: Deliverer) -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-class _Progress:
-    """How it goes: on a terminal in one line that is written anew, elsewhere in lines, one a second at most."""
-
-    def __init__(self, stream: OutputWrapper, *, verbosity: int) -> None:
-        self._stream = stream
-        self._is_quiet = verbosity == 0
-        self._is_line_open = False
-        self._shown_at = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        if self._is_quiet:
-            return
-        text = f"{_describe(progress.counts)}; {progress.in_hand} in hand"
-        if self._stream.isatty():
-            self._stream.write(f"\r{text}\x1b[K", str, ending="")
-            self._stream.flush()
-            self._is_line_open = True
-        elif time.monotonic() - self._shown_at >= _SECONDS_BETWEEN_LINES:
-            self._shown_at = time.monotonic()
-            self.write_line(text)
-
-    def write_line(self, text: str) -> None:
-        if not self._is_quiet:
-            write_line(self._stream, text)
-            self._stream.flush()
-
-    def end_line(self) -> None:
-        if self._is_line_open:
-            self._stream.write("\n", ending="")
