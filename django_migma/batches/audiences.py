@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING
 
 from django_migma.api.errors import Forbidden, UnusableAudience
@@ -69,12 +68,12 @@ def _audiences(client: MigmaClient, project_id: str, kind: str) -> Iterator[Audi
         for each in client.list_segments(project_id):
             yield Audience(kind=kind, id=each.id, name=each.name, count=each.count)
         return
-    for number in count(1):
+    for number in range(1, _MAX_PAGES + 1):
         page = client.list_tags(project_id, limit=_PAGE, page=number)
         for tag in page.items:
             yield Audience(kind=kind, id=tag.id, name=tag.name, count=tag.count)
-        if not (page.has_more and page.items) or number == _MAX_PAGES:
-            return
+        if not (page.has_more and page.items):
+            break
 
 
 def _matching(known: list[Audience], given: str, kind: str) -> Audience:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.test import modify_settings
 from django.utils import timezone
 
 from django_migma.api import (
@@ -335,3 +336,75 @@ def test_a_throttled_row_says_why(make_sandbox):
     row = Newsletter.objects.get()
     assert (row.status, row.throttle_reason) == ("throttled", "The sending limit of this hour is reached")
     assert row.resumes_at > row.created_at
+
+
+@pytest.fixture
+def without_the_app():
+    with modify_settings(INSTALLED_APPS={"remove": "django_migma"}):
+        yield
+
+
+@pytest.mark.usefixtures("without_the_app")
+def test_without_the_app_migma_alone_keeps_it_from_going_out_twice(sandbox):
+    """No rows are read or written: the tables may not exist."""
+    first, again = send(), send()
+    assert (again.id, again.replayed) == (first.id, True)
+    assert len(sandbox.store.messages()) == 1
+    with pytest.raises(Conflict, match="IDEMPOTENCY_CONFLICT"):
+        send(subject="Another")
+    assert find_batch(first.id).wait(20).is_finished
+    assert prepare_batch("letter", tag="Coffee letter").remembered() is None
+    assert not Newsletter.objects.exists()
+
+
+@pytest.mark.usefixtures("without_the_app")
+def test_without_the_app_a_lost_answer_is_found_with_the_same_key(make_sandbox):
+    sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
+    sandbox.faults.script("lost")
+    with pytest.raises(NoResponse):
+        send()
+    assert send().replayed
+    assert len(sandbox.store.messages()) == 1
+
+
+def test_a_request_of_another_terminal_is_waited_for(wire, settings):
+    """A 409 without a code says that the first request with this key is still running."""
+    settings.MIGMA = {**settings.MIGMA, "PROJECT_ID": None}
+    running = {"success": False, "error": "still being processed"}
+    wire.post("http://127.0.0.1:9/v1/sending", status=409, json=running)
+    wire.post("http://127.0.0.1:9/v1/sending", status=409, json=running)
+    wire.post("http://127.0.0.1:9/v1/sending", json={"success": True, "data": {"batchId": "b1"}})
+    assert send(account.WELCOME, tag=account.CUSTOMERS_TAG, subject="Hi").id == "b1"
+    assert len({call.request.headers["Idempotency-Key"] for call in wire.calls}) == 1
+
+
+def test_a_newsletter_without_a_key_of_its_own_has_one_for_the_day(sandbox):
+    prepared = prepare_batch("letter", tag="Coffee letter")
+    key = prepared.usual_key()
+    assert key == prepare_batch("letter", tag="Coffee letter").usual_key()
+    assert key != prepare_batch("letter", tag="Coffee letter", variables={"a": 1}).usual_key()
+    batch = prepared.send(key)
+    assert prepare_batch("letter", tag="Coffee letter").remembered().migma_id == batch.id
+
+
+def test_what_is_in_doubt_is_remembered_by_what_it_is(make_sandbox):
+    """Also tomorrow, when the usual key is another one."""
+    sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
+    sandbox.faults.script("lost")
+    with pytest.raises(NoResponse):
+        send(key="of yesterday")
+    assert prepare_batch("letter", tag="Coffee letter").remembered().caller_key == "of yesterday"
+    assert prepare_batch("letter", tag="newsletter").remembered() is None
+
+
+def test_a_draft_without_an_id_is_in_doubt(wire, settings):
+    settings.MIGMA = {**settings.MIGMA, "PROJECT_ID": account.FERNHILL}
+    url = "http://127.0.0.1:9/v1"
+    wire.get(f"{url}/tags", json={"success": True, "data": [{"id": account.CUSTOMERS_TAG, "name": "all"}]})
+    wire.get(
+        f"{url}/emails/{account.WELCOME}",
+        json={"success": True, "data": {"conversationId": account.WELCOME_CONVERSATION}},
+    )
+    wire.post(f"{url}/campaigns", json={"success": True, "data": None})
+    with pytest.raises(InvalidResponse, match="gave no id"):
+        send(account.WELCOME, tag="all", subject="Hi", scheduled_at=soon())

@@ -60,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError("--json asks no questions: add --yes or --dry-run.")
         line = ProgressLine(self.stdout, is_quiet=options["json"])
         prepared = _prepare(options)
-        row = prepared.remembered(options["key"])
+        row = _remembered(prepared, options["key"])
         key = row.caller_key if row else options["key"] or prepared.usual_key()
         for text in [*_description(prepared), f"Key      {key}", *_earlier(row)]:
             line.write_line(text)
@@ -155,6 +155,14 @@ def _prepare(options: dict[str, Any]) -> PreparedBatch:
         text = f"The table of stored emails cannot be read ({type(error).__name__})."
         raise CommandError(f"{text} Check the database, and run manage.py migrate. Or give Migma's id.") from None
     return prepared
+
+
+def _remembered(prepared: PreparedBatch, key: str) -> Newsletter | None:
+    try:
+        return prepared.remembered(key)
+    except UNREADABLE as error:
+        text = f"The table of newsletters cannot be read ({type(error).__name__})"
+        raise CommandError(f"{text}, and it keeps one from going out twice. Run manage.py migrate.") from None
 
 
 def _moment(text: str) -> dt.datetime:

@@ -1,0 +1,70 @@
+"""Processes that die, and two at once: one batch, whatever happens. The sandbox's ledger counts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from django_migma.sandbox import account
+from django_migma.sandbox.options import Switches
+from django_migma.sandbox.server import Sandbox
+from tests.delivery.site import Site
+
+LETTER = {"letter": {"email_id": account.SERIES_1, "subject": "A better cup"}}
+COMMAND = ["migma_send_batch", "letter", "--tag", "Coffee letter", "--yes"]
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(switches=Switches(batch_step=0.05)) as running:
+        yield running
+
+
+@pytest.fixture
+def site(tmp_path, sandbox):
+    sender = "Fernhill Coffee <hello@fernhill.example>"
+    about = {"PROJECT_ID": account.FERNHILL, "FROM_EMAIL": sender, "STORED_EMAILS": LETTER}
+    return Site(tmp_path, sandbox.api_url, API_KEY=sandbox.keys.full, **about)
+
+
+def start(site, *arguments):
+    command = [sys.executable, "-W", "error", "-m", "django", *COMMAND, *arguments]
+    return subprocess.Popen(command, env=site.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out
+
+
+def test_a_killed_command_and_its_repeat_make_one_batch(sandbox, site):
+    """It dies while its request is being processed; the repeat needs no key."""
+    sandbox.faults.script("busy-2")
+    killed = start(site)
+    while not sandbox.store.stats()["sending_posts"]:
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate(timeout=60)
+    out = finish(start(site))
+    assert "what became of it is unknown. This finds out." in out
+    assert "248 of 248 sent: completed" in out
+    assert len(sandbox.store.messages()) == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("--key", "letter-5")], ids=["no key", "a key"])
+def test_two_terminals_at_once_make_one_batch(sandbox, site, arguments):
+    sandbox.faults.script("busy-1")
+    both = [start(site, *arguments) for _ in range(2)]
+    assert all("completed" in finish(each) for each in both)
+    assert len(sandbox.store.messages()) == 1
+
+
+def test_a_lost_reply_and_a_second_terminal_make_one_batch(sandbox, site):
+    sandbox.faults.script("lost", "lost")
+    both = [start(site) for _ in range(2)]
+    assert all("completed" in finish(each) for each in both)
+    assert len(sandbox.store.messages()) == 1

@@ -1,0 +1,231 @@
+"""``manage.py migma_send_batch``: what it shows, what it asks, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from django_migma.models import Newsletter, StoredEmail
+from django_migma.sandbox import account
+
+pytestmark = pytest.mark.django_db
+
+
+class Terminal(io.StringIO):
+    """Standard output, or input with answers; a terminal unless told otherwise."""
+
+    def __init__(self, text="", *, is_terminal=True):
+        super().__init__(text)
+        self.is_terminal = is_terminal
+
+    def isatty(self):
+        return self.is_terminal
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs the command for the letter to the tag; returns its exit status, its output and its error text."""
+
+    def run(*arguments, to=("--tag", "Coffee letter"), answers=None, is_terminal=False):
+        monkeypatch.setattr(sys, "stdin", Terminal(answers or "", is_terminal=answers is not None))
+        out, status, error = Terminal(is_terminal=is_terminal), 0, ""
+        try:
+            call_command("migma_send_batch", "letter", *to, *arguments, stdout=out)
+        except SystemExit as ended:
+            status = ended.code or 0
+        except CommandError as raised:
+            status, error = raised.returncode, str(raised)
+        return status, out.getvalue(), error
+
+    return run
+
+
+def test_it_shows_what_will_happen_asks_and_follows(run, sandbox):
+    status, out, error = run(answers="248\n")
+    assert (status, error) == (0, "")
+    [message] = sandbox.store.messages()
+    for line in (
+        "Email    letter: A better cup",
+        "From     Fernhill Coffee <hello@fernhill.example>, a verified domain",
+        "To       tag 'Coffee letter': 248 people",
+        "Kind     marketing: the unsubscribed are left out, and Migma adds a link to unsubscribe",
+        "When     now",
+        "Where    a sandbox on this machine",
+        f"Migma has taken it: batch {message.id}.",
+        "248 of 248 sent: completed",
+    ):
+        assert line in out.splitlines()
+
+
+@pytest.mark.parametrize(("answers", "status"), [("247\n", 1), ("\n", 1), ("", 130)])
+def test_another_answer_sends_nothing(run, sandbox, answers, status):
+    assert run(answers=answers)[0] == status
+    assert sandbox.store.messages() == []
+
+
+def test_without_a_terminal_it_needs_yes(run, sandbox):
+    status, _, error = run()
+    assert (status, error) == (
+        1,
+        "This is no terminal, so nobody can be asked. Add --yes to send it all the same.",
+    )
+    assert sandbox.store.messages() == []
+
+
+def test_a_dry_run_sends_nothing(run, sandbox):
+    status, out, _ = run("--dry-run")
+    assert (status, out.splitlines()[-1]) == (0, "Nothing was sent: this was a dry run.")
+    assert sandbox.store.messages() == []
+
+
+def test_transactional_asks_again_with_the_rule(run, sandbox):
+    status, out, _ = run("--transactional", answers="248\nyes\n")
+    assert status == 1
+    assert "Promotional content under it breaks the law of many countries" in out
+    assert sandbox.store.messages() == []
+    assert run("--transactional", answers="248\ntransactional\n")[0] == 0
+    [message] = sandbox.store.messages()
+    assert message.body["transactional"] is True
+
+
+def test_a_second_run_sends_nothing_and_asks_nothing(run, sandbox):
+    run("--yes")
+    status, out, _ = run()
+    assert status == 0
+    assert "It goes out once: give another --key for a second time." in out
+    assert "Migma has it from before" in out
+    assert len(sandbox.store.messages()) == 1
+    assert run("--yes", "--key", "a second time")[0] == 0
+    assert len(sandbox.store.messages()) == 2
+
+
+def test_a_lost_answer_says_what_to_do(run, make_sandbox):
+    sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
+    sandbox.faults.script("lost")
+    status, _, error = run("--yes", "--key", "letter-5")
+    assert status == 1
+    assert "It may be on its way. Run the command again with --key letter-5 to find out" in error
+    assert run("--yes", "--key", "letter-5")[0] == 0
+    assert len(sandbox.store.messages()) == 1
+
+
+def test_a_refusal_says_that_nothing_was_sent(run, make_sandbox):
+    make_sandbox(verified_domains=())
+    status, out, error = run("--yes", "--from", "a@nowhere.example")
+    assert "a domain that is NOT VERIFIED: Migma may refuse it" in out
+    assert (status, error.endswith("Nothing was sent.")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "status", "line"),
+    [
+        ("sandbox partial", 3, "36 of 40 sent, 4 failed: partial; 4 mails were refused"),
+        ("sandbox failed", 1, "0 of 40 sent, 40 failed: failed; The batch could not be sent"),
+    ],
+)
+def test_the_exit_status_says_how_it_ended(run, sandbox, tag, status, line):
+    ended, out, _ = run("--yes", to=("--tag", tag))
+    assert (ended, out.splitlines()[-1]) == (status, line)
+
+
+def test_a_throttled_batch_says_why_and_when_it_goes_on(run, make_sandbox):
+    make_sandbox(batch_step=1)
+    status, out, _ = run("--yes", "--timeout", "2", to=("--tag", "sandbox throttled"))
+    assert status == 3
+    assert "20 of 40 sent: throttled; The sending limit of this hour is reached; goes on at 20" in out
+    assert "It is not at its end after 2 s, and goes on. Look at it with manage.py migma_batches" in out
+
+
+def test_a_batch_that_never_ends_is_left(run, sandbox):
+    assert run("--yes", "--timeout", "1", to=("--tag", "sandbox endless"))[0] == 3
+
+
+def test_it_need_not_be_followed(run, sandbox):
+    status, out, _ = run("--yes", "--no-wait")
+    assert status == 0
+    assert out.splitlines()[-1] == f"Look at it with manage.py migma_batches {sandbox.store.messages()[0].id}."
+
+
+def test_a_time_makes_a_campaign_that_can_be_cancelled(run, sandbox):
+    moment = (timezone.now() + timedelta(hours=1)).isoformat()
+    status, out, _ = run("--yes", "--at", moment)
+    [campaign] = sandbox.store.campaigns()
+    assert (status, f"When     {moment}, by a campaign" in out) == (0, True)
+    look = f"Look at it with manage.py migma_batches {campaign.id}, cancel it with --cancel."
+    assert out.splitlines()[-1] == look
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--at", "tomorrow"), "invalid time 'tomorrow': give it with its offset, such as 2030-05-01T09:00+02:00"),
+        (("--at", "2030-99-01T09:00+02:00"), "invalid time '2030-99-01T09:00+02:00'"),
+        (("--at", "2030-05-01 09:00"), "invalid time '2030-05-01 09:00': give it with its offset"),
+        (("--at", "2020-05-01T09:00+02:00"), "scheduled_at must be at least a minute ahead"),
+        (("--var", "month"), "Give --var as name=value, such as --var month=May."),
+        (("--json",), "--json asks no questions: add --yes or --dry-run."),
+        (("--subject", "a\nb"), "The subject contains a line break"),
+    ],
+)
+def test_a_faulty_argument_is_named(run, sandbox, arguments, error):
+    status, _, text = run(*arguments)
+    assert (status, error in text) == (1, True), text
+
+
+def test_one_json_document(run, sandbox):
+    status, out, _ = run("--yes", "--json", "--var", "month=May", "--key", "letter-5")
+    found = json.loads(out)
+    assert (status, found["status"], found["sent"], found["key"]) == (0, "completed", 248, "letter-5")
+    assert sandbox.store.messages()[0].body["variables"] == {"month": "May"}
+
+
+def test_missing_variables_are_shown(run, sandbox):
+    StoredEmail.objects.create(key="letter", email_id=account.SERIES_1, html="{{month}}")
+    assert "Missing  month: Migma may know them of each contact. Else give them with --var." in run("--dry-run")[1]
+
+
+def test_a_terminal_shows_a_bar(run, make_sandbox):
+    make_sandbox(batch_step=1)
+    out = run("--yes", is_terminal=True)[1]
+    assert "[........................] 0 of 248 sent: queued" in out
+    assert "[########################] 248 of 248 sent: completed" in out
+
+
+def test_an_audience_whose_size_is_unknown_is_confirmed_by_its_id(run, make_sandbox):
+    sandbox = make_sandbox(migma={"PROJECT_ID": None})
+    to = ("--tag", account.COFFEE_LETTER_TAG)
+    status, out, _ = run(to=to, answers=f"{account.COFFEE_LETTER_TAG}\n")
+    assert (status, f"To       tag {account.COFFEE_LETTER_TAG}: an unknown number of people" in out) == (0, True)
+    assert len(sandbox.store.messages()) == 1
+
+
+ERROR = r"\((OperationalError|ProgrammingError)\)"  # SQLite's word, and PostgreSQL's
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        (StoredEmail, rf"The table of stored emails cannot be read {ERROR}\. Check the database"),
+        (Newsletter, rf"The table of newsletters cannot be read {ERROR}, and it keeps one from going out twice"),
+    ],
+)
+def test_an_unreadable_table_is_named(run, make_sandbox, model, error):
+    make_sandbox(migma={"STORED_EMAILS": {}})
+    StoredEmail.objects.create(key="letter", email_id=account.SERIES_1, subject="Hi")
+    with connection.schema_editor() as editor:
+        editor.delete_model(model)
+    try:
+        status, _, text = run("--yes")
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(model)
+    assert (status, bool(re.match(error, text))) == (1, True), text
