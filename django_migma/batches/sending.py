@@ -183,18 +183,18 @@ def send_batch(
     ``template_id``: the key of a stored email, a `StoredEmail`, or Migma's id. ``segment`` or ``tag``: a name or an
     id. ``variables`` are the same for everybody; Migma adds what it knows of each contact. ``subject`` and
     ``from_email`` replace those of the stored email and of the settings. ``transactional``: True only for mail that
-    people expect whatever their subscription, since it goes to the unsubscribed as well; ``TRANSACTIONAL`` does not
-    count here. ``scheduled_at``: an aware time, at least a minute ahead; it goes by a campaign of Migma's.
-    ``idempotency_key``: a text of yours that stands for this newsletter, such as ``"letter-2026-05"``. A second call
-    with it sends nothing and returns the same batch: with the app installed at any time, without it for the 24 hours
-    in which Migma knows the key. ``using``: an alias of ``MAILERS``.
+    people expect whatever their subscription, as it goes to the unsubscribed too; ``TRANSACTIONAL`` does not count
+    here. ``scheduled_at``: an aware time, at least a minute ahead; it goes by a campaign of Migma's.
+    ``idempotency_key``: a text that stands for this newsletter, such as ``"letter-2026-05"``. A second call with it
+    sends nothing and returns the same batch: with the app installed at any time, without it for the 24 hours in which
+    Migma knows the key. ``using``: an alias of ``MAILERS``.
 
     Raises `UnusableAudience`, `StoredEmailNotFound`, `MissingVariables`, `Conflict` for a key that was used for
     another batch, `ConfigurationError`, ValueError, TypeError, and the other errors of the API. If one says that it
     ``may_have_been_accepted``, call again with the same arguments and the same key to find out.
     """
     _own_key(idempotency_key)
-    prepared = prepare_batch(
+    return prepare_batch(
         template_id,
         segment=segment,
         tag=tag,
@@ -204,8 +204,7 @@ def send_batch(
         transactional=transactional,
         scheduled_at=scheduled_at,
         using=using,
-    )
-    return prepared.send(idempotency_key)
+    ).send(idempotency_key)
 
 
 def prepare_batch(

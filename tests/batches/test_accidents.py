@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from django_migma.sandbox.server import Sandbox
 from tests.delivery.site import Site
 
 LETTER = {"letter": {"email_id": account.SERIES_1, "subject": "A better cup"}}
-COMMAND = ["migma_send_batch", "letter", "--tag", "Coffee letter", "--yes"]
+COMMAND = ["migma_send_batch", "letter", "--yes"]
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def site(tmp_path, sandbox):
     return Site(tmp_path, sandbox.api_url, API_KEY=sandbox.keys.full, **about)
 
 
-def start(site, *arguments):
-    command = [sys.executable, "-W", "error", "-m", "django", *COMMAND, *arguments]
+def start(site, *arguments, tag="Coffee letter"):
+    command = [sys.executable, "-W", "error", "-m", "django", *COMMAND, "--tag", tag, *arguments]
     return subprocess.Popen(command, env=site.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -68,3 +69,29 @@ def test_a_lost_reply_and_a_second_terminal_make_one_batch(sandbox, site):
     both = [start(site) for _ in range(2)]
     assert all("completed" in finish(each) for each in both)
     assert len(sandbox.store.messages()) == 1
+
+
+def interrupted(process):
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def test_ctrl_c_while_it_is_followed_leaves_it_going(sandbox, site):
+    followed = start(site, tag="sandbox endless")
+    while "GET /v1/sending/batches/{batchId}" not in sandbox.store.stats()["requests"]:
+        time.sleep(0.01)
+    status, err = interrupted(followed)
+    [message] = sandbox.store.messages()
+    text = f"Interrupted. The batch goes on. Look at it with manage.py migma_batches {message.id}."
+    assert (status, text in err) == (130, True), err
+
+
+def test_ctrl_c_while_it_is_sent_says_that_it_may_be_on_its_way(sandbox, site):
+    sandbox.faults.script("busy-30")
+    sent = start(site, "--key", "letter-5")
+    while not sandbox.store.stats()["sending_posts"]:
+        time.sleep(0.01)
+    status, err = interrupted(sent)
+    text = "Interrupted. The batch may be on its way. Run the command again with --key letter-5 to find out"
+    assert (status, text in err) == (130, True), err

@@ -38,11 +38,11 @@ class Command(BaseCommand):
             raise CommandError("--cancel needs the id of the campaign.")
         try:
             documents = [self._one(options)] if options["id"] else self._all(options)
+        except (ConfigurationError, MigmaError, ValueError) as error:
+            raise CommandError(str(error)) from None
         except UNREADABLE as error:
             text = f"The table of newsletters cannot be read ({type(error).__name__})."
             raise CommandError(f"{text} Check the database, and run manage.py migrate.") from None
-        except (ConfigurationError, MigmaError, ValueError) as error:
-            raise CommandError(str(error)) from None
         if options["json"]:
             self.stdout.write(json.dumps(documents, indent=2))
 

@@ -1,0 +1,124 @@
+"""``manage.py migma_batches``: the newsletters of this site, and what has become of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from django_migma.batches import send_batch
+from django_migma.models import Newsletter
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments):
+    out = io.StringIO()
+    call_command("migma_batches", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def send(key="k", **changes):
+    return send_batch("letter", **{"tag": "Coffee letter", "idempotency_key": key, **changes})
+
+
+def test_the_list_asks_migma_about_what_is_unfinished(make_sandbox):
+    make_sandbox(batch_step=0)
+    first, second = send("a"), send("b", tag="sandbox partial")
+    newest, oldest = run().splitlines()
+    text = f"{second.id}  partial, 36 of 40 sent  A better cup (tag sandbox partial)  4 mails were refused"
+    assert newest.endswith(text)
+    assert oldest.endswith(f"{first.id}  completed, 248 of 248 sent  A better cup (tag Coffee letter)")
+
+
+def test_what_is_finished_is_not_asked_about_again(make_sandbox):
+    sandbox = make_sandbox(batch_step=0)
+    send().wait(5)
+    before = sandbox.store.stats()["requests"]
+    run()
+    assert sandbox.store.stats()["requests"] == before
+
+
+def test_a_site_without_newsletters_is_told_how_to_send_one(sandbox):
+    assert run() == "This site has sent no newsletter. manage.py migma_send_batch sends one.\n"
+    assert json.loads(run("--json")) == []
+
+
+def test_what_is_in_doubt_is_listed(sandbox):
+    send()
+    Newsletter.objects.update(migma_id="", status="unknown", error="no answer")
+    assert "  no id yet  unknown  A better cup (tag Coffee letter)  no answer" in run()
+
+
+def test_a_batch_that_migma_cannot_tell_about_is_listed_with_the_problem(make_sandbox):
+    make_sandbox()
+    send()
+    Newsletter.objects.update(migma_id="gone")
+    assert "Batch not found: gone" in run()
+    Newsletter.objects.update(alias="nowhere")
+    assert "nowhere" in json.loads(run("--json"))[0]["problem"]
+
+
+def test_one_is_shown_by_its_id(make_sandbox):
+    make_sandbox(batch_step=0)
+    batch = send()
+    assert run(batch.id) == f"batch {batch.id}: 248 of 248 sent: completed\n"
+    [found] = json.loads(run(batch.id, "--json"))
+    assert (found["id"], found["status"], found["total"]) == (batch.id, "completed", 248)
+
+
+def test_a_scheduled_one_is_cancelled(sandbox):
+    campaign = send(scheduled_at=timezone.now() + timedelta(hours=1))
+    assert run(campaign.id, "--cancel") == f"campaign {campaign.id}: cancelled\n"
+    assert Newsletter.objects.get().status == "cancelled"
+    [found] = json.loads(run("--json"))
+    assert (found["status"], found["is_finished"], found["key"]) == ("cancelled", True, "k")
+    assert found["scheduled_at"]
+
+
+def test_the_list_has_a_limit(sandbox):
+    send("a")
+    send("b", tag="newsletter")
+    assert len(run("--limit", "1").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--limit", "0"], "--limit must be at least 1, not 0."),
+        (["--cancel"], "--cancel needs the id of the campaign."),
+        (["nothing"], "Campaign not found: nothing"),
+        (["../x"], "Not found: GET /v1/campaigns/../x"),
+    ],
+)
+def test_a_faulty_argument_is_named(sandbox, arguments, error):
+    with pytest.raises(CommandError) as caught:
+        run(*arguments)
+    assert error in str(caught.value)
+
+
+def test_a_batch_cannot_be_cancelled(sandbox):
+    with pytest.raises(CommandError, match="A batch cannot be cancelled: Migma has no call for it"):
+        run(send().id, "--cancel")
+
+
+def test_a_mailer_that_is_not_ours_is_named():
+    with pytest.raises(CommandError, match="There is no mailer 'nowhere' that uses Migma"):
+        run("anything", "--using", "nowhere")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_unreadable_table_is_named(sandbox):
+    with connection.schema_editor() as editor:
+        editor.delete_model(Newsletter)
+    try:
+        with pytest.raises(CommandError, match="The table of newsletters cannot be read"):
+            run()
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(Newsletter)
