@@ -123,14 +123,23 @@ class Switches:
 
     # The words are documented, what leads to them is not.
     batch_outcome: BatchOutcome = _switch(  # noqa: RUF009 - a field
-        "completed", "switches", "what becomes of a batch (default: completed)", choices=BATCH_OUTCOMES
+        "completed",
+        "switches",
+        "what becomes of a batch (default: completed)",
+        unknown="When is a batch throttled, and when does one fail?",
+        choices=BATCH_OUTCOMES,
     )
     batch_step: float = _switch(
         1.0, "switches", "seconds from one status of a batch to the next (default: 1)", type=float, metavar="SECONDS"
     )
     # That a status can be asked for at once is not documented.
     batch_delay: float = _switch(
-        0.0, "switches", "seconds until the status of a batch is found (default: 0)", type=float, metavar="SECONDS"
+        0.0,
+        "switches",
+        "seconds until the status of a batch is found (default: 0)",
+        unknown="How soon does Migma know a batch?",
+        type=float,
+        metavar="SECONDS",
     )
 
     verified_domains: tuple[str, ...] = _switch(
