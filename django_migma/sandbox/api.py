@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 @once_per_key
 def send(request: Request) -> HttpResponse:
     """POST /v1/sending: one mail to one address, or one batch to a segment or a tag; once per Idempotency-Key."""
-    request.take_time()
     sandbox = request.sandbox
     body = json_object(request)
     _raise_for(send_errors(body, sandbox.switches))

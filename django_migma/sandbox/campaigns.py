@@ -99,7 +99,9 @@ def stats(request: Request, campaign_id: str) -> HttpResponse:
 def send(request: Request, campaign_id: str) -> HttpResponse:
     """POST /v1/campaigns/{campaignId}/send: now."""
     store = request.sandbox.store
-    return _answer(store, _sent(store, _find_unsent(store, campaign_id), store.clock()))
+    sent = _sent(store, _find_unsent(store, campaign_id), store.clock())
+    request.message = sent.batch
+    return _answer(store, sent)
 
 
 @endpoint("campaign:write")
@@ -113,6 +115,7 @@ def schedule(request: Request, campaign_id: str) -> HttpResponse:
         raise ApiError(400, "scheduledAt must be in the future")
     zone = body.get("scheduledTimezone", "UTC")
     found = _find_unsent(store, campaign_id)
+    request.message = found.message
     return _answer(store, store.change_campaign(found, scheduled_at=moment, scheduled_timezone=zone))
 
 

@@ -7,6 +7,7 @@ refused or that a fault struck. A request without an Idempotency-Key is a mail o
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from django_migma.sandbox.placeholders import VariableUse
 
 TEST_ENDPOINT = "POST /v1/emails/test/send"
-SENDING_ENDPOINTS = ("POST /v1/sending", TEST_ENDPOINT)
+_SENDING = re.compile(r"POST /v1/(sending|emails/test/send|campaigns/[^/]+/(send|schedule))")
 RECORDED_HEADERS = (
     "Host", "User-Agent", "Accept", "Accept-Encoding", "Connection", "Content-Type", "Content-Length",
     "Idempotency-Key",
@@ -47,6 +48,11 @@ class Message(RenderedEmail):
     answer: Mapping[str, Any]  # `data` of the answer
     recipients: int | None = None  # the size of the segment or tag; None for one address
     replays: int = 0  # how often the same request came again under its key
+
+
+def is_send(request: str) -> bool:
+    """Whether a request, given as method and path, asks for a mail: the inbox shows those."""
+    return _SENDING.fullmatch(request) is not None
 
 
 class Result(StrEnum):

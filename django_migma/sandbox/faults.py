@@ -257,6 +257,8 @@ _ALWAYS = "-always"
 _MAX_LINE = 1000  # faults of the script that wait: a control call of 10 MB holds a million
 # The endpoints that are struck, and where each has its recipient.
 _RECIPIENTS = {"POST /v1/sending": "recipientEmail", "POST /v1/emails/test/send": "to"}
+_CAMPAIGN = "POST /v1/campaigns"
+_STRUCK = {*_RECIPIENTS, _CAMPAIGN, *(f"{_CAMPAIGN}/{{campaignId}}/{verb}" for verb in ("send", "schedule"))}
 
 
 def check_rate(rate: float) -> None:
@@ -330,9 +332,9 @@ class FaultPlan:
 
     def next_fault(self, endpoint: str, request: HttpRequest) -> Fault:
         """The fault for a request to an endpoint (method and path template), which is used up; often `NO_FAULT`."""
-        if endpoint not in _RECIPIENTS:
+        if endpoint not in _STRUCK:
             return NO_FAULT
-        word = _requested_word(request.body, _RECIPIENTS[endpoint])
+        word = _requested_word(request.body, _RECIPIENTS[endpoint]) if endpoint in _RECIPIENTS else ""
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         with self._lock:
             if self._script:

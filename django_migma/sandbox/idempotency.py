@@ -117,6 +117,7 @@ def once_per_key(view: View) -> View:
     def answer(request: Any, **ids: Any) -> HttpResponse:
         key = request.idempotency_key
         if key is None:
+            request.take_time()
             return view(request, **ids)
         store = request.sandbox.store
         earlier: HttpResponse | None = store.idempotency.begin(request.key_name, key, request.path, request.body)
@@ -125,6 +126,7 @@ def once_per_key(view: View) -> View:
             return earlier
         response = None
         try:
+            request.take_time()
             response = view(request, **ids)
         except ApiError as error:
             response = error.response()

@@ -33,7 +33,7 @@ from django.utils.datastructures import MultiValueDict
 
 from django_migma.sandbox.connections import Connection
 from django_migma.sandbox.events import MAX_STREAMS
-from django_migma.sandbox.exchanges import RECORDED_HEADERS, SENDING_ENDPOINTS, Exchange, Result
+from django_migma.sandbox.exchanges import RECORDED_HEADERS, Exchange, Result, is_send
 from django_migma.sandbox.faults import NO_FAULT, FaultPlan
 from django_migma.sandbox.for_tests import ForTests
 from django_migma.sandbox.host_and_origin import parse_allowed_host
@@ -158,7 +158,7 @@ class Request(HttpRequest):
         self.fault = NO_FAULT
         self.endpoint = f"{self.method} {self.path}"  # method and path template, once the view is found
         self.is_api = self.path.startswith("/v1/")  # everything else is somebody looking at the sandbox
-        self.number = next(sandbox.numbers) if self.endpoint in SENDING_ENDPOINTS else 0
+        self.number = next(sandbox.numbers) if is_send(self.endpoint) else 0
         self.idempotency_key = self.META.get("HTTP_IDEMPOTENCY_KEY") if sandbox.switches.idempotency else None
         self.at = sandbox.store.clock()
         self._started = time.perf_counter()

@@ -408,3 +408,10 @@ def test_a_draft_without_an_id_is_in_doubt(wire, settings):
     wire.post(f"{url}/campaigns", json={"success": True, "data": None})
     with pytest.raises(InvalidResponse, match="gave no id"):
         send(account.WELCOME, tag="all", subject="Hi", scheduled_at=soon())
+
+
+@pytest.mark.parametrize("faults", [["lost"], ["ok", "lost"], ["500", "half"]])
+def test_lost_replies_make_one_campaign(sandbox, faults):
+    sandbox.faults.script(*faults)
+    assert send(scheduled_at=soon()).status == "scheduled"
+    assert len(sandbox.store.campaigns()) == 1

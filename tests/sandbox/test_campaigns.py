@@ -222,3 +222,28 @@ def test_campaigns_need_permissions(sandbox, key, statuses):
     """To write one may become a send, so a key that may only read is refused."""
     reading = get(sandbox, f"/v1/campaigns?projectId={account.FERNHILL}", key=key)
     assert (post(sandbox, "", draft(), key=key).status, reading.status) == statuses
+
+
+def test_a_campaign_is_a_mail_of_the_inbox_once_it_is_sent_or_scheduled(start):
+    sandbox = start()
+    first, second = made(sandbox, subject="Now"), made(sandbox, subject="Later")
+    post(sandbox, f"/{first}/send", idempotency_key="a")
+    post(sandbox, f"/{first}/send", idempotency_key="a")
+    post(sandbox, f"/{second}/schedule", {"scheduledAt": SOON})
+    later, now = sandbox.store.inbox.mails()
+    assert (now.subject, now.recipient, now.attempts) == ("Now", "tag Coffee letter, 248 recipients", 2)
+    assert (later.subject, later.is_accepted) == ("Later", True)
+    for mail in (now, later):
+        assert get(sandbox, f"/mail/{mail.id}?tab=requests").status == 200
+
+
+def test_faults_strike_campaigns_too(start):
+    """A lost reply to the draft, and one to the schedule: one campaign."""
+    sandbox = start()
+    sandbox.faults.script("lost", "ok", "503")
+    with pytest.raises(ConnectionError):
+        post(sandbox, "", draft(), idempotency_key="draft")
+    campaign_id = post(sandbox, "", draft(), idempotency_key="draft").data["id"]
+    assert post(sandbox, f"/{campaign_id}/send").status == 503
+    assert post(sandbox, f"/{campaign_id}/send").data["status"] == "sending"
+    assert len(sandbox.store.campaigns()) == 1
