@@ -1,4 +1,4 @@
-"""The demo: a sandbox, the site, its stored emails, mail sent in six ways, and what became of it.
+"""The demo: a sandbox, the site, its stored emails, mail sent in six ways, a newsletter, and what became of it.
 
 ``make demo`` serves until Ctrl-C; ``make demo-once`` ends by itself, with 1 if any of the mail is missing. With
 ``MIGMA_QUEUE=1`` the mail goes through the queue, and a worker beside the site sends it.
@@ -39,8 +39,10 @@ from demo_mail import (
     differences,
     invoice_problems,
     invoices,
+    newsletter,
     print_invoices,
     print_table,
+    send_letter,
     wait_for_worker,
 )
 from django_migma.sandbox.server import Sandbox
@@ -79,21 +81,24 @@ def run(*, once: bool, sender: str) -> int:
         site = stack.enter_context(serving(on_free_port(SITE_PORT, site_server)))
         if is_queued:
             stack.enter_context(worker())
-        sends = demo_sends(site, USER_EMAIL)
-        for send in sends:
+        sends, letter = demo_sends(site, USER_EMAIL), newsletter(site)
+        for send in (*sends, letter):
             attempt(send)
         queued = wait_for_worker(sends, SECONDS_FOR_THE_WORKER) if is_queued else []
         accepted = requests.get(f"{sandbox.url}/_sandbox/messages", timeout=10).json()["messages"]
-        print_table(sends, accepted, "" if once else sandbox.url)
+        print_table([*sends, letter], accepted, "" if once else sandbox.url)
         in_files = invoices(Path(folder) / "mail")
         print_invoices(in_files, "" if once else f"{folder}/mail")
-        problems = differences(sends, accepted) + invoice_problems(in_files, BUYER) + queued
+        problems = differences([*sends, letter], accepted) + invoice_problems(in_files, BUYER) + queued
         way = "went through the queue and " if is_queued else ""
-        fine = f"All {len(accepted)} mails {way}were accepted, each once. The invoice is in a file."
+        mails = f"All {len(accepted) - 1} mails {way}were accepted, each once, and so was the newsletter."
+        fine = f"{mails} The invoice is in a file."
         print("\n".join(problems) or fine)
         if once:
             return 1 if problems else 0
         print_addresses(site, sandbox.url, password)
+        if not problems:
+            send_letter(site).wait()  # the same batch again: followed, so that the admin tells how it ended
         threading.Event().wait()
     return 0
 
@@ -207,6 +212,7 @@ Password reset   {site}/accounts/password_reset/   (of {USER_EMAIL}, for one)
 Admin            {site}/admin/   {USERNAME} / {password}
 Stored emails    {site}/admin/django_migma/storedemail/   (look at them, sync, send a test)
 Deliveries       {site}/admin/django_migma/delivery/   (what became of each mail, and send it again)
+Newsletters      {site}/admin/django_migma/newsletter/   (how far the coffee letter is)
 Inbox            {sandbox_url}/   (the shop's mail, and faults to order for the next one)
 
 Ctrl-C ends the demo.""",

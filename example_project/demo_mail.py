@@ -18,15 +18,18 @@ import requests
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, send_mail
 
+from django_migma.batches import Batch, send_batch
 from django_migma.exceptions import MigmaError
 from django_migma.message import MigmaMessage
+from django_migma.sandbox import account
 
 BUYER = "robin@example.com"
+LETTER_TAG = "Coffee letter"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Send:
-    """One mail of the demo: what it shows, who gets it, and how it is sent. No address occurs in two."""
+    """One mail of the demo: what it shows, who gets it, and how it is sent. No recipient occurs in two."""
 
     what: str
     recipients: tuple[str, ...]
@@ -57,6 +60,11 @@ def demo_sends(site: str, user_email: str) -> list[Send]:
     ]
 
 
+def newsletter(site: str) -> Send:
+    """Another way, for many readers. It takes no queue: one request is all that the site sends."""
+    return Send(what="Newsletter", recipients=(account.COFFEE_LETTER_TAG,), run=partial(send_letter, site))
+
+
 def send_text(recipient: str) -> None:
     """Django's shortest way."""
     text = "Hello,\n\nwe open at eight, and on Sundays at ten.\nThe way to us: https://fernhill.example/visit\n"
@@ -81,6 +89,15 @@ def send_stored(first_names: Mapping[str, str], site: str) -> None:
     ).send()
 
 
+def send_letter(site: str) -> Batch:
+    """An email stored at Migma to everybody with a tag, whose addresses Migma keeps.
+
+    The key stands for this letter: a second call sends nothing, and returns the same batch.
+    """
+    variables = {"shop_url": f"{site}/order/"}
+    return send_batch("letter", tag=LETTER_TAG, variables=variables, idempotency_key="coffee-letter-2026-05")
+
+
 def submit(url: str, fields: Mapping[str, Any]) -> None:
     """Fill in a form of the site and send it, as a browser does; one bag of each coffee where it asks for coffee."""
     with requests.Session() as session:
@@ -100,11 +117,17 @@ def attempt(send: Send) -> None:
 
 def differences(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the sandbox accepted against what it should have: a line for each mail that is missing or too much."""
-    times = Counter(message["body"]["recipientEmail"] for message in accepted)
+    times = Counter(map(recipient, accepted))
     expected = {address: send.what for send in sends for address in send.recipients}
     lines = [f"Missing: {what} to {address}" for address, what in expected.items() if not times[address]]
     lines += [f"Too much: mail to {address}" for address in times if times[address] > (address in expected)]
     return lines
+
+
+def recipient(message: Mapping[str, Any]) -> str:
+    """An address, or the id of the tag of a newsletter."""
+    body = message["body"]
+    return str(body.get("recipientEmail") or body["recipientId"])
 
 
 def wait_for_worker(sends: Sequence[Send], seconds: float) -> list[str]:
@@ -149,10 +172,10 @@ def print_table(sends: Sequence[Send], accepted: Sequence[Mapping[str, Any]], sa
     order = {address: number for number, address in enumerate(what)}
     line = "{:<15} {:<21} {:<32} {:<13} {}".format
     print("\n" + line("What", "Recipient", "Subject", "Content", "Status"))
-    for message in sorted(accepted, key=lambda message: order.get(message["body"]["recipientEmail"], len(order))):
-        body = message["body"]
-        address, status = body["recipientEmail"], message["answer"]["status"]
-        print(line(what.get(address, "?"), address, message["subject"], content_route(body), status))
+    for message in sorted(accepted, key=lambda message: order.get(recipient(message), len(order))):
+        address, status = recipient(message), message["answer"]["status"]
+        shown = address if "@" in address else f"tag {LETTER_TAG}"
+        print(line(what.get(address, "?"), shown, message["subject"], content_route(message["body"]), status))
         if sandbox_url:
             print(f"  {sandbox_url}/mail/{message['id']}")
     print()

@@ -18,7 +18,12 @@ VALUES = {
     "MIGMA_LAYOUT_EMAIL_ID": account.LAYOUT,
     "DEFAULT_FROM_EMAIL": "hello@fernhill.example",
 }
-STORED_EMAILS = {"welcome": account.WELCOME, "password-reset": account.PASSWORD_RESET, "receipt": account.RECEIPT}
+STORED_EMAILS = {
+    "welcome": account.WELCOME,
+    "password-reset": account.PASSWORD_RESET,
+    "receipt": account.RECEIPT,
+    "letter": account.SERIES_2,
+}
 
 
 def inbox(request):

@@ -62,7 +62,7 @@ def test_the_walk_through_the_admin(demo, new_page, picture):
     sign_in(page, stored_emails, demo)
     page.get_by_role("button", name="Sync with Migma").click()
     expect(message(page, "Nothing new. Emails that are as they were: 6.")).to_be_visible()
-    keys = ["", "", "", "receipt", "password-reset", "welcome"]
+    keys = ["", "letter", "", "receipt", "password-reset", "welcome"]
     expect(rows(page).locator(".field-display_key")).to_have_text(keys)
     page.get_by_role("button", name="Show pictures").click()
     loaded = (

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import textwrap
+import time
 from contextlib import ExitStack
 from itertools import takewhile
 from pathlib import Path
@@ -30,26 +31,30 @@ MAILS = (
     ("Order receipt", "robin@example.com", "stored email"),
 )
 
+FOLLOWED = "GET /v1/sending/batches/{batchId}"
+LETTER = ("Newsletter", "tag Coffee letter", "stored email")
+ROW = re.compile(r"^(.+?)  +(\S+@\S+|tag .+?)  .+  (layout|stored email) +queued$", re.MULTILINE)
 
-def test_once_sends_in_six_ways_and_lists_what_the_sandbox_accepted() -> None:
+
+def test_once_sends_in_six_ways_and_a_newsletter_and_lists_what_the_sandbox_accepted() -> None:
     done = run("demo.py", "--once")
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = re.findall(r"^(.+?)  +(\S+@\S+) .+  (layout|stored email) +queued$", done.stdout, re.MULTILINE)
-    assert tuple(rows) == MAILS
+    assert ROW.findall(done.stdout) == [*MAILS, LETTER]
     assert f"Project {account.FERNHILL}: 6 created, 0 updated, 0 unchanged, 0 gone.\n" in done.stdout
-    assert "Stored emails with a key: password-reset, receipt, welcome.\n" in done.stdout
+    assert "Stored emails with a key: letter, password-reset, receipt, welcome.\n" in done.stdout
     assert "http://" not in done.stdout, "addresses that are dead by now"
     invoice = "'Your invoice for order FH-00001' to robin@example.com, with invoice-FH-00001.pdf"
     assert f"\nNot through Migma, but to a file: {invoice}\n" in done.stdout
-    assert "All 8 mails were accepted, each once. The invoice is in a file." in done.stdout
+    fine = "All 8 mails were accepted, each once, and so was the newsletter. The invoice is in a file."
+    assert fine in done.stdout
 
 
 def test_once_through_the_queue_waits_for_the_worker() -> None:
     done = run("demo.py", "--once", MIGMA_QUEUE="1")
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = re.findall(r"^(.+?)  +(\S+@\S+) .+  (layout|stored email) +queued$", done.stdout, re.MULTILINE)
-    assert tuple(rows) == MAILS
-    assert "All 8 mails went through the queue and were accepted, each once." in done.stdout
+    assert ROW.findall(done.stdout) == [*MAILS, LETTER]
+    fine = "All 8 mails went through the queue and were accepted, each once, and so was the newsletter."
+    assert fine in done.stdout
 
 
 def test_once_fails_where_no_worker_takes_the_mail() -> None:
@@ -82,7 +87,7 @@ def test_once_fails_and_names_each_mail_that_the_sandbox_refused() -> None:
     done = run("demo.py", "--once", "--sender", "hello@lumenbikes.example")
     assert done.returncode == 1
     missing = re.findall(r"^Missing: (.+) to (.+)$", done.stdout, re.MULTILINE)
-    assert missing == [(what, address) for what, address, _ in MAILS]
+    assert missing == [*((what, address) for what, address, _ in MAILS), ("Newsletter", account.COFFEE_LETTER_TAG)]
     assert "Plain text: Migma answered 400: from: the domain lumenbikes.example is not verified" in done.stdout
 
 
@@ -128,11 +133,14 @@ def test_it_serves_until_it_is_interrupted(number: signal.Signals, queue: str, t
         assert process.stdout
         output = "".join(takewhile(lambda line: not line.startswith("Ctrl-C ends the demo."), process.stdout))
         addresses = re.findall(r"^(?:[A-Z][\w -]+)?  +(http\S+)", output, re.MULTILINE)
-        assert len(addresses) == len(MAILS) + 8
+        assert len(addresses) == len(MAILS) + len([LETTER]) + 9
         for address in addresses:
             assert requests.get(address, timeout=10).status_code == 200, address
         (site,) = re.findall(r"^The site +(\S+)$", output, re.MULTILINE)
         assert requests.get(f"{site}favicon.ico", timeout=10).status_code == 404
+        (inbox,) = re.findall(r"^Inbox +(\S+)", output, re.MULTILINE)
+        while FOLLOWED not in requests.get(f"{inbox}_sandbox/stats", timeout=10).json()["requests"]:
+            time.sleep(0.05)
         process.send_signal(number)
         rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0

@@ -42,7 +42,7 @@ def test_every_variable_is_documented_and_every_documented_one_is_read() -> None
 
 
 def test_the_sandboxs_values_stand_in_for_variables_that_are_read() -> None:
-    names = set(re.findall(r'^    "(\w+)":', (EXAMPLE / "config" / "sandbox.py").read_text(), re.MULTILINE))
+    names = set(re.findall(r'^    "([A-Z_]+)":', (EXAMPLE / "config" / "sandbox.py").read_text(), re.MULTILINE))
     assert names
     assert names <= READ
 

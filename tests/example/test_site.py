@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -13,7 +14,7 @@ import requests
 from django_migma.sandbox import account
 from django_migma.sandbox.server import Sandbox
 
-from .conftest import run, submit
+from .conftest import EXAMPLE, run, submit
 from .test_settings import OWN_ACCOUNT
 
 ORDER_IN_A_TRANSACTION = """
@@ -217,7 +218,7 @@ def test_staff_see_the_stored_emails_by_the_keys_that_code_uses(
     submit(browser, f"{site}/admin/login/", username="marketer", password="a long enough one")
     page = browser.get(f"{site}/admin/django_migma/storedemail/", timeout=10)
     keys = re.findall(r'class="field-display_key"><code title="([^"]+)"', page.text)
-    assert sorted(keys) == ["password-reset", "receipt", "welcome"]
+    assert sorted(keys) == ["letter", "password-reset", "receipt", "welcome"]
 
 
 def test_stored_emails_are_fetched_before_they_are_named(variables: dict[str, str], tmp_path: Path) -> None:
@@ -293,3 +294,18 @@ print(client.post("/order/", fields, follow=True).content.decode())
         "on its way ·",
         "sent ·",
     ]
+
+
+def test_the_documented_command_sends_the_coffee_letter_once(sandbox: Sandbox, variables: dict[str, str]) -> None:
+    """The line of the example's README, run twice; only the question needs a terminal."""
+    [line] = re.findall(r"python (manage\.py migma_send_batch .+)", (EXAMPLE / "README.rst").read_text())
+    done, again = (run(*shlex.split(line), "--yes", "--no-wait", **variables) for _ in range(2))
+    assert done.returncode == again.returncode == 0, done.stderr + again.stderr
+    assert "To       tag 'Coffee letter': 248 people" in done.stdout
+    assert "Missing" not in done.stdout
+    assert "It goes out once" in again.stdout
+    [letter] = sandbox.store.messages()
+    assert (letter.body["emailId"], letter.body["variables"]) == (
+        account.SERIES_2,
+        {"shop_url": "http://127.0.0.1:8000/order/"},
+    )
