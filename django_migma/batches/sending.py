@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from django.db import router
 from django.utils import timezone
 
 from django_migma import content
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 MIN_AHEAD = dt.timedelta(minutes=1)
 """A send cannot have an earlier time. How far ahead Migma wants it is unknown; a minute leaves time for the calls."""
+
+_CLAIM_POLL = 0.25  # seconds between two looks at what another process makes of the same send
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +80,18 @@ class PreparedBatch:
         return f"{self.template}-{self.audience.id}-{timezone.localdate()}-{self.digest[:12]}"
 
     def remembered(self, idempotency_key: str = "") -> Newsletter | None:
-        """Return the row of this key; without a key, of a batch like this that is in doubt, or of today's usual key.
+        """Return the row of this key; without a key, of the batch that is meant, see `Newsletter.objects.to_repeat`.
 
         None if there is none, and without the app.
         """
         model = newsletter_model()
         if model is None:
             return None
-        rows = model.objects.filter(alias=self.mailer.alias or "")
-        in_doubt = None if idempotency_key else rows.in_doubt(self.digest).first()
-        return in_doubt or rows.filter(key_digest=_digest(idempotency_key or self.usual_key())).first()
+        rows = model.objects.using(router.db_for_write(model)).filter(alias=self.mailer.alias or "")
+        meant = None
+        if not idempotency_key:
+            meant = rows.to_repeat(template=self.template, recipient_id=self.audience.id, digest=self.digest)
+        return meant or rows.filter(key_digest=_digest(_own_key(idempotency_key or self.usual_key()))).first()
 
     def refuse_past(self) -> None:
         """Raise ValueError for a time that has passed, or is less than a minute ahead."""
@@ -94,33 +100,45 @@ class PreparedBatch:
 
     def send(self, idempotency_key: str) -> Batch:
         """Send it, see `send_batch`."""
-        key = _digest(_own_key(idempotency_key))
-        row = self._begin(idempotency_key, key)
-        if row is not None and row.migma_id:
-            return batch_of(row, self.client, replayed=True)
-        if row is None or row.is_new:
+        own_key = _own_key(idempotency_key)
+        key, known = _digest(own_key), self.remembered(own_key)
+        if known is None or known.is_refused:
             self.refuse_past()
+        row = self._begin(own_key, key)
+        if row is None:
+            return self._submit(key, self.request)
+        if row.migma_id:
+            return batch_of(row, self.client, replayed=True)
         try:
-            batch = self._submit(key, self.request if row is None else row.request.encode())
-        except MigmaError as error:
-            if row is not None:
-                row.fail(str(error), in_doubt=error.may_have_been_accepted)
-            raise
-        if row is not None:
+            batch = self._submit(key, row.request.encode())
             row.settle(batch.id, batch.status)
-            batch.on_refresh = row.follow
+        except MigmaError as error:
+            # Once in doubt, only an answer to the send ends it: that Migma refuses the repeat proves nothing.
+            error.may_have_been_accepted |= row.is_repeat
+            # By a coded conflict, Migma knows the key from a newsletter that this site has forgotten.
+            row.fail(str(error), in_doubt=error.may_have_been_accepted or isinstance(error, Conflict))
+            raise
+        finally:
+            row.release()
+        batch.on_refresh = row.follow
         return batch
 
     def _begin(self, own_key: str, key: str) -> Newsletter | None:
-        """The row that remembers this key, made if there is none; None without the app."""
+        """The row that remembers this key, made if there is none, for this process alone; None without the app.
+
+        While another process sends it, this waits for what becomes of that.
+        """
         model = newsletter_model()
         if model is None:
             return None
-        return model.objects.begin(
+        account = account_digest(self.config.api_url, self.config.api_key)
+        lease = dt.timedelta(seconds=2 * self.config.retry_deadline + 1)  # for two requests with their attempts
+        row = model.objects.begin(
             alias=self.mailer.alias or "",
             key_digest=key,
             digest=self.digest,
-            account=account_digest(self.config.api_url, self.config.api_key),
+            account=account,
+            lease=lease,
             caller_key=own_key,
             kind=self.kind,
             template=self.template,
@@ -134,6 +152,11 @@ class PreparedBatch:
             scheduled_at=self.scheduled_at,
             request=self.request.decode(),
         )
+        while not (row.migma_id or row.is_claimed):
+            row.claim(account, lease)
+            if not (row.migma_id or row.is_claimed):
+                time.sleep(_CLAIM_POLL)
+        return row
 
     def _submit(self, key: str, body: bytes) -> Batch:
         if self.scheduled_at is None:
@@ -186,12 +209,12 @@ def send_batch(
     people expect whatever their subscription, as it goes to the unsubscribed too; ``TRANSACTIONAL`` does not count
     here. ``scheduled_at``: an aware time, at least a minute ahead; it goes by a campaign of Migma's.
     ``idempotency_key``: a text that stands for this newsletter, such as ``"letter-2026-05"``. A second call with it
-    sends nothing and returns the same batch: with the app installed at any time, without it for the 24 hours in which
-    Migma knows the key. ``using``: an alias of ``MAILERS``.
+    sends nothing and returns the same batch, once a first call has ended: with the app installed at any time, without
+    it for the 24 hours in which Migma knows the key. ``using``: an alias of ``MAILERS``.
 
     Raises `UnusableAudience`, `StoredEmailNotFound`, `MissingVariables`, `Conflict` for a key that was used for
-    another batch, `ConfigurationError`, ValueError, TypeError, and the other errors of the API. If one says that it
-    ``may_have_been_accepted``, call again with the same arguments and the same key to find out.
+    another batch, `ConfigurationError`, ValueError, TypeError, RuntimeError inside a transaction, and the other
+    errors of the API. If one says that it ``may_have_been_accepted``, repeat the call as it was to find out.
     """
     _own_key(idempotency_key)
     return prepare_batch(
@@ -362,4 +385,4 @@ def _own_key(key: Any) -> str:
             "idempotency_key must be a text that is the same whenever this newsletter is meant, such as "
             "'letter-2026-05': it keeps the newsletter from going out twice."
         )
-    return key
+    return key.strip()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+import datetime as dt
+from typing import Any, ClassVar
 
-from django.db import models
+from django.db import connections, models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -18,46 +19,72 @@ _ENDS = {"completed", "partial", "failed", "sent", "cancelled"}
 
 
 class NewsletterQuerySet(models.QuerySet["Newsletter"]):
-    def begin(self, *, alias: str, key_digest: str, digest: str, account: str, **about: Any) -> Newsletter:
+    def begin(
+        self, *, alias: str, key_digest: str, digest: str, account: str, lease: dt.timedelta, **about: Any
+    ) -> Newsletter:
         """Return the row of a key, made if there is none: before the request, so that a killed process leaves it.
 
-        Raises `Conflict` if the key was used for another newsletter, or if it is in doubt and Migma no longer
-        recognises the key: after 24 hours, or under another API key.
+        A new row is claimed for ``lease``. Raises `Conflict` if the key was used for another newsletter, or if it is
+        in doubt and Migma no longer recognises the key: after 24 hours, or under another API key. Raises
+        RuntimeError inside a transaction.
         """
+        _refuse_transaction(router.db_for_write(self.model))
         texts = {name: storable(value, 255) for name, value in about.items() if name in _TEXTS}
-        row, row_is_new = self.get_or_create(
-            alias=alias,
-            key_digest=key_digest,
-            defaults={"digest": digest, "account": account, "status": UNKNOWN, **about, **texts},
-        )
-        row.is_new = row_is_new
+        until = timezone.now() + lease
+        new = {"digest": digest, "account": account, "status": UNKNOWN, "claimed_until": until, **about, **texts}
+        row, is_new = self.get_or_create(alias=alias, key_digest=key_digest, defaults=new)
+        row.is_claimed = is_new
         if row.digest != digest:
             raise Conflict(
                 "This idempotency key was used for another newsletter: another email, audience, subject, sender or "
                 "time, or other variables",
-                hint="Use a new key for a changed newsletter, or send it unchanged.",
+                hint=_CHANGED_IN_DOUBT if row.is_in_doubt else _CHANGED,
                 code="IDEMPOTENCY_CONFLICT",
             )
         is_forgotten = row.created_at < timezone.now() - KEY_LIFETIME or row.account != account
-        if row.status == UNKNOWN and not row.migma_id and is_forgotten:
+        if row.is_in_doubt and is_forgotten:
             raise Conflict(
                 f"Whether this newsletter went out is unknown since {row.created_at:%Y-%m-%d %H:%M} UTC, and Migma "
                 "no longer recognises its key",
                 hint="Look it up in Migma's dashboard. If it did not go out, send it with a new key.",
                 code="KEY_EXPIRED",
             )
-        if row.status == FAILED and not row.migma_id:
-            row.try_again()
         return row
 
-    def in_doubt(self, digest: str) -> Self:
-        """Rows of a newsletter like this one of which nobody knows whether it went out, newest first.
+    def to_repeat(self, *, template: str, recipient_id: str, digest: str) -> Newsletter | None:
+        """Return the last row of this email to this audience, if sending it without a key would mean that one.
 
-        Only those whose key Migma still knows: a repeat with it finds out.
+        That is a row in doubt, however old and even if the newsletter was changed since; and one that is the same,
+        if it was begun in the last 12 hours: midnight makes no other newsletter of it, and a daily one goes out.
         """
-        since = timezone.now() - KEY_LIFETIME
-        found = self.filter(digest=digest, status=UNKNOWN, migma_id="", created_at__gte=since)
-        return found.order_by("-pk")
+        row = (
+            self.filter(template=storable(template, 255), recipient_id=storable(recipient_id, 255))
+            .order_by("-pk")
+            .first()
+        )
+        if row is None or row.is_in_doubt:
+            return row
+        is_recent = row.created_at > timezone.now() - dt.timedelta(hours=12)
+        return row if is_recent and row.digest == digest else None
+
+
+_CHANGED = "Use a new key for a changed newsletter, or send it unchanged."
+_CHANGED_IN_DOUBT = (
+    "Whether that one went out is unknown: send it unchanged to find out, or look it up in Migma's dashboard. Then "
+    "use a new key for the changed one."
+)
+
+
+def _refuse_transaction(database: str) -> None:
+    """A rollback would take the row away and not the mail, and until the end no other process would see the row."""
+    if not connections[database].in_atomic_block:
+        return
+    try:
+        with transaction.atomic(using=database, durable=True):  # passes in a TestCase, which is no transaction to it
+            pass
+    except RuntimeError:
+        text = "A newsletter cannot be sent inside a transaction, whose rollback would forget it and not call it back"
+        raise RuntimeError(f"{text}. Call it afterwards, from a task or with transaction.on_commit.") from None
 
 
 _TEXTS = {"caller_key", "template", "recipient_id", "recipient_name", "subject", "from_email"}
@@ -69,7 +96,8 @@ class Newsletter(models.Model):
     ``status`` is Migma's word; ``unknown`` from before the request until there is an answer, ``failed`` also where
     Migma refused it. ``digest`` is a SHA-256 of what is sent to whom and when, ``key_digest`` of the caller's key,
     which Migma gets. ``request`` is the body, byte for byte: a repeat must be the same. ``migma_id``: of the batch,
-    or of the campaign where there is a time.
+    or of the campaign where there is a time. ``claimed_until``: a process makes the request at this moment, and no
+    other does; if it dies, until then. ``created_at``: when it was begun, anew after a refusal.
     """
 
     alias = models.CharField(_("mailer"), max_length=64, blank=True)
@@ -87,7 +115,7 @@ class Newsletter(models.Model):
     transactional = models.BooleanField(_("transactional"), null=True)
     scheduled_at = models.DateTimeField(_("scheduled at"), null=True)
     request = models.TextField(_("request"), editable=False)
-    migma_id = models.CharField(_("Migma's id"), max_length=64, blank=True, db_index=True)
+    migma_id = models.CharField(_("Migma's id"), max_length=255, blank=True, db_index=True)
     status = models.CharField(_("status"), max_length=32)
     total = models.IntegerField(_("people"), null=True)
     queued = models.IntegerField(_("queued"), null=True)
@@ -96,12 +124,15 @@ class Newsletter(models.Model):
     error = models.TextField(_("error"), blank=True)
     throttle_reason = models.TextField(_("throttled because"), blank=True)
     resumes_at = models.DateTimeField(_("goes on at"), null=True)
+    claimed_until = models.DateTimeField(_("being sent until"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
 
-    is_new = False
-    """Set by ``begin``: no request was made for this row before."""
+    is_claimed = False
+    """Whether this process makes the request: set by ``begin`` for a new row, else by ``claim``."""
+    is_repeat = False
+    """Set by ``claim``: an earlier request may have been accepted."""
 
     objects: ClassVar = NewsletterQuerySet.as_manager()
 
@@ -120,18 +151,41 @@ class Newsletter(models.Model):
     def is_finished(self) -> bool:
         return self.status in _ENDS
 
-    def try_again(self) -> None:
-        """Before another request: until it is answered, nobody knows."""
-        self.finished_at = None
-        self._change(status=UNKNOWN)
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether nobody knows if it went out."""
+        return self.status == UNKNOWN and not self.migma_id
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether Migma refused it, so that it did not go out."""
+        return self.status == FAILED and not self.migma_id
+
+    def claim(self, account: str, lease: dt.timedelta) -> None:
+        """Take it for a request of this process, if it has no answer and no other process makes one.
+
+        What Migma does with two requests of one key at the same time is unknown: two timers that fire at once must
+        not find out.
+        """
+        now = timezone.now()
+        rows = Newsletter.objects.using(self._state.db).filter(pk=self.pk, migma_id="").exclude(claimed_until__gt=now)
+        self.is_claimed = bool(rows.update(claimed_until=now + lease))
+        self.refresh_from_db()
+        self.is_repeat = self.is_in_doubt
+        if self.is_claimed and self.is_refused:  # until this request is answered, nobody knows
+            self._change(status=UNKNOWN, account=account, created_at=now, finished_at=None)
+
+    def release(self) -> None:
+        """Let other processes have it."""
+        self._change(claimed_until=None)
 
     def settle(self, migma_id: str, status: str) -> None:
         """Remember that Migma has taken it."""
-        self._change(migma_id=migma_id, status=status, error="")
+        self._change(migma_id=storable(migma_id, 255), status=storable(status, 32), error="")
 
     def fail(self, error: str, *, in_doubt: bool) -> None:
         """Remember that it was refused, or that nobody knows."""
-        self._change(error=error, status=UNKNOWN if in_doubt else FAILED)
+        self._change(error=storable(error, 10_000), status=UNKNOWN if in_doubt else FAILED)
 
     def follow(self, batch: Any) -> None:
         """Remember what Migma says of the batch by now."""

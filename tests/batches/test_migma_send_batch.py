@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from django_migma.batches import prepare_batch
 from django_migma.models import Newsletter, StoredEmail
 from django_migma.sandbox import account
 
@@ -110,10 +111,10 @@ def test_a_second_run_sends_nothing_and_asks_nothing(run, sandbox):
 def test_a_lost_answer_says_what_to_do(run, make_sandbox):
     sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
     sandbox.faults.script("lost")
-    status, _, error = run("--yes", "--key", "letter-5")
+    status, _, error = run("--yes", "--key", "letter 5")
     assert status == 1
-    assert "It may be on its way. Run the command again with --key letter-5 to find out" in error
-    assert run("--yes", "--key", "letter-5")[0] == 0
+    assert "It may be on its way. Run the command again with --key 'letter 5' to find out" in error
+    assert run("--yes", "--key", "letter 5")[0] == 0
     assert len(sandbox.store.messages()) == 1
 
 
@@ -121,7 +122,41 @@ def test_a_refusal_says_that_nothing_was_sent(run, make_sandbox):
     make_sandbox(verified_domains=())
     status, out, error = run("--yes", "--from", "a@nowhere.example")
     assert "a domain that is NOT VERIFIED: Migma may refuse it" in out
-    assert (status, error.endswith("Nothing was sent.")) == (1, True)
+    text = "Nothing was sent. Migma may repeat this refusal for a day: once it is put right, give another --key."
+    assert (status, error.endswith(text)) == (1, True)
+    assert "under this key, so nothing was sent." in run("--dry-run", "--from", "a@nowhere.example")[1]
+
+
+def test_a_failure_for_sure_says_that_nothing_was_sent(run, make_sandbox):
+    sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
+    sandbox.faults.script("503")
+    assert run("--yes")[2].endswith("Nothing was sent.")
+
+
+def test_the_same_newsletter_of_another_process_is_named(run, sandbox):
+    run("--yes", "--no-wait", "--key", "letter-5")
+    until = timezone.now() + timedelta(seconds=60)
+    Newsletter.objects.update(migma_id="", status="unknown", claimed_until=until)
+    assert "Earlier  Another process sends it at this moment, or was killed." in run("--dry-run")[1]
+
+
+def test_a_changed_newsletter_does_not_leave_the_first_in_doubt(run, make_sandbox):
+    """Without --key it would be another one, and the first may have gone out."""
+    sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
+    sandbox.faults.script("lost")
+    run("--yes")
+    status, _, error = run("--yes", "--subject", "A correction")
+    assert (status, "Whether that one went out is unknown: send it unchanged to find out" in error) == (1, True)
+    assert len(sandbox.store.messages()) == 1
+
+
+def test_a_scheduled_newsletter_is_found_again_after_its_time(run, sandbox):
+    moment = timezone.now() + timedelta(hours=1)
+    run("--yes", "--key", "letter-5", "--at", moment.isoformat())
+    past = moment - timedelta(days=1)
+    digest = prepare_batch("letter", tag="Coffee letter", scheduled_at=past).digest
+    Newsletter.objects.update(digest=digest)
+    assert "Migma has it from before" in run("--yes", "--key", "letter-5", "--at", past.isoformat())[1]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +206,7 @@ def test_a_time_makes_a_campaign_that_can_be_cancelled(run, sandbox):
         (("--at", "2030-05-01 09:00"), "invalid time '2030-05-01 09:00': give it with its offset"),
         (("--at", "2020-05-01T09:00+02:00"), "scheduled_at must be at least a minute ahead"),
         (("--var", "month"), "Give --var as name=value, such as --var month=May."),
+        (("--yes", "--key", " "), "idempotency_key must be a text"),
         (("--json",), "--json asks no questions: add --yes or --dry-run."),
         (("--subject", "a\nb"), "The subject contains a line break"),
     ],

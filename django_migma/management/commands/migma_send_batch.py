@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shlex
 import sys
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from django_migma.api.errors import Forbidden, MigmaError
+from django_migma.api.errors import Forbidden, InvalidRequest, MigmaError, NotFound
 from django_migma.batches import CAMPAIGN, Batch, PreparedBatch, prepare_batch
 from django_migma.exceptions import ConfigurationError
 from django_migma.management.batches import batch_as_json, progress_text
@@ -104,16 +105,14 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was sent: the answer was not {wanted}.")
 
     def _send(self, prepared: PreparedBatch, key: str, line: ProgressLine) -> Batch:
-        again = f"Run the command again with --key {key} to find out: it is the same batch, and goes out once."
+        command = f"Run the command again with --key {shlex.quote(key)}"
+        again = f"{command} to find out: it is the same batch, and goes out once."
         try:
             batch = prepared.send(key)
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. The batch may be on its way. {again}", returncode=130) from None
-        except MigmaError as error:
-            doubt = f" It may be on its way. {again}" if error.may_have_been_accepted else " Nothing was sent."
-            raise CommandError(f"{error}{doubt}") from None
-        except ValueError as error:
-            raise CommandError(str(error)) from None
+        except (MigmaError, ValueError) as error:
+            raise CommandError(f"{error} {_what_was_sent(error, again)}") from None
         word = "has it from before" if batch.replayed else "has taken it"
         line.write_line(f"Migma {word}: {batch.kind} {batch.id}.")
         return batch
@@ -148,7 +147,6 @@ def _prepare(options: dict[str, Any]) -> PreparedBatch:
             scheduled_at=options["at"],
             using=options["using"],
         )
-        prepared.refuse_past()
     except (ConfigurationError, MigmaError, ValueError) as error:
         raise CommandError(str(error)) from None
     except UNREADABLE as error:
@@ -159,10 +157,15 @@ def _prepare(options: dict[str, Any]) -> PreparedBatch:
 
 def _remembered(prepared: PreparedBatch, key: str) -> Newsletter | None:
     try:
-        return prepared.remembered(key)
+        row = prepared.remembered(key)
+        if row is None or row.is_refused:
+            prepared.refuse_past()
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     except UNREADABLE as error:
         text = f"The table of newsletters cannot be read ({type(error).__name__})"
         raise CommandError(f"{text}, and it keeps one from going out twice. Run manage.py migrate.") from None
+    return row
 
 
 def _moment(text: str) -> dt.datetime:
@@ -201,6 +204,10 @@ def _earlier(row: Newsletter | None) -> list[str]:
     moment = f"{timezone.localtime(row.created_at):%Y-%m-%d %H:%M:%S %Z}"
     if row.migma_id:
         return [f"Earlier  Sent at {moment} under this key. It goes out once: give another --key for a second time."]
+    if row.is_refused:
+        return [f"Earlier  Refused at {moment} under this key, so nothing was sent."]
+    if row.claimed_until and row.claimed_until > timezone.now():
+        return ["Earlier  Another process sends it at this moment, or was killed. This waits for what becomes of it."]
     return [f"Earlier  Begun at {moment} under this key, and what became of it is unknown. This finds out."]
 
 
@@ -212,6 +219,14 @@ def _domain_state(prepared: PreparedBatch) -> str:
         return "a domain that this API key may not look up"
     is_verified = any(each.usable for each in known if each.domain.lower() == domain)
     return "a verified domain" if is_verified else "a domain that is NOT VERIFIED: Migma may refuse it"
+
+
+def _what_was_sent(error: Exception, again: str) -> str:
+    if getattr(error, "may_have_been_accepted", False):
+        return f"It may be on its way. {again}"
+    if isinstance(error, InvalidRequest | Forbidden | NotFound):
+        return "Nothing was sent. Migma may repeat this refusal for a day: once it is put right, give another --key."
+    return "Nothing was sent."
 
 
 def _exit_status(batch: Batch, *, is_followed: bool) -> int:
