@@ -7,31 +7,72 @@ from typing import Any
 from django.utils import timezone
 
 from django_migma.batches import Batch
+from django_migma.management.output import ProgressLine
 
-_WIDTH = 24  # characters of the bar
+_WIDEST, _NARROWEST = 24, 4  # characters in the bar
 
 
-def progress_text(batch: Batch, *, bar: bool = False) -> str:
+def progress_text(batch: Batch) -> str:
     """Return how far a batch is, such as "124 of 248 sent, 3 failed: processing"; a throttled one says why."""
+    reason = _throttle_text(batch) if batch.throttle else batch.error
+    return f"{_counts_text(batch)}; {reason}" if reason else _counts_text(batch)
+
+
+def _counts_text(batch: Batch) -> str:
     counts = batch.counts
-    parts = []
-    if counts.total and counts.sent is not None:
-        parts.append(f"{counts.sent} of {counts.total} sent{f', {counts.failed} failed' if counts.failed else ''}")
-    parts.append(batch.status or "no status yet")
-    text = ": ".join(parts)
-    if batch.throttle:
-        text += f"; {batch.throttle.reason or 'Migma does not say why'}"
-        if batch.throttle.resumes_at:
-            text += f"; goes on at {timezone.localtime(batch.throttle.resumes_at):%Y-%m-%d %H:%M:%S %Z}"
-    elif batch.error:
-        text += f"; {batch.error}"
-    return f"{_bar(batch)} {text}" if bar and counts.total else text
+    status = batch.status or "no status yet"
+    if not counts.total or counts.sent is None:
+        return status
+    return f"{counts.sent} of {counts.total} sent{f', {counts.failed} failed' if counts.failed else ''}: {status}"
 
 
-def _bar(batch: Batch) -> str:
-    done = (batch.counts.sent or 0) + (batch.counts.failed or 0)
-    filled = min(_WIDTH, _WIDTH * done // max(1, batch.counts.total or 0))
-    return f"[{'#' * filled}{'.' * (_WIDTH - filled)}]"
+def _throttle_text(batch: Batch) -> str:
+    throttle = batch.throttle
+    if throttle is None:
+        return ""
+    reason = throttle.reason or "Migma does not say why"
+    if throttle.resumes_at is None:
+        return reason
+    return f"{reason}; goes on at {timezone.localtime(throttle.resumes_at):%Y-%m-%d %H:%M:%S %Z}"
+
+
+class BatchProgress:
+    """A batch on its way: on a terminal as a bar, elsewhere as a line of text where that has changed.
+
+    Why a batch is throttled is longer than a row of a terminal. There, it is a line of its own, once.
+    """
+
+    def __init__(self, line: ProgressLine) -> None:
+        self._line = line
+        self._told = ""
+
+    def show(self, batch: Batch) -> None:
+        if not self._line.is_terminal:
+            self._tell(progress_text(batch))
+            return
+        reason = _throttle_text(batch)
+        self._tell(f"Throttled: {reason}." if reason else "")
+        self._line.show(_with_bar(batch, self._line.columns))
+
+    def end(self, batch: Batch) -> None:
+        """Leave a line of text, also in place of the bar."""
+        self._line.erase()
+        self._tell(progress_text(batch))
+
+    def _tell(self, text: str) -> None:
+        if text not in ("", self._told):
+            self._line.erase()
+            self._line.write_line(text)
+            self._told = text
+
+
+def _with_bar(batch: Batch, columns: int) -> str:
+    counts, text = batch.counts, _counts_text(batch)
+    width = min(_WIDEST, columns - len(text) - len("[] "))
+    if not counts.total or width < _NARROWEST:
+        return text
+    filled = min(width, width * ((counts.sent or 0) + (counts.failed or 0)) // counts.total)
+    return f"[{'#' * filled}{'.' * (width - filled)}] {text}"
 
 
 def batch_as_json(batch: Batch) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 
@@ -18,14 +19,17 @@ def printable(text: str) -> str:
 
 def write_line(stream: OutputWrapper, text: str) -> None:
     """Write a printable line. In a narrow encoding, marks become ASCII and other characters beyond it ``?``."""
-    line = printable(text)
+    stream.write(f"{_encodable(stream, printable(text))}\n")
+
+
+def _encodable(stream: OutputWrapper, line: str) -> str:
     # Django's wrapper hides the stream's encoding before 6.1.
     encoding = getattr(stream, "encoding", None) or sys.stdout.encoding or "utf-8"
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
-        line = line.translate(_ASCII_MARKS).encode(encoding, "replace").decode(encoding)
-    stream.write(f"{line}\n")
+        return line.translate(_ASCII_MARKS).encode(encoding, "replace").decode(encoding)
+    return line
 
 
 class ProgressLine:
@@ -41,13 +45,17 @@ class ProgressLine:
     def is_terminal(self) -> bool:
         return self._stream.isatty()
 
+    @property
+    def columns(self) -> int:
+        """How long a line on the terminal may be. A longer one would go on in the next row, and stay there."""
+        return shutil.get_terminal_size().columns - 1
+
     def show(self, text: str) -> None:
-        """Show how it goes by now."""
+        """Show how it goes by now; on a terminal, as much as fits into one row."""
         if self._is_quiet:
             return
         if self.is_terminal:
-            self._stream.write(f"\r{printable(text)}\x1b[K", str, ending="")
-            self._stream.flush()
+            self._write_anew(_encodable(self._stream, printable(text)[: self.columns]))
             self._is_open = True
         elif time.monotonic() - self._shown_at >= SECONDS_BETWEEN_LINES:
             self._shown_at = time.monotonic()
@@ -59,6 +67,16 @@ class ProgressLine:
         if not self._is_quiet:
             write_line(self._stream, text)
             self._stream.flush()
+
+    def erase(self) -> None:
+        """Take the line away, for one that says it better."""
+        if self._is_open:
+            self._write_anew("")
+            self._is_open = False
+
+    def _write_anew(self, text: str) -> None:
+        self._stream.write(f"\r{text}\x1b[K", str, ending="")
+        self._stream.flush()
 
     def end(self) -> None:
         """Leave the line as it is; what follows begins on the next one."""

@@ -57,7 +57,7 @@ def test_it_shows_what_will_happen_asks_and_follows(run, sandbox):
         "Email    letter: A better cup",
         "From     Fernhill Coffee <hello@fernhill.example>, a verified domain",
         "To       tag 'Coffee letter': 248 people",
-        "Kind     marketing: the unsubscribed are left out, and Migma adds a link to unsubscribe",
+        "Kind     marketing: not to the unsubscribed, and with a link to unsubscribe",
         "When     now",
         "Where    a sandbox on this machine",
         f"Migma has taken it: batch {message.id}.",
@@ -233,6 +233,39 @@ def test_a_terminal_shows_a_bar(run, make_sandbox):
     out = run("--yes", is_terminal=True)[1]
     assert "[........................] 0 of 248 sent: queued" in out
     assert "[########################] 248 of 248 sent: completed" in out
+
+
+def test_a_narrow_terminal_shows_what_fits(run, sandbox, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "24")
+    assert "\r248 of 248 sent: comple\x1b[K" in run("--yes", is_terminal=True)[1]
+
+
+def test_elsewhere_a_line_is_written_where_something_has_changed(run, sandbox):
+    out = run("--yes", "--timeout", "4", to=("--tag", "sandbox endless"))[1]
+    assert out.count("20 of 40 sent: processing") == 1
+
+
+@pytest.fixture
+def domains(wire, settings):
+    """The address of the domains of a faked wire, which the command asks before it sends."""
+    letter = {"letter": {"email_id": account.SERIES_1, "subject": "A better cup"}}
+    settings.MIGMA = {**settings.MIGMA, "PROJECT_ID": None, "MAX_RETRIES": 0, "STORED_EMAILS": letter}
+    return "http://127.0.0.1:9/v1/domains"
+
+
+def test_a_failed_look_at_the_domains_is_no_reason_to_stop(run, wire, domains):
+    wire.get(domains, status=500)
+    status, out, _ = run("--dry-run", to=("--tag", account.CUSTOMERS_TAG))
+    assert (status, "a domain that could not be looked up" in out) == (0, True)
+
+
+def test_ctrl_c_before_the_question_sends_nothing(run, wire, domains):
+    def interrupt(request):
+        raise KeyboardInterrupt
+
+    wire.add_callback("GET", domains, interrupt)
+    status, _, error = run("--yes", to=("--tag", account.CUSTOMERS_TAG))
+    assert (status, error) == (130, "Interrupted. Nothing was sent now.")
 
 
 def test_an_audience_whose_size_is_unknown_is_confirmed_by_its_id(run, make_sandbox):

@@ -16,7 +16,7 @@ from django.utils.dateparse import parse_datetime
 from django_migma.api.errors import Forbidden, InvalidRequest, MigmaError, NotFound
 from django_migma.batches import CAMPAIGN, Batch, PreparedBatch, prepare_batch
 from django_migma.exceptions import ConfigurationError
-from django_migma.management.batches import batch_as_json, progress_text
+from django_migma.management.batches import BatchProgress, batch_as_json
 from django_migma.management.output import ProgressLine, write_line
 from django_migma.testsends import UNREADABLE
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 INCOMPLETE = 3
 """The exit status of a batch that is partial, or not at its end after ``--timeout``."""
-_MARKETING = "marketing: the unsubscribed are left out, and Migma adds a link to unsubscribe"
-_TRANSACTIONAL = "transactional: it goes to the unsubscribed as well, without a link to unsubscribe"
+_MARKETING = "marketing: not to the unsubscribed, and with a link to unsubscribe"
+_TRANSACTIONAL = "transactional: also to the unsubscribed, without a link to unsubscribe"
 _RULE = """\
 Transactional is only for mail that people expect whatever their subscription, such as renewals and security.
 Promotional content under it breaks the law of many countries: CAN-SPAM in the USA, the GDPR in Europe."""
@@ -60,11 +60,14 @@ class Command(BaseCommand):
         if options["json"] and not (options["yes"] or options["dry_run"]):
             raise CommandError("--json asks no questions: add --yes or --dry-run.")
         line = ProgressLine(self.stdout, is_quiet=options["json"])
-        prepared = _prepare(options)
-        row = _remembered(prepared, options["key"])
-        key = row.caller_key if row else options["key"] or prepared.usual_key()
-        for text in [*_description(prepared), f"Key      {key}", *_earlier(row)]:
-            line.write_line(text)
+        try:
+            prepared = _prepare(options)
+            row = _remembered(prepared, options["key"])
+            key = row.caller_key if row else options["key"] or prepared.usual_key()
+            for text in [*_description(prepared), f"Key      {key}", *_earlier(row)]:
+                line.write_line(text)
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted. Nothing was sent now.", returncode=130) from None
         if options["dry_run"]:
             line.write_line("Nothing was sent: this was a dry run.")
             return
@@ -118,15 +121,16 @@ class Command(BaseCommand):
         return batch
 
     def _follow(self, batch: Batch, line: ProgressLine, timeout: float) -> None:
+        progress = BatchProgress(line)
         try:
-            batch.wait(timeout, on_change=lambda each: line.show(progress_text(each, bar=line.is_terminal)))
+            batch.wait(timeout, on_change=progress.show)
         except KeyboardInterrupt:
             line.end()
             raise CommandError(f"Interrupted. The batch goes on. {_where_to_look(batch)}", returncode=130) from None
         except MigmaError as error:
             line.end()
             raise CommandError(f"{error} The batch goes on. {_where_to_look(batch)}", returncode=INCOMPLETE) from None
-        line.write_line(progress_text(batch))
+        progress.end(batch)
         if not batch.is_finished:
             line.write_line(f"It is not at its end after {timeout:g} s, and goes on. {_where_to_look(batch)}")
 
@@ -217,6 +221,8 @@ def _domain_state(prepared: PreparedBatch) -> str:
         known = [*prepared.client.list_domains(), *prepared.client.list_domains(managed=True)]
     except Forbidden:
         return "a domain that this API key may not look up"
+    except MigmaError:
+        return "a domain that could not be looked up"
     is_verified = any(each.usable for each in known if each.domain.lower() == domain)
     return "a verified domain" if is_verified else "a domain that is NOT VERIFIED: Migma may refuse it"
 

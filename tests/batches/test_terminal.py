@@ -1,0 +1,137 @@
+"""``manage.py migma_send_batch`` in a real terminal: what is typed, and what stays on the screen."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+
+import pytest
+
+from django_migma.sandbox import account
+from django_migma.sandbox.options import Switches
+from django_migma.sandbox.server import Sandbox
+from tests.delivery.site import Site
+
+COLUMNS = 50
+QUESTION = b", to send it: "
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(switches=Switches(batch_step=1)) as running:
+        yield running
+
+
+@pytest.fixture
+def site(tmp_path, sandbox):
+    letter = {"letter": {"email_id": account.SERIES_1, "subject": "A better cup"}}
+    sender = "Fernhill Coffee <hello@fernhill.example>"
+    about = {"PROJECT_ID": account.FERNHILL, "FROM_EMAIL": sender, "STORED_EMAILS": letter}
+    return Site(tmp_path, sandbox.api_url, API_KEY=sandbox.keys.full, **about)
+
+
+class Terminal:
+    """The command in a terminal of its own."""
+
+    def __init__(self, site, tag):
+        self._ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, COLUMNS))
+        command = [sys.executable, "-W", "error", "-m", "django", "migma_send_batch", "letter", "--tag", tag]
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        environment = site.environment | {"COLUMNS": "", "NO_COLOR": "1"}
+        self.process = subprocess.Popen([*command, "--no-color"], env=environment, **streams)
+        os.close(theirs)
+        self.output = b""
+
+    def read(self, until=None):
+        """Read until the output has this in it, or else to its end; return the output so far."""
+        while until is None or until not in self.output:
+            try:
+                self.output += os.read(self._ours, 4096)
+            except OSError:  # how Linux says that nobody writes any more
+                assert until is None, self.output
+                break
+        return self.output
+
+    def type(self, text):
+        os.write(self._ours, text)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def start(site):
+    started = []
+
+    def start(tag="Coffee letter"):
+        started.append(Terminal(site, tag))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def shown(output):
+    """The lines on the screen: what came after the last return in each, since each rewriting clears the rest."""
+    return [line.split("\r")[-1].replace("\x1b[K", "") for line in output.decode().split("\r\n")]
+
+
+def bars(output):
+    return re.findall(r"\r(\[[#.]+\][^\r\x1b]*)\x1b\[K", output.decode())
+
+
+def test_the_answer_is_typed_and_the_bar_is_drawn_in_place(start, sandbox):
+    terminal = start()
+    terminal.read(until=QUESTION)
+    assert sandbox.store.messages() == []
+    terminal.type(b"248\n")
+    output = terminal.read()
+    assert terminal.process.wait(20) == 0
+    assert len(bars(output)) > 1
+    assert max(map(len, bars(output))) < COLUMNS
+    [message] = sandbox.store.messages()
+    assert shown(output)[-4:] == [
+        "Type the number of people, 248, to send it: 248",
+        f"Migma has taken it: batch {message.id}.",
+        "248 of 248 sent: completed",
+        "",
+    ]
+
+
+def test_the_reason_of_a_throttled_batch_stays_above_the_bar_once(start):
+    terminal = start("sandbox throttled")
+    terminal.read(until=QUESTION)
+    terminal.type(b"40\n")
+    lines = shown(terminal.read())
+    assert lines[-2] == "40 of 40 sent: completed"
+    assert lines[-3].startswith("Throttled: The sending limit of this hour is reached; goes on at 20")
+    assert lines[-4].startswith("Migma has taken it")
+
+
+def test_ctrl_c_at_the_question_sends_nothing(start, sandbox):
+    terminal = start()
+    terminal.read(until=QUESTION)
+    terminal.process.send_signal(signal.SIGINT)
+    assert shown(terminal.read())[-2:] == ["CommandError: Nothing was sent.", ""]
+    assert (terminal.process.wait(20), sandbox.store.messages()) == (130, [])
+
+
+def test_ctrl_c_beside_the_bar_begins_a_new_line(start):
+    terminal = start("sandbox endless")
+    terminal.read(until=QUESTION)
+    terminal.type(b"40\n")
+    terminal.read(until=b"20 of 40 sent")
+    terminal.process.send_signal(signal.SIGINT)
+    bar, text, rest = shown(terminal.read())[-3:]
+    assert re.fullmatch(r"\[#+\.+\] 20 of 40 sent: processing", bar)
+    assert text.startswith("CommandError: Interrupted. The batch goes on. Look at it with manage.py migma_batches")
+    assert (terminal.process.wait(20), rest) == (130, "")
