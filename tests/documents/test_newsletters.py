@@ -1,0 +1,57 @@
+"""The page on newsletters: its settings, its command and its code, pasted in this order into the quick start's site."""
+
+import ast
+import re
+import shlex
+
+import pytest
+from django.core.management import call_command
+from django.test import override_settings
+
+from django_migma import testing
+from django_migma.sandbox import account
+
+from .reading import blocks, section
+
+pytestmark = pytest.mark.django_db
+[(_, SETTINGS), (_, CONSOLE), (_, CODE)] = blocks(section("newsletters", "Send one"))
+
+
+def quick_start():
+    """The settings of the quick start that are no address."""
+    [code] = [code for _, code in blocks(section("README", "Quick start")) if "MIGMA = {" in code]
+    [found] = [node.value for node in ast.parse(code).body if "MIGMA" in ast.unparse(node.targets)]
+    return {name: value for name, value in ast.literal_eval(found).items() if name != "API_URL"}
+
+
+@pytest.fixture
+def sandbox(mailer, settings):
+    with testing.sandbox(batch_step=0) as running:
+        names = {"MIGMA": {**quick_start(), "API_URL": running.api_url}}
+        exec(SETTINGS, names)  # noqa: S102 - what the page tells people to paste
+        with override_settings(MIGMA=names["MIGMA"]):
+            yield running
+
+
+def masked(line):
+    """Without what is another one each time: the day, digests and ids of batches."""
+    return re.sub(r"\d{4}-\d\d-\d\d-[0-9a-f]{12}|(?<=batch )[0-9a-f]{24}", "…", line)
+
+
+def test_the_command_prints_what_the_page_shows(sandbox, capsys):
+    prompt, *lines = CONSOLE.splitlines()
+    command = shlex.split(prompt.removeprefix("$ python manage.py "))
+    with pytest.raises(SystemExit) as ended:
+        call_command(*command, "--yes")
+    printed = [masked(line) for line in capsys.readouterr().out.splitlines()]
+    page = [masked(line) for line in lines if not line.startswith(("Type", "["))]
+    assert (ended.value.code, printed) == (0, [*page, "248 of 248 sent: completed"])
+    [letter] = sandbox.store.messages()
+    assert letter.body["recipientId"] == account.COFFEE_LETTER_TAG
+
+
+def test_the_code_sends_and_follows(sandbox, capsys):
+    exec(CODE, {})  # noqa: S102 - the same
+    assert capsys.readouterr().out == "completed 248 0\n"
+    [letter] = sandbox.store.messages()
+    assert letter.body["variables"] == {"shop_url": "https://fernhill.example/shop"}
