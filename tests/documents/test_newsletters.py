@@ -1,4 +1,4 @@
-"""The page on newsletters: its settings, its command and its code, pasted in this order into the quick start's site."""
+"""The page on newsletters: its settings, its command and its code, pasted into the site of the quick start."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ def quick_start():
 def sandbox(mailer, settings):
     with testing.sandbox(batch_step=0) as running:
         names = {"MIGMA": {**quick_start(), "API_URL": running.api_url}}
-        exec(SETTINGS, names)  # noqa: S102 - what the page tells people to paste
+        exec(SETTINGS, names)
         with override_settings(MIGMA=names["MIGMA"]):
             yield running
 
@@ -51,7 +51,7 @@ def test_the_command_prints_what_the_page_shows(sandbox, capsys):
 
 
 def test_the_code_sends_and_follows(sandbox, capsys):
-    exec(CODE, {})  # noqa: S102 - the same
+    exec(CODE, {})
     assert capsys.readouterr().out == "completed 248 0\n"
     [letter] = sandbox.store.messages()
     assert letter.body["variables"] == {"shop_url": "https://fernhill.example/shop"}
