@@ -265,7 +265,7 @@ def test_ctrl_c_before_the_question_sends_nothing(run, wire, domains):
 
     wire.add_callback("GET", domains, interrupt)
     status, _, error = run("--yes", to=("--tag", account.CUSTOMERS_TAG))
-    assert (status, error) == (130, "Interrupted. Nothing was sent now.")
+    assert (status, error) == (130, "Interrupted. Nothing was sent.")
 
 
 def test_an_audience_whose_size_is_unknown_is_confirmed_by_its_id(run, make_sandbox):

@@ -67,7 +67,7 @@ class Command(BaseCommand):
             for text in [*_description(prepared), f"Key      {key}", *_earlier(row)]:
                 line.write_line(text)
         except KeyboardInterrupt:
-            raise CommandError("Interrupted. Nothing was sent now.", returncode=130) from None
+            raise CommandError("Interrupted. Nothing was sent.", returncode=130) from None
         if options["dry_run"]:
             line.write_line("Nothing was sent: this was a dry run.")
             return
