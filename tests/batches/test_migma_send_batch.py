@@ -253,10 +253,33 @@ def domains(wire, settings):
     return "http://127.0.0.1:9/v1/domains"
 
 
-def test_a_failed_look_at_the_domains_is_no_reason_to_stop(run, wire, domains):
-    wire.get(domains, status=500)
-    status, out, _ = run("--dry-run", to=("--tag", account.CUSTOMERS_TAG))
-    assert (status, "a domain that could not be looked up" in out) == (0, True)
+@pytest.mark.parametrize(
+    ("status", "text"), [(500, "a domain that could not be looked up"), (403, "this API key may not look up")]
+)
+def test_a_failed_look_at_the_domains_is_no_reason_to_stop(run, wire, domains, status, text):
+    wire.get(domains, status=status)
+    ended, out, _ = run("--dry-run", to=("--tag", account.CUSTOMERS_TAG))
+    assert (ended, text in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (
+            (200, {"success": True, "data": {"status": "throttled", "throttle": {}}}),
+            "throttled; Migma does not say why",
+        ),
+        ((401, {"success": False, "error": "no"}), "The batch goes on. Look at it with manage.py migma_batches b1."),
+    ],
+    ids=["throttled", "refused"],
+)
+def test_a_batch_whose_end_is_not_seen_goes_on(run, wire, domains, answer, text):
+    status, body = answer
+    wire.get(domains, status=403)
+    wire.post("http://127.0.0.1:9/v1/sending", json={"success": True, "data": {"id": "b1", "status": "queued"}})
+    wire.get("http://127.0.0.1:9/v1/sending/batches/b1", status=status, json=body)
+    ended, out, error = run("--yes", "--timeout", "0.01", to=("--tag", account.CUSTOMERS_TAG))
+    assert (ended, text in out + error) == (3, True), out + error
 
 
 def test_ctrl_c_before_the_question_sends_nothing(run, wire, domains):
