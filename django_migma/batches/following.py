@@ -129,11 +129,12 @@ class Batch:
 def find_batch(batch_id: str, *, using: str | None = None) -> Batch:
     """Return the batch or campaign with this id of Migma's, and ask for its status.
 
-    ``using``: an alias of ``MAILERS``. Raises `NotFound` if Migma knows neither, and the other errors of the API.
+    ``using``: an alias of ``MAILERS``, by default the one that sent it. Raises `NotFound` if Migma knows neither, and
+    the other errors of the API.
     """
-    client = make_client(mailer(using).config())
     model = newsletter_model()
     row = model.objects.filter(migma_id=batch_id).first() if model else None
+    client = make_client(mailer(using or (row.alias if row else "") or None).config())
     if row is not None:
         return batch_of(row, client).refresh()
     try:

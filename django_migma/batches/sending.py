@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from django_migma.api import MigmaClient
     from django_migma.conf import Config
     from django_migma.models import Newsletter
+    from django_migma.models.newsletter import NewsletterQuerySet
 
 MIN_AHEAD = dt.timedelta(minutes=1)
 """A send cannot have an earlier time. How far ahead Migma wants it is unknown; a minute leaves time for the calls."""
@@ -84,14 +85,25 @@ class PreparedBatch:
 
         None if there is none, and without the app.
         """
-        model = newsletter_model()
-        if model is None:
+        rows = self._rows()
+        if rows is None:
             return None
-        rows = model.objects.using(router.db_for_write(model)).filter(alias=self.mailer.alias or "")
         meant = None
         if not idempotency_key:
             meant = rows.to_repeat(template=self.template, recipient_id=self.audience.id, digest=self.digest)
         return meant or rows.filter(key_digest=_digest(_own_key(idempotency_key or self.usual_key()))).first()
+
+    def previous(self) -> Newsletter | None:
+        """Return the last row of this email to this audience, for somebody to see that this is another one."""
+        rows = self._rows()
+        return None if rows is None else rows.last_of(template=self.template, recipient_id=self.audience.id)
+
+    def _rows(self) -> NewsletterQuerySet | None:
+        """The rows of this mailer, where a row that was just written is seen for sure; None without the app."""
+        model = newsletter_model()
+        if model is None:
+            return None
+        return model.objects.using(router.db_for_write(model)).filter(alias=self.mailer.alias or "")
 
     def refuse_past(self) -> None:
         """Raise ValueError for a time that has passed, or is less than a minute ahead."""

@@ -51,17 +51,18 @@ class NewsletterQuerySet(models.QuerySet["Newsletter"]):
             )
         return row
 
+    def last_of(self, *, template: str, recipient_id: str) -> Newsletter | None:
+        """Return the last row of this email to this audience, whatever else is in it."""
+        found = self.filter(template=storable(template, 255), recipient_id=storable(recipient_id, 255))
+        return found.order_by("-pk").first()
+
     def to_repeat(self, *, template: str, recipient_id: str, digest: str) -> Newsletter | None:
         """Return the last row of this email to this audience, if sending it without a key would mean that one.
 
         That is a row in doubt, however old and even if the newsletter was changed since; and one that is the same,
         if it was begun in the last 12 hours: midnight makes no other newsletter of it, and a daily one goes out.
         """
-        row = (
-            self.filter(template=storable(template, 255), recipient_id=storable(recipient_id, 255))
-            .order_by("-pk")
-            .first()
-        )
+        row = self.last_of(template=template, recipient_id=recipient_id)
         if row is None or row.is_in_doubt:
             return row
         is_recent = row.created_at > timezone.now() - dt.timedelta(hours=12)

@@ -6,6 +6,7 @@ import io
 import json
 from datetime import timedelta
 
+import django
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from django_migma.batches import send_batch
 from django_migma.models import Newsletter
+from tests.conftest import our_mailer
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +54,19 @@ def test_a_site_without_newsletters_is_told_how_to_send_one(sandbox):
 def test_what_is_in_doubt_is_listed(sandbox):
     send()
     Newsletter.objects.update(migma_id="", status="unknown", error="no answer")
-    assert "  no id yet  unknown  A better cup (tag Coffee letter)  no answer" in run()
+    text = (
+        "no answer Nobody knows whether it went out: migma_send_batch with --key k, as it was, finds out for a day."
+    )
+    assert f"  no id yet  unknown  A better cup (tag Coffee letter)  {text}" in run()
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="mailers have aliases since Django 6.1")
+def test_a_batch_is_asked_about_with_the_mailer_that_sent_it(make_sandbox, settings):
+    sandbox = make_sandbox()
+    default, other = our_mailer({"API_URL": "http://127.0.0.1:9/v1"}), our_mailer({"API_URL": sandbox.api_url})
+    settings.MAILERS = {"default": default["MAILERS"]["default"], "letters": other["MAILERS"]["default"]}
+    batch = send(using="letters")
+    assert f"batch {batch.id}: " in run(batch.id)
 
 
 def test_a_batch_that_migma_cannot_tell_about_is_listed_with_the_problem(make_sandbox):

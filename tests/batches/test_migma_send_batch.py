@@ -150,6 +150,17 @@ def test_a_changed_newsletter_does_not_leave_the_first_in_doubt(run, make_sandbo
     assert len(sandbox.store.messages()) == 1
 
 
+def test_another_newsletter_of_the_same_email_to_the_same_people_is_shown(run, sandbox):
+    """Somebody who forgot --at would send it today, and again when its time has come."""
+    moment = timezone.localtime() + timedelta(hours=1)
+    assert "Earlier" not in run("--yes", "--key", "letter-5", "--at", moment.isoformat())[1]
+    out = run("--dry-run")[1]
+    assert "Earlier  Another one of this email to this tag, at 20" in out
+    assert f" for {moment:%Y-%m-%d %H:%M:%S %Z}: scheduled, key letter-5. This one goes out as well." in out
+    run("--yes", "--no-wait")
+    assert ": queued, key letter-" in run("--dry-run", "--subject", "Another")[1]
+
+
 def test_a_scheduled_newsletter_is_found_again_after_its_time(run, sandbox):
     moment = timezone.now() + timedelta(hours=1)
     run("--yes", "--key", "letter-5", "--at", moment.isoformat())

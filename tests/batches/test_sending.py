@@ -353,7 +353,8 @@ def test_without_the_app_migma_alone_keeps_it_from_going_out_twice(sandbox):
     with pytest.raises(Conflict, match="IDEMPOTENCY_CONFLICT"):
         send(subject="Another")
     assert find_batch(first.id).wait(20).is_finished
-    assert prepare_batch("letter", tag="Coffee letter").remembered() is None
+    prepared = prepare_batch("letter", tag="Coffee letter")
+    assert prepared.remembered() is prepared.previous() is None
     assert not Newsletter.objects.exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -69,6 +70,9 @@ class Command(BaseCommand):
 
 def _ask(row: Newsletter) -> str:
     """Bring a row up to date that is not at its end; return what kept Migma from answering, or an empty text."""
+    if row.is_in_doubt:
+        again = f"migma_send_batch with --key {shlex.quote(row.caller_key)}, as it was, finds out for a day"
+        return " ".join(filter(None, [row.error, f"Nobody knows whether it went out: {again}."]))
     if row.is_finished or not row.migma_id:
         return ""
     try:
@@ -99,10 +103,7 @@ def _document(row: Newsletter) -> dict[str, Any]:
     return {
         "id": row.migma_id,
         "key": row.caller_key,
-        **{
-            name: getattr(row, name)
-            for name in (*names, "recipient_name", "total", "queued", "sent", "failed", "error")
-        },
+        **{name: getattr(row, name) for name in (*names, "total", "queued", "sent", "failed", "error")},
         "scheduled_at": row.scheduled_at and row.scheduled_at.isoformat(),
         "created_at": row.created_at.isoformat(),
     }

@@ -64,7 +64,8 @@ class Command(BaseCommand):
             prepared = _prepare(options)
             row = _remembered(prepared, options["key"])
             key = row.caller_key if row else options["key"] or prepared.usual_key()
-            for text in [*_description(prepared), f"Key      {key}", *_earlier(row)]:
+            earlier = _earlier(row or prepared.previous(), is_same=row is not None)
+            for text in [*_description(prepared), f"Key      {key}", *earlier]:
                 line.write_line(text)
         except KeyboardInterrupt:
             raise CommandError("Interrupted. Nothing was sent.", returncode=130) from None
@@ -201,11 +202,15 @@ def _description(prepared: PreparedBatch) -> list[str]:
     return lines
 
 
-def _earlier(row: Newsletter | None) -> list[str]:
-    """What is known of the same newsletter from before."""
+def _earlier(row: Newsletter | None, *, is_same: bool) -> list[str]:
+    """What is known of the same newsletter from before, or of another one of this email to this audience."""
     if row is None:
         return []
     moment = f"{timezone.localtime(row.created_at):%Y-%m-%d %H:%M:%S %Z}"
+    if not is_same:
+        time = f" for {timezone.localtime(row.scheduled_at):%Y-%m-%d %H:%M:%S %Z}" if row.scheduled_at else ""
+        what = f"this email to this {row.recipient_type}, at {moment}{time}: {row.status}, key {row.caller_key}"
+        return [f"Earlier  Another one of {what}. This one goes out as well."]
     if row.migma_id:
         return [f"Earlier  Sent at {moment} under this key. It goes out once: give another --key for a second time."]
     if row.is_refused:
