@@ -72,6 +72,15 @@ def test_another_answer_sends_nothing(run, sandbox, answers, status):
     assert sandbox.store.messages() == []
 
 
+def test_ctrl_c_at_the_question_sends_nothing(run, sandbox, monkeypatch):
+    def interrupt(terminal, *size):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Terminal, "readline", interrupt)
+    assert run(answers="248\n")[::2] == (130, "Nothing was sent.")
+    assert sandbox.store.messages() == []
+
+
 def test_without_a_terminal_it_needs_yes(run, sandbox):
     status, _, error = run()
     assert (status, error) == (

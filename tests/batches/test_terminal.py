@@ -117,10 +117,11 @@ def test_the_reason_of_a_throttled_batch_stays_above_the_bar_once(start):
     assert lines[-4].startswith("Migma has taken it")
 
 
-def test_ctrl_c_at_the_question_sends_nothing(start, sandbox):
+def test_ctrl_d_at_the_question_sends_nothing(start, sandbox):
+    """Not Ctrl-C: readline sees a signal late that comes just before it waits for a key."""
     terminal = start()
     terminal.read(until=QUESTION)
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.type(b"\x04")
     assert shown(terminal.read())[-2:] == ["CommandError: Nothing was sent.", ""]
     assert (terminal.process.wait(20), sandbox.store.messages()) == (130, [])
 
