@@ -37,8 +37,10 @@ ABOUT = {
     "InvalidAddress": ((ValueError,), COMMON),
     "SerializationError": ((TypeError,), COMMON),
     "StoredEmailNotFound": ((LookupError,), COMMON),
+    "UnusableAudience": ((ValueError,), COMMON),
     "MissingVariables": ((ValueError,), {"names": ("first_name",)}),
 }
+NO_HINT_OF_THEIR_OWN = {"SerializationError", "StoredEmailNotFound", "MissingVariables", "UnusableAudience"}
 IN_THE_TREE = pytest.mark.parametrize(("name", "bases", "attributes"), [(n, b, a) for n, (b, a) in ABOUT.items()])
 
 
@@ -137,7 +139,7 @@ def test_the_table_holds_every_error():
 def test_every_error_of_the_api_has_a_next_step():
     for name in ABOUT.keys() - {"MigmaError", "SendFailed", "UnsupportedFeature", "InvalidAddress"}:
         hint = getattr(errors, name).hint
-        assert hint.endswith(".") or name in {"SerializationError", "StoredEmailNotFound", "MissingVariables"}, name
+        assert hint.endswith(".") or name in NO_HINT_OF_THEIR_OWN, name
 
 
 def test_a_configuration_error_is_djangos_and_outside_the_tree():

@@ -338,7 +338,7 @@ def test_no_line_is_a_wrong_moment(answering, connection, migma, monkeypatch, ki
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with Python 3.12")
 def test_no_line_of_sending_again_is_a_wrong_moment(answering, connection, migma, monkeypatch):
     """A mail that was accepted for one recipient, and perhaps for another, is sent again and struck."""
-    migma(MAX_CONCURRENCY=2, MAX_RETRIES=0, RETRY_DEADLINE=0.2, TIMEOUT=0.2)
+    migma(MAX_CONCURRENCY=2, MAX_RETRIES=0, RETRY_DEADLINE=5, TIMEOUT=5)
     monkeypatch.setattr(dispatcher, "GRACE", 0.05)
     ledger, is_mended = Ledger(), False
 

@@ -55,6 +55,8 @@
     fresh.name = `migma-preview-${++frames}`;
     fresh.classList.add("migma-loading");
     frame.removeAttribute("title");
+    frame.ariaHidden = "true"; // two frames of one name would be read out
+    frame.tabIndex = -1;
     frame.after(fresh);
     fresh.addEventListener("load", () => {
       fresh.classList.remove("migma-loading");
