@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import textwrap
-import time
 from contextlib import ExitStack
 from itertools import takewhile
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import requests
 
 from django_migma.sandbox import account
+from tests.api.clocks import until
 
 from .conftest import DOCUMENTED, EXAMPLE, PYTHON, environment, run
 
@@ -139,8 +139,7 @@ def test_it_serves_until_it_is_interrupted(number: signal.Signals, queue: str, t
         (site,) = re.findall(r"^The site +(\S+)$", output, re.MULTILINE)
         assert requests.get(f"{site}favicon.ico", timeout=10).status_code == 404
         (inbox,) = re.findall(r"^Inbox +(\S+)", output, re.MULTILINE)
-        while FOLLOWED not in requests.get(f"{inbox}_sandbox/stats", timeout=10).json()["requests"]:
-            time.sleep(0.05)
+        until(lambda: FOLLOWED in requests.get(f"{inbox}_sandbox/stats", timeout=10).json()["requests"])
         process.send_signal(number)
         rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0

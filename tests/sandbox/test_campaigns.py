@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_migma.sandbox import account
-from django_migma.sandbox.protocol import KEYS
+from django_migma.sandbox.protocol import KEYS, ApiError
 from tests.sandbox.asking import ask, get
 
 SOON = "2026-06-01T09:31:00.000Z"  # a minute after the tests' clock begins
@@ -247,3 +247,12 @@ def test_faults_strike_campaigns_too(start):
     assert post(sandbox, f"/{campaign_id}/send").status == 503
     assert post(sandbox, f"/{campaign_id}/send").data["status"] == "sending"
     assert len(sandbox.store.campaigns()) == 1
+
+
+def test_of_two_changes_at_the_same_time_one_is_refused(start):
+    sandbox = start()
+    made(sandbox)
+    [seen_by_both] = sandbox.store.campaigns()
+    sandbox.store.change_campaign(seen_by_both, is_cancelled=True)
+    with pytest.raises(ApiError, match="changed by another request at the same time"):
+        sandbox.store.change_campaign(seen_by_both, is_cancelled=False)
