@@ -265,7 +265,7 @@ def test_a_connection_that_ended_idle_is_replaced(serve):
     server = serve(closing(whole(ACCEPTED)), whole(ACCEPTED))
     sender = client(server.url)
     sender.send(send_request())
-    until(lambda: server.exchanges[0].socket.fileno() == -1)
+    until(lambda: server.exchanges[0].gone)
     assert sender.send(send_request()).attempts == 1
     assert server.connections == 2
 
@@ -273,7 +273,8 @@ def test_a_connection_that_ended_idle_is_replaced(serve):
 def closing(answer):
     def then_close(exchange):
         answer(exchange)
-        exchange.kept = False
+        exchange.socket.shutdown(socket.SHUT_RDWR)  # the client has the end of it when this returns
+        exchange.kept, exchange.gone = False, True
 
     return then_close
 
