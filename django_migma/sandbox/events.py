@@ -24,6 +24,8 @@ HEARTBEAT = 15.0
 """Seconds of silence until a comment is sent: a laptop that was asleep notices a dead connection by it."""
 _POLL = 1.0  # seconds until it is noticed that a client has left
 _GAP = 0.25  # seconds between two events: hundreds of mails a second must not become hundreds of writes
+_MANY = 5  # changes since the last event: mail pours in
+_FLOOD = 3.0  # seconds between two events then: showing mail must not slow down what sends it
 _GLANCE = 0.001  # seconds: long enough to see whether the client is still there
 _RETRY = "retry: 1000\n\n"  # milliseconds until a browser connects again; its own choice would be several seconds
 
@@ -59,9 +61,9 @@ class EventStream(HttpResponse):
         while connection.wait(_GLANCE):
             version = self._inbox.wait(self._known, _POLL)
             if version != self._known:
-                self._known = version
+                changes, self._known = version - self._known, version
                 _send(connection, f"id: {version}\ndata: {version}\n\n")
-                connection.wait(_GAP)
+                connection.wait(_FLOOD if changes > _MANY else _GAP)
                 spoke = time.monotonic()
             elif time.monotonic() - spoke >= HEARTBEAT:
                 _send(connection, ":\n\n")

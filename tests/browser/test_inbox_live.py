@@ -155,4 +155,6 @@ def test_the_first_mail_ends_the_advice_on_how_to_send_one(page, inbox):
     expect(page.get_by_role("heading", name="No mail yet")).to_be_visible()
     take(inbox, "First")
     expect(row(page, "First")).to_be_visible()
-    expect(page.get_by_role("heading", name="No mail yet")).to_have_count(0)
+    expect(page.get_by_role("heading", name="No mail yet")).to_be_hidden()
+    expect(page.get_by_role("heading", name="All mail")).to_be_attached()
+    expect(page.get_by_text("Choose a mail to look at it")).to_be_visible()

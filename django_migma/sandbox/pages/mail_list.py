@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django_migma.sandbox.exchanges import Mail
     from django_migma.sandbox.server import Request
 
-PAGE_LENGTH = 100  # rows
+PAGE_LENGTH = 50  # rows
 _GLYPHS = 9  # of one row; more do not fit
 KEPT = ("q", "tab", "width", "scheme")
 """What stays as it is from one mail to the next."""

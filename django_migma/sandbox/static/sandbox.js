@@ -4,8 +4,6 @@
 
 (() => {
   const GAP = 150; // milliseconds between two fetches of the list
-  const MANY = 5; // mails since the last fetch: mail pours in
-  const FLOOD = 2000; // the gap then: showing mail must not slow down what sends it
   const CALM = 5000; // between two announcements, and until an offer to undo goes away
   const POLL = 2000; // between two looks at the list where no stream is to be had
   const find = (selector) => document.querySelector(selector);
@@ -21,8 +19,7 @@
   paint();
   document.documentElement.classList.add("scripting"); // shows what is of no use without
 
-  // Run the task now; if it is asked for meanwhile, once more, but not before the gap is over. A task may return a
-  // longer one.
+  // Run the task now; if it is asked for meanwhile, once more, but not before the gap is over.
   const calmly = (gap, task) => {
     let wanted = false;
     let running = false;
@@ -32,7 +29,8 @@
       running = true;
       while (wanted) {
         wanted = false;
-        await pause(await task() || gap);
+        await task();
+        await pause(gap);
       }
       running = false;
     };
@@ -59,20 +57,28 @@
     find("#status").textContent = count === 1 ? "1 new mail" : `${count} new mails`;
   });
 
-  // The row that is seen first keeps its place on the screen, unless the list stands at its beginning. On a wide
-  // window the rows scroll in a box of their own, on a phone the whole page does.
-  const keepPlace = (change) => {
-    const top = find("#list .rows")?.scrollTop || 0;
-    const row = top + scrollY > 0 && findAll("#list .row").find((each) => each.getBoundingClientRect().bottom > 0);
-    const before = row && row.getBoundingClientRect().top;
-    change();
-    const after = row && document.getElementById(row.id);
-    if (!after) return;
-    const rows = find("#list .rows");
-    rows.scrollTop = top;
-    const moved = after.getBoundingClientRect().top - before;
-    if (top) rows.scrollTop += moved;
-    else scrollBy(0, moved);
+  // A row that has not changed stays the element that it is: the browser keeps its focus and its place on the screen, and
+  // lays out only what is new. Rows never change their order.
+  const updateRows = (rows, latest) => {
+    const known = new Map([...rows.children].map((row) => [row.firstChild.id, row]));
+    const wanted = [...latest.children].map((row) => {
+      const old = known.get(row.firstChild.id);
+      return old?.isEqualNode(row) ? old : row;
+    });
+    [...rows.children].filter((row) => !wanted.includes(row)).forEach((row) => row.remove());
+    wanted.forEach((row, place) => {
+      if (rows.children[place] !== row) rows.insertBefore(row, rows.children[place] || null);
+    });
+  };
+
+  const update = (list, html) => {
+    const latest = document.createElement("template");
+    latest.innerHTML = html;
+    const [filters, rows] = list.children;
+    const [latestFilters, latestRows] = latest.content.children;
+    filters.replaceWith(latestFilters);
+    if (rows.matches(".rows") && latestRows.matches(".rows")) updateRows(rows, latestRows);
+    else rows.replaceWith(latestRows);
   };
 
   const requests = () => find("#list .row[aria-current]")?.dataset.requests;
@@ -80,14 +86,11 @@
   const showList = (list, html) => {
     const focused = list.contains(document.activeElement) && document.activeElement.id;
     const before = { ...numbers(), requests: requests() };
-    keepPlace(() => { list.innerHTML = html; });
+    update(list, html);
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     if (requests() && requests() !== before.requests) find("#grown").hidden = false;
     showNumbers();
     if (Number(numbers().newest) > announced) announce();
-    // The first mail: what the page says on how to send one is outdated.
-    if (before.total === "0" && numbers().total !== "0" && location.pathname === "/") location.reload();
-    return numbers().newest - before.newest > MANY ? FLOOD : GAP;
   };
 
   const showStopped = (is) => {
@@ -111,11 +114,11 @@
     const list = find("#list");
     const reply = await load(list ? list.dataset.list : "/_sandbox/list?rows=0");
     showStopped(!reply);
-    if (!reply) return GAP;
+    if (!reply) return;
     if (reply.headers.get("X-Sandbox") !== document.body.dataset.sandbox) return startAnew();
-    if (!list || !reply.html || reply.headers.get("ETag") === shown) return GAP;
+    if (!list || !reply.html || reply.headers.get("ETag") === shown) return;
     shown = reply.headers.get("ETag");
-    return showList(list, reply.html);
+    showList(list, reply.html);
   });
 
   /* One listener per browser: it opens six connections to a host at most, so the streams of six tabs would leave none
