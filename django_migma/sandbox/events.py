@@ -23,9 +23,10 @@ MAX_STREAMS = 32  # each is a thread; a browser opens one, however many tabs it 
 HEARTBEAT = 15.0
 """Seconds of silence until a comment is sent: a laptop that was asleep notices a dead connection by it."""
 _POLL = 1.0  # seconds until it is noticed that a client has left
-_GAP = 0.25  # seconds between two events: hundreds of mails a second must not become hundreds of writes
-_MANY = 5  # changes since the last event: mail pours in
-_FLOOD = 3.0  # seconds between two events then: showing mail must not slow down what sends it
+_GAP = 0.25  # seconds between two events
+_FLOOD = 20  # changes a second: mail pours in, and drawing it at each gap would slow down what sends it, so gaps grow
+_GROWTH = 4
+_LONGEST_GAP = 5.0
 _GLANCE = 0.001  # seconds: long enough to see whether the client is still there
 _RETRY = "retry: 1000\n\n"  # milliseconds until a browser connects again; its own choice would be several seconds
 
@@ -57,13 +58,15 @@ class EventStream(HttpResponse):
 
     def _send_changes(self, connection: Connection) -> None:
         _send(connection, _RETRY)
-        spoke = time.monotonic()
+        spoke, gap = time.monotonic(), _GAP
         while connection.wait(_GLANCE):
             version = self._inbox.wait(self._known, _POLL)
             if version != self._known:
-                changes, self._known = version - self._known, version
+                self._known = version
                 _send(connection, f"id: {version}\ndata: {version}\n\n")
-                connection.wait(_FLOOD if changes > _MANY else _GAP)
+                connection.wait(gap)
+                is_flood = self._inbox.version - version > _FLOOD * gap
+                gap = min(gap * _GROWTH, _LONGEST_GAP) if is_flood else _GAP
                 spoke = time.monotonic()
             elif time.monotonic() - spoke >= HEARTBEAT:
                 _send(connection, ":\n\n")

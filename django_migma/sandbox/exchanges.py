@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
-from django_migma.sandbox.placeholders import RenderedEmail, VariableState, variables_used
+from django_migma.sandbox.placeholders import RenderedEmail, missing_variables, variables_used
 from django_migma.sandbox.plain_text import plain_text
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Mail:
     @cached_property
     def missing_variables(self) -> list[str]:
         """The names of placeholders without a variable. Of a mail that was not accepted, as it would have been."""
-        return [each.name for each in self.variables_used if each.state is VariableState.MISSING]
+        return missing_variables(self.variables, self._templates().values())
 
     @cached_property
     def variables_used(self) -> list[VariableUse]:

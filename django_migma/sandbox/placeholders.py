@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from django_migma.sandbox.options import Switches
 
@@ -71,8 +71,7 @@ class RenderedEmail:
     def missing_variables(self) -> list[str]:
         """The names of placeholders without a variable, once each, in order of appearance."""
         subject = self.subject_template if self.switches.subject_variables else ""
-        names = (_name(match) for match in _PLACEHOLDER.finditer(f"{subject} {self.html_template}"))
-        return [name for name in dict.fromkeys(names) if name not in self.variables]
+        return missing_variables(self.variables, [subject, self.html_template])
 
     def _fill(self, template: str, *, escape: bool) -> str:
         def value(match: re.Match[str]) -> str:
@@ -84,6 +83,12 @@ class RenderedEmail:
             return html.escape(text) if escape else text
 
         return _PLACEHOLDER.sub(value, template)
+
+
+def missing_variables(variables: Mapping[str, Any], templates: Iterable[str]) -> list[str]:
+    """The names of placeholders without a variable, once each, in order of appearance."""
+    names = dict.fromkeys(name for template in templates for name in _counted(template))
+    return [name for name in names if name not in variables]
 
 
 def variables_used(variables: Mapping[str, Any], templates: Mapping[str, str]) -> list[VariableUse]:

@@ -40,6 +40,18 @@ def test_the_number_comes_at_once_and_again_with_each_mail(sandbox):
         assert event(connection) == sandbox.store.inbox.version > first
 
 
+def test_a_flood_of_mail_is_told_in_a_few_events_and_to_its_end(sandbox):
+    with listening(sandbox) as connection:
+        told = [event(connection)]
+        last = told[0] + 60
+        for _ in range(60):
+            send(sandbox, single())
+        while told[-1] != last:
+            told.append(event(connection))
+    assert sandbox.store.inbox.version == last
+    assert len(told) < 10
+
+
 def test_it_is_a_stream_of_events_that_nobody_stores(sandbox):
     with listening(sandbox) as connection:
         head = received(connection, until=b"\r\n\r\n")
