@@ -2,7 +2,8 @@
 
 from .audiences import Audience, find_audience
 from .following import BATCH, CAMPAIGN, Batch, BatchCounts, BatchThrottle, batch_of, find_batch
-from .sending import PreparedBatch, prepare_batch, send_batch
+from .prepared import PreparedBatch
+from .sending import prepare_batch, send_batch
 
 __all__ = [
     "BATCH",
