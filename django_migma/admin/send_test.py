@@ -26,18 +26,13 @@ from django_migma.conf import Config
 from django_migma.mailers import Destination, current_destination, mailer
 from django_migma.message import MigmaMessage
 from django_migma.models import StoredEmail
-from django_migma.testrows import Allowance, Confirmation, allowance
-from django_migma.testsends import (
-    MAX_TESTS,
-    TestOutcome,
-    TestSend,
-    live_email,
-    send_live_tests,
-    send_tests,
-)
+from django_migma.testsends.limit import Allowance, allowance
+from django_migma.testsends.outcomes import TestOutcome
+from django_migma.testsends.rows import Confirmation
+from django_migma.testsends.sending import MAX_TESTS, TestSend, live_email, send_live_tests, send_tests
 
 from .preview import known_values, make_frame, make_preview
-from .send_test_form import CUSTOMERS, EMPTY, TOO_MANY, SendTestForm, over_limit
+from .send_test_form import CUSTOMERS, EMPTY, TOO_MANY, SendTestForm
 from .send_test_records import TestRecords, form_token
 from .send_test_results import result_messages
 
@@ -115,7 +110,7 @@ class SendTestPage:
             # Counted after they are noted: of two confirmations at once, the one that counts last sees both.
             if is_claimed and (found := self._allowance(target)).used > found.limit:
                 records.withdraw()
-                self._say(messages.ERROR, over_limit(found))
+                self._say(messages.ERROR, found.refusal)
                 return self._page(self._emails(), form, target)
         except DatabaseError as error:
             self._say(messages.ERROR, _NOT_NOTED % {"error": type(error).__name__})

@@ -8,17 +8,15 @@ from typing import Any, NoReturn
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.timezone import template_localtime  # type: ignore[attr-defined]
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from django_migma.api.errors import InvalidAddress
 from django_migma.models import StoredEmail
 from django_migma.models.fields import validate_variables
-from django_migma.testrows import Allowance
-from django_migma.testsends import MAX_TESTS, parse_addresses
+from django_migma.testsends.limit import Allowance
+from django_migma.testsends.sending import MAX_TESTS, parse_addresses
 from django_migma.variables import value_to_text
 
 from .preview import VALUE, is_html, known_values
@@ -123,19 +121,8 @@ class SendTestForm(forms.Form):
         if count > MAX_TESTS:
             raise ValidationError(TOO_MANY, code="too_many", params={"most": MAX_TESTS})
         if count > self.allowance.left:
-            raise ValidationError(over_limit(self.allowance), code="limit")
+            raise ValidationError(self.allowance.refusal, code="limit")
         return addresses
-
-
-def over_limit(allowance: Allowance) -> str:
-    """Why no more tests may be sent for now, and which setting says so."""
-    left = ngettext("%(left)d is left", "%(left)d are left", allowance.left) % {"left": allowance.left}
-    text = _("You may send %(limit)d tests an hour (TEST_SENDS_PER_HOUR), and %(left)s.")
-    text %= {"limit": allowance.limit, "left": left}
-    if allowance.more_at:
-        time = date_format(template_localtime(allowance.more_at), "TIME_FORMAT")
-        text += " " + _("There are more from %(time)s on.") % {"time": time}
-    return text
 
 
 def value_field(name: str, sample: Any, help_text: str) -> forms.CharField:

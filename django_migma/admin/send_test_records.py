@@ -17,10 +17,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_migma import testrows
 from django_migma.models import StoredEmail
 from django_migma.stored_emails import StoredEmailData
-from django_migma.testsends import TestOutcome, TestSend, count_outcomes
+from django_migma.testsends import rows
+from django_migma.testsends.outcomes import TestOutcome, count_outcomes
+from django_migma.testsends.sending import TestSend
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -33,7 +34,7 @@ class TestRecords:
 
     __test__ = False  # keeps pytest from collecting it
 
-    def __init__(self, admin: Any, request: HttpRequest, confirmation: testrows.Confirmation) -> None:
+    def __init__(self, admin: Any, request: HttpRequest, confirmation: rows.Confirmation) -> None:
         self.confirmation = confirmation
         self.sends: list[TestSend] = []
         self.emails: dict[int, StoredEmail] = {}  # by the row of each send
@@ -54,7 +55,7 @@ class TestRecords:
             if not claim_tests(stored):
                 return False
             tests = [(email, data, to) for email, data in stored.items() for to in addresses]
-            self.sends = testrows.begin(tests, self.confirmation)
+            self.sends = rows.begin(tests, self.confirmation)
             self.emails = {send.row: email for send, (email, _data, _to) in zip(self.sends, tests, strict=True)}
             text = _("Test to %(whom)s: begun, and what became of it was not noted. It may have arrived.")
             for email in stored:
@@ -66,7 +67,7 @@ class TestRecords:
 
     def withdraw(self) -> None:
         """Take back the rows and the history: nothing was sent. Raises the errors of the database."""
-        testrows.withdraw(self.sends)
+        rows.withdraw(self.sends)
         LogEntry.objects.filter(pk__in=self._entries.values()).delete()
 
     def finish(self, send: TestSend, outcome: TestOutcome) -> None:
@@ -76,8 +77,8 @@ class TestRecords:
         """
         email = self.emails[send.row]
         try:
-            testrows.record_test(send.stored, outcome)
-            testrows.finish(send, outcome)
+            rows.record_test(send.stored, outcome)
+            rows.finish(send, outcome)
         except DatabaseError as error:
             self._warn("The row of a test of the stored email %s stays in doubt: %s.", email, error)
 

@@ -12,12 +12,13 @@ from django.http import Http404, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
 from django_migma.mailers import Destination, current_destination
 from django_migma.models import Delivery
-from django_migma.testrows import Confirmation
-from django_migma.testsends import TestOutcome, TestSend, count_outcomes
+from django_migma.testsends.outcomes import Status, TestOutcome, count_outcomes
+from django_migma.testsends.rows import Confirmation
+from django_migma.testsends.sending import TestSend
 
 from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING, group_of
 
@@ -27,14 +28,8 @@ if TYPE_CHECKING:
     Message = tuple[int, str]
 
 MAX_MESSAGES = 3  # tests with a message each; of more there is one message, with the way to a page
-_LEVELS = {"sent": messages.SUCCESS, "failed": messages.ERROR}
+_LEVELS = {Status.ACCEPTED: messages.SUCCESS, Status.FAILED: messages.ERROR}
 _ORDER = [BAD, DOUBT, QUIET, WAITING, GOOD]
-_WORDS: Mapping[str, Any] = {
-    Delivery.Status.ACCEPTED: gettext_lazy("sent"),
-    Delivery.Status.UNKNOWN: gettext_lazy("in doubt"),
-    Delivery.Status.NOT_ATTEMPTED: gettext_lazy("not sent"),
-}
-"""As the message says them that led to the page."""
 
 
 def result_messages(
@@ -49,7 +44,7 @@ def result_messages(
             yield _LEVELS.get(outcome.status, messages.WARNING), with_link(text, link, _("See it"))
         return
     statuses = [outcome.status for _title, _send, outcome in tests]
-    level = messages.SUCCESS if set(statuses) == {"sent"} else messages.WARNING
+    level = messages.SUCCESS if set(statuses) == {Status.ACCEPTED} else messages.WARNING
     counted = ngettext("%(count)d test", "%(count)d tests", len(tests)) % {"count": len(tests)}
     yield level, with_link(f"{counted}: {count_outcomes(statuses)}", results_url, _("Look at them"))
 
@@ -92,7 +87,7 @@ def _row(admin: Any, row: Delivery, destinations: Mapping[str, Destination]) -> 
     return {
         "delivery": row,
         "group": group,
-        "word": str(_WORDS.get(row.status, row.get_status_display())),
+        "word": str(row.get_status_display()),
         "title": admin.display_title(email) if email else row.email_id,
         "url": admin.admin_url("change", email.pk) if email else "",
         "reason": _reason(row.errors),

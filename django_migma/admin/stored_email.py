@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_migma.html import shorten
 from django_migma.models import Delivery, StoredEmail
-from django_migma.testsends import MAX_TESTS
+from django_migma.testsends.sending import MAX_TESTS
 
 from . import stored_email_list as listing
 from .preview import (

@@ -17,8 +17,7 @@ from django_migma.api.retries import Clock
 from django_migma.api.types import TestSendRequest
 from django_migma.conf import is_set
 from django_migma.mailers import Mailer
-from django_migma.models import StoredEmail
-from django_migma.testsends import UNREADABLE
+from django_migma.models import UNREADABLE, StoredEmail
 from django_migma.variables import placeholder_names
 
 from .probe import ApiProbe, Finding, not_checked

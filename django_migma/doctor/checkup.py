@@ -13,8 +13,9 @@ from django_migma.api.retries import Clock
 from django_migma.conf import is_set
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailer
+from django_migma.models import Delivery
 from django_migma.stored_emails import DeclaredEmails
-from django_migma.testsends import send_live
+from django_migma.testsends.sending import send_live
 
 from .account import check_api, check_layout, check_senders
 from .probe import ApiProbe, Finding, not_checked
@@ -113,7 +114,7 @@ def check_real_mail(probe: ApiProbe, chosen: Mailer, send_to: str) -> Generator[
         return
     body = "This mail was sent by manage.py migma_doctor: ordinary mail of this site is sent through Migma."
     for outcome in send_live(chosen, EmailMultiAlternatives("A real test mail", body, None, [send_to])):
-        if outcome.status == "sent":
+        if outcome.status == Delivery.Status.ACCEPTED:
             page = chosen.mail_url(outcome.message_id)
             advice = f"Look at it: {page}" if page else ""
             yield Finding("real test", "ok", f"{outcome.text} Id: {outcome.message_id}", advice)

@@ -12,9 +12,8 @@ from django.utils import timezone
 
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailers
-from django_migma.models import Delivery
+from django_migma.models import UNREADABLE, Delivery
 from django_migma.models.delivery import DeliveryQuerySet
-from django_migma.testsends import UNREADABLE
 
 from .probe import Finding
 

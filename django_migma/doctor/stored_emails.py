@@ -9,10 +9,9 @@ from django_migma.api import errors
 from django_migma.api.errors import MigmaError, NotFound
 from django_migma.api.resources import Email
 from django_migma.api.types import is_object_id
-from django_migma.models import StoredEmail
+from django_migma.models import UNREADABLE, StoredEmail
 from django_migma.models.stored_email import StoredEmailResolver
 from django_migma.stored_emails import DeclaredEmails, StoredEmailData
-from django_migma.testsends import UNREADABLE
 from django_migma.variables import placeholder_names
 
 from .probe import ApiProbe, Finding, not_checked

@@ -89,7 +89,7 @@ def test_fifty_emails_go_to_one_address(tester, wire):
     wire.answers(TAKEN, url=TEST_SEND)
     [(level, text)] = messages_of(confirm(tester, ask(tester, *many(50))))
     assert level == "success"
-    assert text.startswith("50 tests: 50 sent. <a ")
+    assert text.startswith("50 tests: 50 accepted. <a ")
     assert len(wire.bodies) == 50
 
 
@@ -98,7 +98,7 @@ def test_the_sum_of_many_outcomes_fits_into_a_cookie(tester, wire, settings):
     wire.answers(error_answer(400), *[TAKEN] * 48, error_answer(400), url=TEST_SEND)
     [(level, text)] = messages_of(confirm(tester, ask(tester, *many(50))))
     assert level == "warning"
-    assert text.startswith("50 tests: 48 sent, 2 failed. <a ")
+    assert text.startswith("50 tests: 48 accepted, 2 failed. <a ")
 
 
 @pytest.mark.parametrize("ids", ["", "999", "0", "x", "-1", "9" * 30, "1;DROP TABLE", "\x00", "²"])

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from django_migma.models import Delivery, StoredEmail
-from django_migma.testrows import Confirmation, begin
+from django_migma.testsends.rows import Confirmation, begin
 
 from .conftest import TEST_SEND, admin_url, error_answer, messages_of
 from .test_send_live import send
@@ -43,7 +43,7 @@ def test_more_than_three_tests_make_one_message_and_a_page(tester, mixed, welcom
     response = confirm(tester, ask(tester, welcome), FOUR)
     [(level, text)] = messages_of(response)
     assert level == "warning"
-    assert text.startswith("4 tests: 2 sent, 1 failed, 1 in doubt. <a ")
+    assert text.startswith("4 tests: 2 accepted, 1 failed, 1 unknown. <a ")
     page = tester.get(link_of(response))
     rows = page.context["rows"]
     assert [(row["delivery"].recipient, row["group"].name) for row in rows] == [
@@ -53,7 +53,7 @@ def test_more_than_three_tests_make_one_message_and_a_page(tester, mixed, welcom
         ("d@example.org", "good"),
     ]
     text = " ".join(html.unescape(page.content.decode()).split())
-    assert chips_of(text) == ["1 failed", "1 in doubt", "2 sent", "failed", "in doubt", "sent", "sent"]
+    assert chips_of(text) == ["1 failed", "1 unknown", "2 accepted", "failed", "unknown", "accepted", "accepted"]
     assert "Migma answered 400: Migma's own words" in text
     assert text.count('href="http://127.0.0.1:9/mail/m1">See it</a>') == 2
     assert text.count("<code>m1</code>") == 2
@@ -119,8 +119,8 @@ def test_a_test_that_was_not_taken_is_looked_for_by_its_address(tester, migma_sa
     url = link_of(confirm(tester, ask(tester, welcome), addresses))
     Delivery.objects.filter(recipient="d@example.org").update(status="not_attempted", message_id="")
     text = " ".join(tester.get(url).content.decode().split())
-    assert chips_of(text)[:4] == ["1 failed", "1 in doubt", "1 not sent", "1 sent"]
-    assert chips_of(text)[4:] == ["failed", "in doubt", "not sent", "sent"]
+    assert chips_of(text)[:4] == ["1 failed", "1 unknown", "1 not attempted", "1 accepted"]
+    assert chips_of(text)[4:] == ["failed", "unknown", "not attempted", "accepted"]
     links = re.findall('href="([^"]+)">Look for it</a>', text)
     assert links == [f"{migma_sandbox.url}/?q=to%3A{to}%40example.org" for to in ("a%2Bb", "bo")]
     for link, to in zip(links, ("a+b@example.org", "bo@example.org"), strict=True):

@@ -116,11 +116,11 @@ def test_each_address_gets_each_email_and_each_outcome_is_a_message(tester, take
     assert response.redirect_chain == [(admin_url("changelist"), 302)]
     [(level, text)] = messages_of(response)
     assert level == "success"
-    assert text.startswith("4 tests: 4 sent. <a ")
+    assert text.startswith("4 tests: 4 accepted. <a ")
     assert {email.last_tested_at > before for email in StoredEmail.objects.all()} == {True}
     entries = [(entry.object_id, entry.get_change_message(), entry.user_id) for entry in LogEntry.objects.all()]
     assert sorted(entries) == sorted(
-        (str(email.pk), "Test to 2 addresses: 2 sent.", tester.user.pk) for email in (welcome, receipt)
+        (str(email.pk), "Test to 2 addresses: 2 accepted.", tester.user.pk) for email in (welcome, receipt)
     )
 
 

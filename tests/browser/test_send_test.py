@@ -104,13 +104,13 @@ def test_twelve_tests_make_one_message_and_a_page(visit, admin, emails, sandbox)
     page.get_by_role("textbox", name="To:").fill("ada@example.org, bo@example.org")
     page.get_by_role("button", name="Send 12 tests").click()
     expect(page.locator(".messagelist li")).to_have_count(1)
-    expect(message(page, "12 tests: 10 sent, 1 failed, 1 in doubt.")).to_be_visible()
+    expect(message(page, "12 tests: 10 accepted, 1 failed, 1 unknown.")).to_be_visible()
     assert rows(page).first.bounding_box()["y"] < 500
     page.get_by_role("link", name="Look at them").click()
     tests = page.locator(".migma-emails tbody tr")
     expect(tests).to_have_count(12)
     expect(tests.nth(0)).to_contain_text("failed")
-    expect(tests.nth(1)).to_contain_text("in doubt")
+    expect(tests.nth(1)).to_contain_text("unknown")
     tests.nth(2).get_by_role("link", name="See it").click()
     expect(page.locator("body")).to_contain_text("ada@example.org")
 
@@ -120,7 +120,7 @@ def pages(emails):
     """The addresses of the page for one email and for all, and of the results of tests in each state."""
     from django.contrib.auth.models import User
 
-    from django_migma.testrows import Confirmation, begin
+    from django_migma.testsends.rows import Confirmation, begin
 
     email = emails[account.RECEIPT]
     StoredEmail.objects.filter(pk=email.pk).update(title="T" * 100, key="k" * 60)

@@ -27,7 +27,7 @@ LADDER = (
     {"models", "migrations"},
     {"backends"},
     {"receivers", "mailers"},
-    {"batches", "delivery", "doctor", "sync", "testrows", "testsends", "tracking"},
+    {"batches", "delivery", "doctor", "sync", "testsends", "tracking"},
     {"engines"},
     {"sandbox"},
     {"admin", "apps", "checks", "management", "pytest_plugin", "tasks", "testing"},

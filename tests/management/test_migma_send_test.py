@@ -82,7 +82,7 @@ def test_a_key_goes_out_and_its_row_says_when(run, welcome, migma_sandbox):
         f"To a sandbox on this machine: {migma_sandbox.api_url}",
         f"✓ welcome to {ADA}: The sandbox accepted it.",
         f"  See it at {in_inbox(migma_sandbox)}",
-        "1 sent.",
+        "1 accepted.",
     ]
     assert (ended.status, ended.errors) == (0, "")
     assert migma_sandbox.store.messages()[0].body == {"to": ADA, "emailId": account.WELCOME}
@@ -94,7 +94,7 @@ def test_a_raw_id_needs_no_table(run, migma_sandbox, no_table):
     assert run(account.WELCOME, "--to", ADA).lines[1:] == [
         f"✓ {account.WELCOME} to {ADA}: The sandbox accepted it.",
         f"  See it at {in_inbox(migma_sandbox)}",
-        "1 sent.",
+        "1 accepted.",
     ]
     assert len(migma_sandbox.store.messages()) == 1
 
@@ -112,7 +112,7 @@ def test_a_key_without_a_table_says_what_to_do(run, no_table):
 
 def test_every_email_goes_to_every_address_and_each_once(run, welcome, migma_sandbox):
     ended = run("welcome", account.RECEIPT, "welcome", "--to", f"{ADA}, bob@example.org", "--to", ADA)
-    assert ended.lines[-1] == "4 sent."
+    assert ended.lines[-1] == "4 accepted."
     assert [(m.body["emailId"], m.body["to"]) for m in migma_sandbox.store.messages()] == [
         (account.WELCOME, ADA),
         (account.WELCOME, "bob@example.org"),
@@ -129,7 +129,7 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
     assert first == {
         "email": account.WELCOME,
         "to": ADA,
-        "status": "sent",
+        "status": "accepted",
         "text": "The sandbox accepted it.",
         "message_id": message.id,
         "url": in_inbox(migma_sandbox),
@@ -143,7 +143,7 @@ def test_json_is_one_document_and_nothing_else(run, migma_sandbox):
         "sandbox": True,
         "redirect_to": None,
         "live": False,
-        "counts": {"sent": 1, "failed": 1},
+        "counts": {"accepted": 1, "failed": 1},
     }
     assert (ended.status, ended.errors) == (1, "")
 
@@ -154,7 +154,7 @@ class TestFailures:
         ended = run("0" * 24, account.WELCOME, "--to", ADA)
         assert ended.status == 1
         assert ended.lines[1].startswith(f"✗ {'0' * 24} to {ADA}: Migma answered 404: ")
-        assert ended.lines[-1] == "1 sent, 1 failed."
+        assert ended.lines[-1] == "1 accepted, 1 failed."
 
     def test_a_series_asks_for_one_of_its_emails(self, run):
         ended = run(account.SERIES_CONVERSATION, "--conversation", "--to", ADA)
@@ -173,14 +173,14 @@ class TestFailures:
         ended = run(account.WELCOME, account.RECEIPT, "--to", ADA)
         assert ended.lines[1].startswith(f"✗ {account.WELCOME} to {ADA}: {text}")
         assert ended.lines[2].startswith(f"✗ {account.RECEIPT} to {ADA}: Not sent: {text}")
-        assert ended.lines[3] == "1 failed, 1 not sent."
+        assert ended.lines[3] == "1 failed, 1 not attempted."
         assert ended.status == 1
 
     def test_doubt_has_a_mark_of_its_own(self, run, migma_sandbox):
         migma_sandbox.faults.script("lost")
         ended = run(account.WELCOME, "--to", ADA)
         assert ended.lines[1].startswith(f"? {account.WELCOME} to {ADA}: It may have arrived")
-        assert ended.lines[2] == "1 in doubt."
+        assert ended.lines[2] == "1 unknown."
         assert ended.status == 1
 
     def test_no_key_is_printed(self, run, migma):
@@ -259,7 +259,7 @@ class TestLive:
     def test_customers_sender_subject_and_variables(self, run, welcome, migma_sandbox):
         ended = run("welcome", "--to", ADA, "--live", "--var", "first_name=Ada", "--var", "note=a=b")
         seen = f"  See it at {in_inbox(migma_sandbox)}"
-        assert ended.lines[1:] == [f"✓ welcome to {ADA}: The sandbox accepted it.", seen, "1 sent."]
+        assert ended.lines[1:] == [f"✓ welcome to {ADA}: The sandbox accepted it.", seen, "1 accepted."]
         [message] = migma_sandbox.store.messages()
         assert message.endpoint == "POST /v1/sending"
         assert message.body["from"] == "hello@fernhill.example"
@@ -292,7 +292,7 @@ class TestLive:
         wire.accepts()
         wire.answers((200, {"success": True, "data": {"id": "m1"}}), url="https://api.migma.ai/v1/sending")
         ended = Terminal().run("welcome", "--to", ADA, "--live", "--var", "first_name=Ada")
-        assert ended.lines[1:] == [f"✓ welcome to {ADA}: Migma accepted it.", "1 sent."]
+        assert ended.lines[1:] == [f"✓ welcome to {ADA}: Migma accepted it.", "1 accepted."]
 
     def test_a_key_of_the_settings_needs_no_row(self, run, migma, migma_sandbox):
         declared = {
@@ -313,7 +313,7 @@ class TestLive:
         assert row == {
             "email": "welcome",
             "to": ADA,
-            "status": "sent",
+            "status": "accepted",
             "text": "The sandbox accepted it.",
             "message_id": message.id,
             "url": in_inbox(migma_sandbox),
@@ -347,7 +347,7 @@ class TestLive:
         assert ended.lines[1:] == [
             f"✗ welcome to {ADA}: {text}",
             f"✗ welcome to bob@example.org: Not sent: {text}",
-            "1 failed, 1 not sent.",
+            "1 failed, 1 not attempted.",
         ]
         assert ended.status == 1
         assert migma_sandbox.store.stats()["requests"] == {"POST /v1/sending": 1}
@@ -362,7 +362,7 @@ class TestLive:
         )
         assert [(row["status"], row["text"]) for row in ended.document["results"]] == [
             ("failed", text),
-            ("not_sent", f"Not sent: {text}"),
+            ("not_attempted", f"Not sent: {text}"),
         ]
         assert len(wire.mock.calls) == 1
         welcome.refresh_from_db()
@@ -383,7 +383,7 @@ class TestLive:
         wire.answers((status, {"success": False, "error": "No"}), (200, {"success": True, "data": {"id": "m1"}}))
         ended = Terminal().run("welcome", "--to", f"{ADA}, bob@example.org", "--live")
         assert ended.lines[1] == f"✗ welcome to {ADA}: {text}"
-        assert ended.lines[-1] == "1 sent, 1 failed."
+        assert ended.lines[-1] == "1 accepted, 1 failed."
         welcome.refresh_from_db()
         assert welcome.last_tested_at is not None
 
@@ -395,7 +395,7 @@ class TestLive:
             f"? welcome to {ADA}: It may have arrived: check the inbox before you send it again. The"
         )
         assert "idempotency" not in ended.text.lower()
-        assert ended.lines[-1] == "1 in doubt."
+        assert ended.lines[-1] == "1 unknown."
         assert ended.status == 1
 
     def test_a_receiver_may_cancel_it(self, run, welcome):
@@ -409,7 +409,7 @@ class TestLive:
             signals.pre_send.disconnect(cancel)
         assert ended.lines[1:] == [
             f"✗ welcome to {ADA}: Not sent: a receiver of pre_send cancelled it.",
-            "1 not sent.",
+            "1 not attempted.",
         ]
         assert ended.status == 1
 
@@ -444,15 +444,15 @@ class TestInterrupted:
         ]
         assert lines[1].endswith(" It may have arrived: check the inbox before you send it again.")
         assert lines[2].endswith(" Not sent: the command was interrupted.")
-        assert ended.lines[-1] == "1 sent, 1 in doubt, 1 not sent."
+        assert ended.lines[-1] == "1 accepted, 1 unknown, 1 not attempted."
         assert ended.status == 130
 
     def test_the_document_is_whole(self, welcome, way):
         ended = Terminal().run("welcome", "--to", self.TO, "--json", *way)
         rows = ended.document["results"]
-        assert [row["status"] for row in rows] == ["sent", "unknown", "not_sent"]
+        assert [row["status"] for row in rows] == ["accepted", "unknown", "not_attempted"]
         assert [row["message_id"] for row in rows] == ["m1", "", ""]
-        assert ended.document["counts"] == {"sent": 1, "unknown": 1, "not_sent": 1}
+        assert ended.document["counts"] == {"accepted": 1, "unknown": 1, "not_attempted": 1}
         assert ended.status == 130
 
 
@@ -520,7 +520,7 @@ class TestRows:
         finally:
             with connection.schema_editor() as editor:
                 editor.create_model(Delivery)
-        assert (ended.status, ended.lines[-1]) == (0, "1 sent.")
+        assert (ended.status, ended.lines[-1]) == (0, "1 accepted.")
 
     @pytest.mark.skipif(django.VERSION < (6, 1), reason="MAILERS came with Django 6.1")
     def test_a_live_test_goes_at_once_where_the_mailer_uses_the_queue(self, run, welcome, settings):

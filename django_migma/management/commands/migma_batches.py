@@ -16,8 +16,7 @@ from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import mailer
 from django_migma.management.batches import batch_as_json, progress_text
 from django_migma.management.output import write_line
-from django_migma.models import Newsletter
-from django_migma.testsends import UNREADABLE
+from django_migma.models import UNREADABLE, Newsletter
 
 
 class Command(BaseCommand):

@@ -15,7 +15,7 @@ from django_migma.delivery.deliverer import Deliverer, Progress
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailers
 from django_migma.management.output import ProgressLine, printable
-from django_migma.testsends import UNREADABLE
+from django_migma.models import UNREADABLE
 
 PAUSED = 3
 """The exit status of ``--once`` where rows are left because their mailer pauses."""

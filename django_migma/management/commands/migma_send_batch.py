@@ -18,7 +18,7 @@ from django_migma.batches import CAMPAIGN, Batch, PreparedBatch, prepare_batch
 from django_migma.exceptions import ConfigurationError
 from django_migma.management.batches import BatchProgress, batch_as_json
 from django_migma.management.output import ProgressLine, write_line
-from django_migma.testsends import UNREADABLE
+from django_migma.models import UNREADABLE
 
 if TYPE_CHECKING:
     from django_migma.models import Newsletter

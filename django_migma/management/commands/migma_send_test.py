@@ -21,23 +21,21 @@ from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailer
 from django_migma.management.output import write_line
 from django_migma.message import MigmaMessage
+from django_migma.models import UNREADABLE
 from django_migma.models.stored_email import StoredEmailResolver
 from django_migma.stored_emails import DeclaredEmails, StoredEmailData
-from django_migma.testrows import log_test, record_test
-from django_migma.testsends import (
+from django_migma.testsends.outcomes import Status, TestOutcome, count_outcomes, make_outcome
+from django_migma.testsends.rows import log_test, record_test
+from django_migma.testsends.sending import (
     MAX_TESTS,
-    UNREADABLE,
-    TestOutcome,
     TestSend,
-    count_outcomes,
-    make_outcome,
     parse_addresses,
     send_each,
     send_live,
     send_tests,
 )
 
-_MARKS = {"sent": "✓", "failed": "✗", "unknown": "?", "not_sent": "✗"}
+_MARKS = {Status.ACCEPTED: "✓", Status.FAILED: "✗", Status.UNKNOWN: "?", Status.NOT_ATTEMPTED: "✗"}
 
 
 class Command(BaseCommand):
@@ -89,7 +87,7 @@ class Command(BaseCommand):
             _report(chosen, rest, _interrupted(rest), rows, say, log=None if options["live"] else log)
             exit_status = 130
         self._conclude(chosen, rows, say, options)
-        if exit_status or any(row["status"] != "sent" for row in rows):
+        if exit_status or any(row["status"] != Status.ACCEPTED for row in rows):
             sys.exit(exit_status or 1)
 
     def _conclude(
@@ -206,4 +204,5 @@ def _message(send: TestSend, variables: dict[str, str], subject: str) -> MigmaMe
 def _interrupted(sends: list[TestSend]) -> Iterator[TestOutcome]:
     """Outcomes after Ctrl-C: the first send was under way, or about to be, and the others were not tried."""
     for number, send in enumerate(sends):
-        yield make_outcome(send.to, "not_sent" if number else "unknown", reason="the command was interrupted.")
+        status = Status.NOT_ATTEMPTED if number else Status.UNKNOWN
+        yield make_outcome(send.to, status, reason="the command was interrupted.")

@@ -12,8 +12,8 @@ from django_migma.error_messages import explain
 from django_migma.exceptions import ConfigurationError, MigmaError
 from django_migma.mailers import mailer
 from django_migma.management.output import printable, write_line
+from django_migma.models import UNREADABLE
 from django_migma.sync import SyncResult, list_projects, sync_project
-from django_migma.testsends import UNREADABLE
 
 _COUNTS = ("created", "updated", "unchanged", "gone")
 _VERBS = {"created": "Create", "updated": "Update", "gone": "Mark as gone"}

@@ -18,8 +18,10 @@ from django_migma.mailers import mailer
 from django_migma.models import Delivery, StoredEmail
 from django_migma.sandbox import account
 from django_migma.stored_emails import StoredEmailData
-from django_migma.testrows import Confirmation, allowance, begin, finish, log_test, record_test, withdraw
-from django_migma.testsends import TestOutcome, TestSend, send_tests
+from django_migma.testsends.limit import allowance
+from django_migma.testsends.outcomes import TestOutcome
+from django_migma.testsends.rows import Confirmation, begin, finish, log_test, record_test, withdraw
+from django_migma.testsends.sending import TestSend, send_tests
 
 WELCOME = StoredEmailData(name="welcome", email_id=account.WELCOME)
 
@@ -37,14 +39,14 @@ class TestRecordTest:
     def marked(self):
         return list(StoredEmail.objects.exclude(last_tested_at=None).order_by("key").values_list("key", flat=True))
 
-    def record(self, status="sent", error=None, **stored):
+    def record(self, status="accepted", error=None, **stored):
         outcome = TestOutcome(to="a@b.example", status=status, text="", error=error)
         return record_test(StoredEmailData(name="x", **stored), outcome)
 
     @pytest.mark.parametrize(
         ("status", "error"),
         [
-            ("sent", None),
+            ("accepted", None),
             ("unknown", Timeout("late", attempts=1, may_have_been_accepted=True)),
             ("failed", InvalidRequest("refused", attempts=1, status_code=400)),
         ],
@@ -56,8 +58,8 @@ class TestRecordTest:
     @pytest.mark.parametrize(
         ("status", "error"),
         [
-            ("not_sent", None),
-            ("not_sent", Forbidden("an earlier one", attempts=1, status_code=403)),
+            ("not_attempted", None),
+            ("not_attempted", Forbidden("an earlier one", attempts=1, status_code=403)),
             ("failed", NoResponse("no connection", attempts=1)),
             ("failed", InvalidAddress("not one")),
             ("failed", StoredEmailNotFound("no id")),
@@ -89,7 +91,7 @@ class TestLogTest:
     def test_a_sent_test_is_an_accepted_row(self):
         stored = StoredEmailData(name="w", email_id=account.WELCOME, subject="Welcome", from_email="a@b.example")
         email = StoredEmail.objects.create(email_id=account.WELCOME)
-        row = self.log(TestOutcome(to="Ada@example.org", status="sent", text="", message_id="m1"), stored)
+        row = self.log(TestOutcome(to="Ada@example.org", status="accepted", text="", message_id="m1"), stored)
         assert (row.status, row.attempts, row.message_id, row.errors) == ("accepted", 1, "m1", [])
         assert (row.recipient, row.subject, row.from_email) == ("ada@example.org", "Welcome", "a@b.example")
         assert (row.stored_email, row.email_id) == (email, account.WELCOME)
@@ -100,8 +102,12 @@ class TestLogTest:
         [
             ("failed", InvalidRequest("refused", attempts=1, status_code=400), ("failed", 1, 400, "refused")),
             ("unknown", Timeout("late", attempts=2, may_have_been_accepted=True), ("unknown", 2, 0, "late")),
-            ("not_sent", None, ("not_attempted", 0, 0, "Not sent: no time")),
-            ("not_sent", Forbidden("an earlier one's", attempts=1), ("not_attempted", 0, 0, "Not sent: no time")),
+            ("not_attempted", None, ("not_attempted", 0, 0, "Not sent: no time")),
+            (
+                "not_attempted",
+                Forbidden("an earlier one's", attempts=1),
+                ("not_attempted", 0, 0, "Not sent: no time"),
+            ),
         ],
     )
     def test_any_other_row_says_why(self, status, error, expected):
@@ -111,11 +117,11 @@ class TestLogTest:
         assert row.in_doubt == (status == "unknown")
 
     def test_a_redirected_test_is_a_row_of_the_address_that_got_it(self):
-        outcome = TestOutcome(to="ada@example.org", status="sent", text="")
+        outcome = TestOutcome(to="ada@example.org", status="accepted", text="")
         assert self.log(outcome, redirect_to="Staging <staging@example.net>").recipient == "staging@example.net"
 
     def test_the_email_of_a_conversation_is_the_one_that_migma_names(self):
-        outcome = TestOutcome(to="ada@example.org", status="sent", text="", email_id=account.WELCOME)
+        outcome = TestOutcome(to="ada@example.org", status="accepted", text="", email_id=account.WELCOME)
         row = self.log(outcome, StoredEmailData(name="c", conversation_id=account.WELCOME_CONVERSATION))
         assert row.email_id == account.WELCOME
 
@@ -149,10 +155,10 @@ class TestBegun:
     @pytest.mark.parametrize(
         ("status", "error", "expected"),
         [
-            ("sent", None, ("accepted", False, "m1")),
+            ("accepted", None, ("accepted", False, "m1")),
             ("failed", InvalidRequest("refused", attempts=1, status_code=400), ("failed", False, "m1")),
             ("unknown", Timeout("late", attempts=1, may_have_been_accepted=True), ("unknown", True, "m1")),
-            ("not_sent", None, ("not_attempted", False, "m1")),
+            ("not_attempted", None, ("not_attempted", False, "m1")),
         ],
     )
     def test_its_end_replaces_the_doubt(self, email, status, error, expected):
@@ -161,7 +167,7 @@ class TestBegun:
         row = Delivery.objects.get()
         assert (row.status, row.in_doubt, row.message_id) == expected
         assert row.finished_at is not None
-        assert bool(row.errors) == (status != "sent")
+        assert bool(row.errors) == (status != "accepted")
 
     def test_a_row_that_the_mailer_has_completed_stays(self, email):
         [send] = self.begin(email, "ada@example.org")

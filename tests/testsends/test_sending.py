@@ -17,7 +17,7 @@ from django_migma.mailers import mailer
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 from django_migma.stored_emails import StoredEmailData
-from django_migma.testsends import (
+from django_migma.testsends.sending import (
     MAX_TESTS,
     SECONDS,
     TestSend,
@@ -54,7 +54,7 @@ def answers(wire):
 class TestSending:
     def test_each_goes_out_once_as_it_is_stored(self, migma_sandbox):
         found = outcomes(WELCOME, RECEIPT)
-        assert [outcome.status for outcome in found] == ["sent", "sent"]
+        assert [outcome.status for outcome in found] == ["accepted", "accepted"]
         assert [message.body for message in migma_sandbox.store.messages()] == [
             {"to": "ada@example.org", "emailId": account.WELCOME},
             {"to": "ada@example.org", "emailId": account.RECEIPT},
@@ -64,19 +64,19 @@ class TestSending:
 
     def test_a_conversation_with_one_email_goes_by_its_own_id(self, migma_sandbox):
         [outcome] = outcomes(StoredEmailData(name="c", conversation_id=account.WELCOME_CONVERSATION))
-        assert outcome.status == "sent"
+        assert outcome.status == "accepted"
         assert migma_sandbox.store.messages()[0].body["conversationId"] == account.WELCOME_CONVERSATION
 
     def test_the_address_goes_out_in_the_form_that_dns_knows(self, wire, answers):
         answers(ACCEPTED)
-        assert outcomes(WELCOME, to="Ada <ada@straße.example>")[0].status == "sent"
+        assert outcomes(WELCOME, to="Ada <ada@straße.example>")[0].status == "accepted"
         assert wire.body["to"] == "ada@xn--strae-oqa.example"
 
     def test_it_begins_when_the_first_outcome_is_asked_for(self, wire, answers):
         answers(ACCEPTED)
         sending = send_tests(mailer().config(), [TestSend(stored=WELCOME, to="a@example.org")])
         assert len(wire.mock.calls) == 0
-        assert next(sending).status == "sent"
+        assert next(sending).status == "accepted"
 
 
 class TestRedirected:
@@ -90,7 +90,7 @@ class TestRedirected:
         answers(ACCEPTED)
         [outcome] = outcomes(WELCOME)
         assert wire.body["to"] == "staging@xn--strae-oqa.example"
-        assert (outcome.to, outcome.status) == ("ada@example.org", "sent")
+        assert (outcome.to, outcome.status) == ("ada@example.org", "accepted")
         assert outcome.text == "The sandbox accepted it. REDIRECT_TO sends it to Staging <staging@straße.example>."
 
     def test_a_doubt_says_where_to_look(self, answers):
@@ -113,7 +113,7 @@ class TestFailures:
             "Correct what Migma names, and try again. "
             "If the conversation is a series, give the id of one email of the series."
         )
-        assert second.status == "sent"
+        assert second.status == "accepted"
 
     def test_an_id_that_migma_does_not_know(self, migma_sandbox):
         [outcome] = outcomes(StoredEmailData(name="x", email_id="0" * 24))
@@ -126,7 +126,7 @@ class TestFailures:
     def test_a_faulty_address_is_refused_here_and_the_next_still_goes_out(self, migma_sandbox):
         sends = [TestSend(stored=WELCOME, to=to) for to in ("nobody", "ada@example.org")]
         first, second = send_tests(mailer().config(), sends)
-        assert (first.status, second.status) == ("failed", "sent")
+        assert (first.status, second.status) == ("failed", "accepted")
         assert isinstance(first.error, InvalidAddress)
         assert first.text == (
             "The recipient is not an address. Give one address, such as bob@example.com or Bob <bob@example.com>."
@@ -142,7 +142,7 @@ class TestFailures:
     def test_a_refused_key_is_tried_once_and_the_rest_says_why(self, migma_sandbox, migma):
         migma(API_KEY=KEYS.revoked)
         first, second = outcomes(WELCOME, RECEIPT)
-        assert (first.status, second.status) == ("failed", "not_sent")
+        assert (first.status, second.status) == ("failed", "not_attempted")
         assert first.text == (f"Migma answered 401: This API key was revoked. {AuthenticationError.hint}")
         assert second.text == f"Not sent: {first.text}"
         assert sum(migma_sandbox.store.stats()["requests"].values()) == 1
@@ -150,7 +150,7 @@ class TestFailures:
     def test_a_key_that_may_not_send_is_tried_once(self, migma_sandbox, migma):
         migma(API_KEY=KEYS.no_send)
         first, second = outcomes(WELCOME, RECEIPT)
-        assert (first.status, second.status) == ("failed", "not_sent")
+        assert (first.status, second.status) == ("failed", "not_attempted")
         assert isinstance(second.error, Forbidden)
         assert first.text == (
             "Migma answered 403: This API key lacks the permission email:send. "
@@ -160,7 +160,7 @@ class TestFailures:
     def test_without_a_connection_nothing_went_out_and_the_rest_is_not_tried(self, wire, answers):
         answers(ConnectTimeout(ConnectTimeoutError()))
         first, second = outcomes(WELCOME, RECEIPT)
-        assert (first.status, second.status) == ("failed", "not_sent")
+        assert (first.status, second.status) == ("failed", "not_attempted")
         assert first.text == (
             "Migma did not answer in time (no connection was made, ConnectTimeoutError). "
             "Check API_URL, DNS, proxy and firewall, and try again."
@@ -171,7 +171,7 @@ class TestFailures:
     def test_what_may_have_arrived_is_in_doubt_and_never_sent_again(self, migma_sandbox, fault):
         migma_sandbox.faults.script(fault)
         first, second = outcomes(WELCOME, RECEIPT)
-        assert (first.status, second.status) == ("unknown", "sent")
+        assert (first.status, second.status) == ("unknown", "accepted")
         assert first.text.startswith("It may have arrived: check the inbox before you send it again. ")
         assert "idempotency" not in first.text
         assert migma_sandbox.store.stats()["requests"] == {"POST /v1/emails/test/send": 2}
@@ -198,7 +198,10 @@ def test_in_quiet_mode_a_recipient_after_a_refused_key_is_said_to_be_stopped(wir
     wire.answers(refusal(401, "revoked"))
     first, second = send_live(mailer(), EmailMessage("s", "b", None, ["a@example.org", "b@example.org"]))
     assert first.status == "failed"
-    assert (second.status, second.text) == ("not_sent", "Not sent: an error with an earlier recipient stopped it.")
+    assert (second.status, second.text) == (
+        "not_attempted",
+        "Not sent: an error with an earlier recipient stopped it.",
+    )
 
 
 class TestTime:
@@ -210,10 +213,10 @@ class TestTime:
         answers(ACCEPTED)
         clock = FakeClock()
         sending = send_tests(mailer().config(), [TestSend(stored=WELCOME, to="a@example.org")] * 2, clock=clock)
-        assert next(sending).status == "sent"
+        assert next(sending).status == "accepted"
         clock.now += SECONDS - 0.9
         outcome = next(sending)
-        assert (outcome.status, outcome.error) == ("not_sent", None)
+        assert (outcome.status, outcome.error) == ("not_attempted", None)
         assert outcome.text == "Not sent: the time for these tests ran out. Send the rest again."
         assert len(wire.mock.calls) == 1
 
@@ -222,13 +225,13 @@ class TestTime:
         began = time.monotonic()
         first, second = outcomes(WELCOME, RECEIPT, seconds=1.2)
         assert time.monotonic() - began < 3
-        assert (first.status, second.status) == ("unknown", "not_sent")
+        assert (first.status, second.status) == ("unknown", "not_attempted")
 
     def test_a_short_retry_after_holds_the_next_call_up(self, answers):
         answers((*refusal(429, "Too many"), {"Retry-After": "3"}), ACCEPTED)
         clock = FakeClock()
         first, second = outcomes(WELCOME, RECEIPT, clock=clock)
-        assert (first.status, second.status) == ("failed", "sent")
+        assert (first.status, second.status) == ("failed", "accepted")
         assert first.text == ("Migma answered 429: Too many. Wait 3 s, then try again.")
         assert sum(clock.slept) == pytest.approx(3)
 
@@ -236,7 +239,7 @@ class TestTime:
         answers((*refusal(429, "Too many"), {"Retry-After": "60"}))
         clock = FakeClock()
         first, second = outcomes(WELCOME, RECEIPT, clock=clock)
-        assert (first.status, second.status) == ("failed", "not_sent")
+        assert (first.status, second.status) == ("failed", "not_attempted")
         assert second.text.startswith("Not sent: ")
         assert second.text.endswith(" Wait 60 s, then try again.")
         assert clock.slept == []
@@ -250,7 +253,7 @@ class TestTime:
         migma(RATE_LIMIT="1/h")
         answers(ACCEPTED)
         first, second = outcomes(WELCOME, RECEIPT)
-        assert (first.status, second.status) == ("sent", "not_sent")
+        assert (first.status, second.status) == ("accepted", "not_attempted")
         assert second.text.startswith("Not sent: RATE_LIMIT is used up. Wait 3")
 
 
@@ -317,10 +320,10 @@ class TestLive:
         wire.accepts()
         clock = FakeClock()
         sending = self.outcomes(clock=clock)
-        assert next(sending).status == "sent"
+        assert next(sending).status == "accepted"
         clock.now += SECONDS - 0.9
         outcome = next(sending)
-        assert (outcome.status, len(wire.mock.calls)) == ("not_sent", 1)
+        assert (outcome.status, len(wire.mock.calls)) == ("not_attempted", 1)
         assert outcome.text == "Not sent: the time for these tests ran out. Send the rest again."
 
     def test_a_slow_answer_and_its_repeats_end_with_the_time_that_is_left(self, migma_sandbox, migma):
@@ -329,12 +332,12 @@ class TestLive:
         began = time.monotonic()
         first, second = self.outcomes(seconds=1.5)
         assert time.monotonic() - began < 6
-        assert (first.status, second.status) == ("unknown", "not_sent")
+        assert (first.status, second.status) == ("unknown", "not_attempted")
 
     def test_a_rate_limit_that_lets_no_call_be_made_is_no_failure(self, wire, migma):
         migma(LAYOUT_EMAIL_ID=account.WELCOME, RATE_LIMIT="1/h")
         wire.accepts()
         first, second = self.outcomes()
-        assert (first.status, second.status) == ("sent", "not_sent")
+        assert (first.status, second.status) == ("accepted", "not_attempted")
         assert second.text.startswith("Not sent: RATE_LIMIT is used up. Wait 3")
         assert len(wire.mock.calls) == 1

@@ -1,4 +1,4 @@
-"""Rows of test sends: written before the calls begin, completed after, and counted for the limit of a person.
+"""Rows of test sends in the delivery log: written before the calls begin, and completed after.
 
 A row that was begun says that the test is in doubt. So a process that is killed in between leaves a row for each test
 that may have arrived, and never a gap.
@@ -12,25 +12,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import router, transaction
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from .addresses import parse
-from .api.errors import APIError, MigmaError
-from .error_messages import error_entry
-from .models import Delivery, StoredEmail
-from .models.fields import storable
-from .stored_emails import StoredEmailData
-from .testsends import TestOutcome, TestSend
+from django_migma.addresses import parse
+from django_migma.api.errors import APIError, MigmaError
+from django_migma.error_messages import error_entry
+from django_migma.models import Delivery, StoredEmail
+from django_migma.models.fields import storable
+from django_migma.stored_emails import StoredEmailData
 
-WINDOW = dt.timedelta(hours=1)
-_STATUSES = {
-    "sent": Delivery.Status.ACCEPTED,
-    "failed": Delivery.Status.FAILED,
-    "unknown": Delivery.Status.UNKNOWN,
-    "not_sent": Delivery.Status.NOT_ATTEMPTED,
-}
+from .outcomes import Status, TestOutcome
+from .sending import TestSend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,48 +41,24 @@ class Confirmation:
     redirect_to: str = ""
 
     def key(self, number: int) -> str:
-        """The key of one test: a mail with it is sent once, and an index finds all tests of a person by it."""
-        return f"{self._prefix}{number}"
-
-    @property
-    def _prefix(self) -> str:
-        return f"{_prefix(self.person)}{self.batch}/"
+        """The key of one test, so that a mail with it is sent once."""
+        return f"{_beginning(self.person, self.batch)}{number}"
 
     def rows(self) -> QuerySet[Delivery]:
         """The rows of its tests, without the HTML of their stored emails."""
-        rows = Delivery.objects.filter(_begins(self._prefix), is_test=True).select_related("stored_email")
+        rows = rows_of(self.person, self.batch).select_related("stored_email")
         return rows.defer("payload", "stored_email__html").order_by("pk")
 
 
-def _prefix(person: str) -> str:
-    return f"admin-test/{person}/"
+def _beginning(person: str, batch: str = "") -> str:
+    """How the keys of a person's tests begin, or of those of one confirmation."""
+    return f"admin-test/{person}/{batch and f'{batch}/'}"
 
 
-def _begins(prefix: str) -> Q:
-    return Delivery.objects.using(router.db_for_write(Delivery)).beginning_with("caller_key", prefix)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Allowance:
-    """How many tests a person may still send within the hour, and when there will be more."""
-
-    limit: int
-    used: int
-    more_at: dt.datetime | None
-
-    @property
-    def left(self) -> int:
-        return max(0, self.limit - self.used)
-
-
-def allowance(person: str, limit: int, now: dt.datetime | None = None) -> Allowance:
-    """Count the tests that a person has begun within the last hour. Those that were not tried do not count."""
-    since = (now or timezone.now()) - WINDOW
-    rows = Delivery.objects.using(router.db_for_write(Delivery)).filter(
-        _begins(_prefix(person)), is_test=True, created_at__gt=since
-    )
-    found = rows.exclude(status=Delivery.Status.NOT_ATTEMPTED).aggregate(used=Count("pk"), first=Min("created_at"))
-    return Allowance(limit=limit, used=found["used"], more_at=found["first"] and found["first"] + WINDOW)
+def rows_of(person: str, batch: str = "") -> QuerySet[Delivery]:
+    """Return the rows of all tests that a person has confirmed, or of one confirmation; an index finds them."""
+    rows = Delivery.objects.using(router.db_for_write(Delivery))
+    return rows.filter(rows.beginning_with("caller_key", _beginning(person, batch)), is_test=True)
 
 
 def begin(sends: Sequence[tuple[StoredEmail, StoredEmailData, str]], confirmation: Confirmation) -> list[TestSend]:
@@ -104,7 +74,7 @@ def begin(sends: Sequence[tuple[StoredEmail, StoredEmailData, str]], confirmatio
             alias=storable(confirmation.alias, 64),
             stored_email=email,
             email_id=stored.email_id or "",
-            status=Delivery.Status.UNKNOWN,
+            status=Status.UNKNOWN,
             in_doubt=True,
             errors=[error_entry(error, now)],
             created_at=now,
@@ -140,7 +110,7 @@ def log_test(stored: StoredEmailData, outcome: TestOutcome, *, alias: str, redir
             **_about(stored, outcome.to, redirect_to),
             **_result(outcome, now),
             alias=storable(alias, 64),
-            stored_email_id=_rows_of(stored, outcome).values_list("pk", flat=True).first(),
+            stored_email_id=_emails_of(stored, outcome).values_list("pk", flat=True).first(),
             email_id=outcome.email_id or stored.email_id or "",
             created_at=now,
             batch=batch,
@@ -158,14 +128,15 @@ def _about(stored: StoredEmailData, to: str, redirect_to: str) -> dict[str, Any]
 
 
 def _result(outcome: TestOutcome, now: dt.datetime) -> dict[str, Any]:
-    error = outcome.error if outcome.status != "not_sent" else None  # that one is an earlier test's, or made no call
-    is_sent = outcome.status == "sent"
+    is_untried = outcome.status == Status.NOT_ATTEMPTED  # its error is that of an earlier test, or made no call
+    error = None if is_untried else outcome.error
+    is_accepted = outcome.status == Status.ACCEPTED
     return {
-        "status": _STATUSES[outcome.status],
-        "in_doubt": outcome.status == "unknown",
-        "attempts": error.attempts if isinstance(error, MigmaError) else int(is_sent),
+        "status": outcome.status,
+        "in_doubt": outcome.status == Status.UNKNOWN,
+        "attempts": error.attempts if isinstance(error, MigmaError) else int(is_accepted),
         "message_id": storable(outcome.message_id, 64),
-        "errors": [] if is_sent else [error_entry(error or MigmaError(outcome.text), now)],
+        "errors": [] if is_accepted else [error_entry(error or MigmaError(outcome.text), now)],
         "finished_at": now,
     }
 
@@ -176,13 +147,13 @@ def record_test(stored: StoredEmailData, outcome: TestOutcome) -> int:
     A refusal by Migma counts as a test. What was not sent, or failed before a connection, does not.
     """
     error = outcome.error
-    is_refused = outcome.status == "failed" and isinstance(error, APIError) and error.attempts > 0
-    if not is_refused and outcome.status not in {"sent", "unknown"}:
+    is_refused = outcome.status == Status.FAILED and isinstance(error, APIError) and error.attempts > 0
+    if not is_refused and outcome.status not in {Status.ACCEPTED, Status.UNKNOWN}:
         return 0
-    return _rows_of(stored, outcome).update(last_tested_at=timezone.now())
+    return _emails_of(stored, outcome).update(last_tested_at=timezone.now())
 
 
-def _rows_of(stored: StoredEmailData, outcome: TestOutcome) -> QuerySet[StoredEmail]:
+def _emails_of(stored: StoredEmailData, outcome: TestOutcome) -> QuerySet[StoredEmail]:
     by_email = Q(email_id__in=[stored.email_id or outcome.email_id])  # an empty id is none to the database
     by_conversation = Q(email_id=None, conversation_id=stored.conversation_id)  # no row lacks both
     return StoredEmail.objects.filter(by_email | by_conversation)

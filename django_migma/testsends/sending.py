@@ -1,4 +1,4 @@
-"""Test sends: stored emails to a few addresses, one API call after the other, and the outcome of each in words.
+"""The calls of test sends, one after the other, and the outcome of each.
 
 `send_tests` uses Migma's endpoint for tests, `send_live` a mailer of the site. Migma documents no idempotency key for
 its test endpoint, so a test send is never repeated, and its outcome says whether it may have arrived.
@@ -8,58 +8,48 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from django.core import mail
-from django.core.exceptions import ImproperlyConfigured
-from django.db import Error as DatabaseError
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
-from .addresses import parse
-from .api.credentials import is_local
-from .api.errors import (
+from django_migma.addresses import parse
+from django_migma.api.credentials import is_local
+from django_migma.api.errors import (
     AuthenticationError,
     Forbidden,
     InvalidAddress,
     InvalidRequest,
     MigmaError,
     NoResponse,
-    RateLimited,
     StoredEmailNotFound,
 )
-from .api.retries import Clock
-from .api.types import TestSendRequest
-from .backends.base import make_client
-from .backends.direct import EmailBackend
-from .conf import Config
-from .error_messages import explain
-from .exceptions import ConfigurationError
-from .mailers import Mailer
-from .message import MigmaMessage, RecipientStatus, status_of
-from .models import StoredEmail
-from .payload import resolve_sender
-from .stored_emails import DeclaredEmails, StoredEmailData
+from django_migma.api.retries import Clock
+from django_migma.api.types import TestSendRequest
+from django_migma.backends.base import make_client
+from django_migma.backends.direct import EmailBackend
+from django_migma.conf import Config
+from django_migma.error_messages import explain
+from django_migma.exceptions import ConfigurationError
+from django_migma.mailers import Mailer
+from django_migma.message import MigmaMessage, RecipientStatus, status_of
+from django_migma.models import StoredEmail
+from django_migma.payload import resolve_sender
+from django_migma.stored_emails import DeclaredEmails, StoredEmailData
+
+from .outcomes import Status, TestOutcome, make_outcome, status_after
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
 MAX_TESTS = 50  # test sends per confirmation
 SECONDS = 15.0  # for all test sends of one confirmation
-UNREADABLE = (DatabaseError, ImproperlyConfigured)  # from the stored emails' table, without migrations or database
 _MIN_SECONDS = 1.0  # a call with less time would more likely end in doubt than in an answer
 _PART = r'(?:"[^"\r\n]*"|[^,;\r\n])+'  # between commas, semicolons and line breaks; a quoted name may contain them
 _MAX_QUOTED = 80
-_COUNTS = {
-    "sent": _("%(count)d sent"),
-    "failed": _("%(count)d failed"),
-    "unknown": _("%(count)d in doubt"),
-    "not_sent": _("%(count)d not sent"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,27 +61,6 @@ class TestSend:
     stored: StoredEmailData
     to: str
     row: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestOutcome:
-    """Result of one test send to one address.
-
-    ``status`` is ``sent``; ``failed`` (Migma refused it or was not reached: nothing went out); ``unknown`` (it may
-    have arrived); or ``not_sent`` (not tried). ``text`` says in the active language what happened and what to do
-    next. ``email_id`` is the email that Migma says it sent. ``missing_variables`` are names that a live message did
-    not fill. ``error`` is the exception, which an earlier send raised where the status is ``not_sent``.
-    """
-
-    __test__ = False
-
-    to: str
-    status: str
-    text: str
-    message_id: str = ""
-    email_id: str = ""
-    missing_variables: tuple[str, ...] = ()
-    error: BaseException | None = None
 
 
 def send_tests(
@@ -111,7 +80,7 @@ def send_each(sends: Iterable[TestSend], send_one: Callable[[TestSend], TestOutc
     """Yield the outcome of each send in order. After an error that affects every call, the rest is not sent."""
     fatal: BaseException | None = None
     for send in sends:
-        outcome = make_outcome(send.to, "not_sent", fatal) if fatal else send_one(send)
+        outcome = make_outcome(send.to, Status.NOT_ATTEMPTED, fatal) if fatal else send_one(send)
         if _affects_every_call(outcome.error):
             fatal = outcome.error
         yield outcome
@@ -133,12 +102,13 @@ def _send_test(config: Config, send: TestSend, seconds: float, clock: Clock) -> 
         reason = explain(error)
         if isinstance(error, InvalidRequest) and send.stored.conversation_id:
             reason += " " + gettext("If the conversation is a series, give the id of one email of the series.")
-        return make_outcome(send.to, _status(error), error, reason=reason, **about)
-    return make_outcome(send.to, "sent", message_id=result.message_id, email_id=result.email_id, **about)
+        return make_outcome(send.to, status_after(error), error, reason=reason, **about)
+    return make_outcome(send.to, Status.ACCEPTED, message_id=result.message_id, email_id=result.email_id, **about)
 
 
 def _out_of_time(to: str) -> TestOutcome:
-    return make_outcome(to, "not_sent", reason=gettext("the time for these tests ran out. Send the rest again."))
+    reason = gettext("the time for these tests ran out. Send the rest again.")
+    return make_outcome(to, Status.NOT_ATTEMPTED, reason=reason)
 
 
 def _test_request(send: TestSend, redirect_to: str | None) -> TestSendRequest:
@@ -152,13 +122,6 @@ def _test_request(send: TestSend, redirect_to: str | None) -> TestSendRequest:
         raise StoredEmailNotFound(
             f"The stored email {stored.name!r} has no id of 24 hex digits", hint="Give it the id that Migma shows."
         ) from None
-
-
-def _status(error: MigmaError) -> str:
-    if error.may_have_been_accepted:
-        return "unknown"
-    is_untried = isinstance(error, RateLimited) and not error.attempts
-    return "not_sent" if is_untried else "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,47 +216,15 @@ def _live_outcome(
     to: str, recipient: RecipientStatus, refusal: Exception | None, about: dict[str, Any]
 ) -> TestOutcome:
     if recipient.accepted:
-        return make_outcome(to, "sent", message_id=recipient.message_id, **about)
+        return make_outcome(to, Status.ACCEPTED, message_id=recipient.message_id, **about)
     error = recipient.error or refusal
     if recipient.in_doubt:
-        return make_outcome(to, "unknown", error, **about)
+        return make_outcome(to, Status.UNKNOWN, error, **about)
     if error:
-        return make_outcome(to, _status(error) if isinstance(error, MigmaError) else "failed", error, **about)
-    if to:
-        return make_outcome(to, "not_sent", reason=gettext("an error with an earlier recipient stopped it."))
-    return make_outcome(to, "not_sent", reason=gettext("a receiver of pre_send cancelled it."))
-
-
-def make_outcome(
-    to: str,
-    status: str,
-    error: BaseException | None = None,
-    *,
-    reason: str = "",
-    is_sandbox: bool = False,
-    redirect_to: str | None = None,
-    **found: Any,
-) -> TestOutcome:
-    """Return an outcome with its text. ``reason`` is what to say in place of what the error says."""
-    if status == "sent":
-        text = gettext("The sandbox accepted it.") if is_sandbox else gettext("Migma accepted it.")
-    elif status == "unknown":
-        text = gettext("It may have arrived: check the inbox before you send it again.")
-        if isinstance(error, MigmaError):
-            text += f" {error.reason}."
-    else:
-        text = reason or (explain(error) if error else "")
-        if status == "not_sent":
-            text = gettext("Not sent: %(reason)s") % {"reason": text}
-    if redirect_to and status in {"sent", "unknown"}:
-        text += " " + gettext("REDIRECT_TO sends it to %(address)s.") % {"address": redirect_to}
-    return TestOutcome(to=to, status=status, text=text, error=error, **found)
-
-
-def count_outcomes(statuses: Iterable[str]) -> str:
-    """Return how many there are of each status, such as "48 sent, 2 failed."."""
-    counts = Counter(statuses)
-    return ", ".join(str(_COUNTS[status]) % {"count": counts[status]} for status in _COUNTS if counts[status]) + "."
+        return make_outcome(to, status_after(error), error, **about)
+    stopped = gettext("an error with an earlier recipient stopped it.")
+    reason = stopped if to else gettext("a receiver of pre_send cancelled it.")
+    return make_outcome(to, Status.NOT_ATTEMPTED, reason=reason)
 
 
 def parse_addresses(text: str, *, quote: bool = False) -> list[str]:
