@@ -40,7 +40,12 @@ class Methods:
 
 
 class Pages(Methods):
-    """The same, for people: an error is a page as well."""
+    """The same, for people: an error is a page as well, and HEAD is a GET whose body stays away."""
+
+    def __init__(self, **views: View) -> None:
+        super().__init__(**views)
+        if "GET" in views:
+            self.views["HEAD"] = views["GET"]
 
     def answer(self, request: Request, **ids: Any) -> HttpResponse:
         try:

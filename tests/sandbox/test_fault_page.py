@@ -210,4 +210,4 @@ def test_only_a_form_is_taken(sandbox, media_type):
 
 def test_another_method_is_answered_with_the_allowed_ones(sandbox):
     reply = ask(sandbox, "DELETE", "/faults", key=None, headers=FORM)
-    assert (reply.status, reply.headers["Allow"]) == (405, "GET, POST")
+    assert (reply.status, reply.headers["Allow"]) == (405, "GET, POST, HEAD")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.sandbox.asking import ask, get
+from tests.sandbox.asking import ask, get, raw, send, single
 
 PERSON = {"Accept": "text/html,*/*"}
 
@@ -42,6 +42,21 @@ def test_people_are_told_as_a_page_that_nothing_is_there(sandbox):
     reply = page(sandbox, "/nowhere")
     assert (reply.status, reply.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "Not found: /nowhere" in reply.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/mail/{id}", "/setup", "/static/sandbox.css", "/nowhere"])
+def test_head_answers_like_get_without_the_body(sandbox, path):
+    """Such as `curl -I`."""
+    send(sandbox, single())
+    path = path.replace("{id}", sandbox.store.inbox.mails()[0].id)
+    page(sandbox, path)  # the first look at a mail marks it as read, which the next page shows
+    whole = page(sandbox, path)
+    host = f"127.0.0.1:{sandbox.port}"
+    request = f"HEAD {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+    head = raw(sandbox, request.encode()).decode()
+    assert head.startswith(f"HTTP/1.1 {whole.status} ")
+    assert f"Content-Length: {len(whole.content)}\r\n" in head
+    assert head.endswith("\r\n\r\n")
 
 
 def test_a_program_gets_an_error_envelope(sandbox):
