@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from django_migma.sandbox.faults import Delivered, Fault
+    from django_migma.sandbox.faults import Fault, Reply
     from django_migma.sandbox.placeholders import VariableUse
 
 TEST_ENDPOINT = "POST /v1/emails/test/send"
@@ -124,8 +124,8 @@ class Exchange:
         return self.message.id if self.message else ""
 
     @property
-    def delivered(self) -> Delivered:
-        return self.fault.kind.delivered
+    def reply(self) -> Reply:
+        return self.fault.kind.reply
 
     @property
     def is_test(self) -> bool:

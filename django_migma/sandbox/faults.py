@@ -139,24 +139,24 @@ class Learnt(StrEnum):
     NOTHING = "Migma did not take the mail, and the application learns nothing."
 
 
-class Delivered(StrEnum):
-    """What of an answer leaves the sandbox."""
+class Reply(StrEnum):
+    """How an answer reaches the application, as far as the sandbox can tell."""
 
     WHOLE = "whole"
     HALF = "half"
     LATE = "late"
-    NOTHING = "nothing"
+    NONE = "none"
 
 
-_DELIVERED: dict[Deliver, Delivered] = {
-    _reset: Delivered.NOTHING,
-    _hang_up: Delivered.NOTHING,
-    _silent: Delivered.NOTHING,
-    _half: Delivered.HALF,
-    _empty: Delivered.HALF,
-    _endless: Delivered.HALF,
-    _slow: Delivered.LATE,
-    _drip: Delivered.LATE,
+_REPLIES: dict[Deliver, Reply] = {
+    _reset: Reply.NONE,
+    _hang_up: Reply.NONE,
+    _silent: Reply.NONE,
+    _half: Reply.HALF,
+    _empty: Reply.HALF,
+    _endless: Reply.HALF,
+    _slow: Reply.LATE,
+    _drip: Reply.LATE,
 }
 
 
@@ -189,8 +189,8 @@ class Kind:
         return Learnt.NOT_TAKEN if self.deliver is _whole else Learnt.NOTHING
 
     @property
-    def delivered(self) -> Delivered:
-        return Delivered.LATE if self.delays else _DELIVERED.get(self.deliver, Delivered.WHOLE)
+    def reply(self) -> Reply:
+        return Reply.LATE if self.delays else _REPLIES.get(self.deliver, Reply.WHOLE)
 
 
 _UNSENT = _error(500)  # stands in for a response that never leaves

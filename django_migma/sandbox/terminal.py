@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account
 from django_migma.sandbox.exchanges import Result
-from django_migma.sandbox.faults import Delivered
+from django_migma.sandbox.faults import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ _MAX_WHO = 60  # characters
 _MAX_WHY = 120
 _PAUSE = 0.05  # seconds between two writes: to wake the thread for each of a thousand lines a second slows them down
 _CLOSING = 0.5  # seconds for the last lines
-_REPLIES = {Delivered.NOTHING: "reply lost", Delivered.HALF: "half a reply", Delivered.LATE: "reply late"}
+_REPLIES = {Reply.NONE: "reply lost", Reply.HALF: "half a reply", Reply.LATE: "reply late"}
 
 
 def line(exchange: Exchange) -> str:
@@ -45,7 +45,7 @@ def _local_time(timestamp: int) -> str:
 def _outcome(exchange: Exchange) -> str:
     if exchange.result is Result.UNTOUCHED:
         return f"struck by {exchange.fault.word}"
-    reply = _REPLIES.get(exchange.delivered)
+    reply = _REPLIES.get(exchange.reply)
     return _result(exchange) + (f", {reply}" if reply else "")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.exchanges import Result
-from django_migma.sandbox.faults import Delivered
+from django_migma.sandbox.faults import Reply
 from django_migma.sandbox.inbox import FIRST, LAST
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ _SAW = {
     "close": "{answer}, then the end of the connection",
 }
 """What the application saw, by the kind of the fault; ``answer`` for all others."""
-_REPLY = {
-    Delivered.NOTHING: "was lost",
-    Delivered.HALF: "did not arrive whole",
-    Delivered.LATE: "came late",
+_REPLY_WORDS = {
+    Reply.NONE: "was lost",
+    Reply.HALF: "did not arrive whole",
+    Reply.LATE: "came late",
 }
-_LOST = {Delivered.NOTHING, Delivered.HALF}
+_NOT_WHOLE = {Reply.NONE, Reply.HALF}
 _WAYS_OUT = (
     (r"the domain (\S+) is not verified", r"Start with `--verified-domain \1` to accept it."),
     (r"--accept-template", "Start with `--accept-template` to accept it."),
@@ -171,12 +171,12 @@ def _story(mail: Mail) -> Iterator[tuple[str, str]]:
         what = "met a fault before anything was looked at" if is_struck else "came to nothing"
         yield "", f"The first {'request' if len(before) == 1 else f'{len(before)} requests'} {what}."
     for each in taken:
-        if each.delivered in _REPLY:
+        if each.reply in _REPLY_WORDS:
             which = "" if mail.attempts == 1 else f" to {_which(mail, each)}"
-            yield "", f"The reply{which} {_REPLY[each.delivered]}."
+            yield "", f"The reply{which} {_REPLY_WORDS[each.reply]}."
     for each in _replays(mail)[-1:]:
         which = _which(mail, each)
-        lost = f"but the reply to {which} {_REPLY[each.delivered]}" if each.delivered in _LOST else ""
+        lost = f"but the reply to {which} {_REPLY_WORDS[each.reply]}" if each.reply in _NOT_WHOLE else ""
         end = lost or f"so {which} got the first answer again"
         yield "", f"Your app repeated it under the same idempotency key, {end}."
     if _is_untold(mail) and mail.exchanges[-1].message:
@@ -186,7 +186,7 @@ def _story(mail: Mail) -> Iterator[tuple[str, str]]:
 def _is_untold(mail: Mail) -> bool:
     """Whether the mail is there, and no answer that says so has arrived whole."""
     answers = [*_all(mail, Result.ACCEPTED), *_replays(mail)]
-    return mail.is_accepted and all(each.delivered in _LOST for each in answers)
+    return mail.is_accepted and all(each.reply in _NOT_WHOLE for each in answers)
 
 
 def _replays(mail: Mail) -> list[Exchange]:

@@ -6,7 +6,7 @@ import pytest
 
 from django_migma.sandbox import account
 from django_migma.sandbox.exchanges import Result
-from django_migma.sandbox.faults import Delivered, parse_fault
+from django_migma.sandbox.faults import Reply, parse_fault
 from django_migma.sandbox.protocol import KEYS
 from tests.sandbox.asking import ask, batch, eventually, get, raw, received, send, sent, single
 
@@ -38,7 +38,7 @@ def test_a_mail_is_in_the_inbox_before_its_answer_has_come(sandbox):
     )
     [exchange] = mail.exchanges
     assert (exchange.result, exchange.status, exchange.answer) == (Result.ACCEPTED, 200, answer.content)
-    assert (exchange.key_name, exchange.idempotency_key, exchange.delivered) == ("full", None, Delivered.WHOLE)
+    assert (exchange.key_name, exchange.idempotency_key, exchange.reply) == ("full", None, Reply.WHOLE)
 
 
 def test_all_requests_under_one_key_are_one_mail(sandbox):
@@ -50,7 +50,7 @@ def test_all_requests_under_one_key_are_one_mail(sandbox):
     send(sandbox, single(subject="Another"), idempotency_key="order-1")
     mail = only_mail(sandbox)
     assert results(sandbox) == [["untouched", "accepted", "replayed", "conflict"]]
-    assert [exchange.delivered.value for exchange in mail.exchanges] == ["whole", "nothing", "whole", "whole"]
+    assert [exchange.reply.value for exchange in mail.exchanges] == ["whole", "none", "whole", "whole"]
     assert [exchange.fault.word for exchange in mail.exchanges] == ["503", "lost", "ok", "ok"]
     assert len(mail.messages) == 1
     assert mail.subject == "Welcome, Kim"
@@ -134,11 +134,11 @@ def test_requests_stand_in_the_order_in_which_they_came(sandbox):
     mail = only_mail(sandbox)
     assert [exchange.result.value for exchange in mail.exchanges[:2]] == ["accepted", "conflict"]
     assert mail.exchanges[0].took >= 0.3
-    assert mail.exchanges[0].delivered is Delivered.LATE
+    assert mail.exchanges[0].reply is Reply.LATE
 
 
 @pytest.mark.parametrize(
-    ("word", "delivered"),
+    ("word", "reply"),
     [
         ("429", "whole"),
         ("html", "whole"),
@@ -149,14 +149,14 @@ def test_requests_stand_in_the_order_in_which_they_came(sandbox):
         ("slow-1", "late"),
         ("busy-1", "late"),
         ("drip", "late"),
-        ("lost", "nothing"),
-        ("reset", "nothing"),
-        ("hangup", "nothing"),
-        ("silent-1", "nothing"),
+        ("lost", "none"),
+        ("reset", "none"),
+        ("hangup", "none"),
+        ("silent-1", "none"),
     ],
 )
-def test_a_fault_says_how_much_of_the_answer_it_delivers(word, delivered):
-    assert parse_fault(word).kind.delivered == delivered
+def test_a_fault_says_how_the_answer_reaches_the_application(word, reply):
+    assert parse_fault(word).kind.reply == reply
 
 
 def test_the_same_key_under_another_api_key_or_endpoint_is_another_mail(sandbox):

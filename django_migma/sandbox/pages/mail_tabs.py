@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django_migma.sandbox import verdicts
-from django_migma.sandbox.faults import Delivered
+from django_migma.sandbox.faults import Reply
 from django_migma.sandbox.pages import snippets
 from django_migma.sandbox.pages.mail_frame import MAX_PARSED, links, rendering
 from django_migma.sandbox.pages.responses import clock_time
@@ -95,7 +95,7 @@ def _step(request: Request, mail: Mail, exchange: Exchange) -> dict[str, Any]:
         "fault": f"{verdicts.STRUCK} {exchange.fault.word}" if is_struck else "",
         "saw": verdicts.saw(exchange),
         "is_repeat": is_repeat,
-        "is_lost": exchange.delivered is not Delivered.WHOLE,
+        "is_lost": exchange.reply is not Reply.WHOLE,
         "request": f"{snippets.head(exchange)}\n\n{_cut(snippets.readable(exchange.body))}",
         "answer": f"{exchange.status}\n\n{_cut(snippets.readable(exchange.answer))}",
         "curl": "" if is_repeat else snippets.curl(exchange, request.sandbox.url),
