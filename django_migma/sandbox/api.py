@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account, batches, logs
 from django_migma.sandbox.account import ACCOUNT
-from django_migma.sandbox.exchanges import Message
+from django_migma.sandbox.exchanges import Message, parsed_size
 from django_migma.sandbox.idempotency import once_per_key
 from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
 from django_migma.sandbox.validation import send_errors, send_test_errors
@@ -81,14 +81,8 @@ def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
         "body": body,
         "answer": answer,
         "switches": request.sandbox.switches,
-        "size": _parsed_size(request.body),
+        "size": parsed_size(request.body),
     }
-
-
-def _parsed_size(body: bytes) -> int:
-    """Bytes that the JSON takes as objects, about: a million empty lists are 3 MB of text, and 60 MB of lists."""
-    separators = len(body) - len(body.translate(None, b",:[{"))
-    return len(body) + 64 * separators
 
 
 @endpoint("email:send")

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox import account, batches
-from django_migma.sandbox.exchanges import Message
+from django_migma.sandbox.exchanges import Message, parsed_size
 from django_migma.sandbox.idempotency import once_per_key
 from django_migma.sandbox.protocol import ApiError, endpoint, json_object, success, timestamp
 from django_migma.sandbox.store import Campaign
@@ -45,7 +45,7 @@ def create(request: Request) -> HttpResponse:
         endpoint=request.endpoint,
         key_name=request.key_name,
         body=body,
-        size=len(request.body),
+        size=parsed_size(request.body),
         answer={"provider": body.get("providerType", "migma")},
         switches=switches,
         recipients=account.count_recipients(body, content.project),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django_migma.sandbox.faults import Fault, Reply
+    from django_migma.sandbox.options import Switches
     from django_migma.sandbox.placeholders import VariableUse
 
 TEST_ENDPOINT = "POST /v1/emails/test/send"
@@ -83,11 +84,17 @@ class Exchange:
     status: int
     answer: bytes  # as prepared, also where the fault kept it back
     message: Message | None  # of a replay, the first one's
+    switches: Switches  # of the sandbox
 
-    @property
+    @cached_property
     def payload(self) -> Mapping[str, Any]:
         """The body as JSON; empty if it is not one JSON object."""
         return self.message.body if self.message else _json_object(self.body)
+
+    @cached_property
+    def stored_email(self) -> account.Json | None:
+        """The stored email that the request names; None if the sandbox has no such email."""
+        return account.stored_email(self.payload)
 
     @cached_property
     def recipient(self) -> str:
@@ -103,7 +110,7 @@ class Exchange:
     @cached_property
     def subject(self) -> str:
         """As it was sent, with its placeholders; of a test send, the stored email's."""
-        stored = account.stored_email(self.payload) if self.is_test else None
+        stored = self.stored_email if self.is_test else None
         return _text(stored or self.payload, "subject")
 
     @cached_property
@@ -111,7 +118,7 @@ class Exchange:
         """The id of the stored email that the request names, perhaps an unknown one; empty if it names none."""
         if self.message is not None and "emailId" in self.message.answer:
             return _text(self.message.answer, "emailId")
-        return _text(account.stored_email(self.payload) or self.payload, "emailId")
+        return _text(self.stored_email or self.payload, "emailId")
 
     @property
     def problem(self) -> str:
@@ -133,9 +140,9 @@ class Exchange:
 
     @cached_property
     def size(self) -> int:
-        """Bytes that it holds, about: its body, that of its message once more, which is parsed, and the rest."""
-        message = self.message.size if self.message else 0
-        return _OVERHEAD + len(self.body) + message + len(self.answer) + sum(map(len, self.head.values()))
+        """Bytes that it alone holds, about: without the body and the message, which a repeat holds as well."""
+        payload = 0 if self.message else parsed_size(self.body)
+        return _OVERHEAD + payload + len(self.answer) + sum(map(len, self.head.values()))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -175,10 +182,23 @@ class Mail:
     def recipient(self) -> str:
         return self.main.recipient
 
+    @cached_property
+    def rendered(self) -> RenderedEmail:
+        """The mail; where none was accepted, what it would have been. It has no HTML if no known email is named."""
+        if self.message is not None:
+            return self.message
+        stored = self.main.stored_email
+        return RenderedEmail(
+            subject_template=self.main.subject,
+            html_template=stored["html"] if stored else _text(self.main.payload, "template"),
+            variables=self.variables,
+            switches=self.main.switches,
+        )
+
     @property
     def subject(self) -> str:
-        """As rendered; as it was sent where no mail was accepted."""
-        return self.message.subject if self.message else self.main.subject
+        """As rendered, also where no mail was accepted."""
+        return self.rendered.subject
 
     @property
     def html(self) -> str:
@@ -217,14 +237,9 @@ class Mail:
         return variables_used(self.variables, self._templates())
 
     def _templates(self) -> dict[str, str]:
-        """The texts with placeholders, by place."""
-        payload, message = self.main.payload, self.message
-        stored = account.stored_email(payload) or {}
-        subject, body = self.main.subject, _text(stored, "html") or _text(payload, "template")
-        if message is not None:
-            subject = message.subject_template if message.switches.subject_variables else ""
-            body = message.html_template
-        return {"subject": subject, "preheader": _text(stored, "preheader"), "body": body}
+        """The texts with placeholders, by place, as a reader meets them."""
+        rendered, preheader = self.rendered.templates, _text(self.main.stored_email or {}, "preheader")
+        return {"subject": rendered["subject"], "preheader": preheader, "body": rendered["body"]}
 
     @property
     def attempts(self) -> int:
@@ -260,14 +275,16 @@ class Mail:
 
     @cached_property
     def size(self) -> int:
-        """Bytes that it holds, about. Bodies and messages that its exchanges share count once."""
-        first, *others = self.exchanges
-        if not others:  # nearly always
-            return first.size
+        """Bytes that it holds, about. A body or a message that several of its exchanges hold counts once."""
         bodies = {id(each.body): len(each.body) for each in self.exchanges}
-        parsed = {each.message.id: each.message.size for each in self.exchanges if each.message}
-        shared = sum(len(each.body) + (each.message.size if each.message else 0) for each in self.exchanges)
-        return sum(each.size for each in self.exchanges) - shared + sum(bodies.values()) + sum(parsed.values())
+        messages = {each.message.id: each.message.size for each in self.exchanges if each.message}
+        return sum(each.size for each in self.exchanges) + sum(bodies.values()) + sum(messages.values())
+
+
+def parsed_size(body: bytes) -> int:
+    """Bytes that its JSON takes as objects, about: a million empty lists are 3 MB of text, and 60 MB of lists."""
+    separators = len(body) - len(body.translate(None, b",:[{"))
+    return len(body) + 64 * separators
 
 
 def _json_object(content: bytes) -> dict[str, Any]:

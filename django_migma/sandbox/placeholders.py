@@ -68,10 +68,15 @@ class RenderedEmail:
     def html(self) -> str:
         return self._fill(self.html_template, escape=self.switches.escape_variables)
 
+    @property
+    def templates(self) -> dict[str, str]:
+        """The texts whose placeholders are filled, by place."""
+        subject = self.subject_template if self.switches.subject_variables else ""
+        return {"subject": subject, "body": self.html_template}
+
     def missing_variables(self) -> list[str]:
         """The names of placeholders without a variable, once each, in order of appearance."""
-        subject = self.subject_template if self.switches.subject_variables else ""
-        return missing_variables(self.variables, [subject, self.html_template])
+        return missing_variables(self.variables, self.templates.values())
 
     def _fill(self, template: str, *, escape: bool) -> str:
         def value(match: re.Match[str]) -> str:

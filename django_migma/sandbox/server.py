@@ -197,6 +197,7 @@ class Request(HttpRequest):
             status=response.status_code,
             answer=response.content,
             message=self.message,
+            switches=self.sandbox.switches,
         )
         self.sandbox.store.inbox.record(exchange)
         if self.sandbox.on_send is not None:

@@ -76,7 +76,7 @@ def test_a_mail_is_told_in_a_line(sandbox):
     send(sandbox, {})
     assert list(map(repr, sandbox.mails)) == ["<Mail 'Welcome, Kim' to reader@example.com, 2 requests, accepted>"]
     first, second = map(repr, sandbox.not_accepted)
-    assert first.startswith("<Mail 'Welcome, {{first_name}}' to reader@example.com, not accepted: from: the domain ")
+    assert first.startswith("<Mail 'Welcome, Kim' to reader@example.com, not accepted: from: the domain ")
     assert second.startswith("<Mail '' to nobody, not accepted: ")
 
 

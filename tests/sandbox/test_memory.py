@@ -12,7 +12,7 @@ from django.http import HttpResponse
 
 from django_migma.sandbox import account, idempotency, inbox, store
 from django_migma.sandbox.idempotency import IdempotencyStore
-from tests.sandbox.asking import FULL, ask, batch, send, single
+from tests.sandbox.asking import FULL, ask, batch, get, send, single
 
 MB = 1_000_000
 
@@ -69,6 +69,17 @@ def test_values_that_are_larger_as_objects_than_as_text_count_as_what_they_take(
     with bounded(inbox.MAX_BYTES + 20 * MB):
         for number in range(20):
             assert send(sandbox, body, idempotency_key=str(number)).status == 200
+    assert 1 < len(sandbox.store.inbox.mails()) < 20
+
+
+def test_refused_bodies_count_as_what_they_take_once_somebody_has_looked_at_them(start):
+    """Their JSON is parsed for the list, and kept for the next look at it."""
+    sandbox = start()
+    body = single(recipientEmail="nobody", variables={"first_name": [[]] * 100_000})
+    with bounded(inbox.MAX_BYTES + 20 * MB):
+        for number in range(20):
+            assert send(sandbox, body, idempotency_key=str(number)).status == 400
+        assert get(sandbox, "/", key=None).status == 200
     assert 1 < len(sandbox.store.inbox.mails()) < 20
 
 

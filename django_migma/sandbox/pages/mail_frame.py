@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
-from django_migma.sandbox import account
-from django_migma.sandbox.placeholders import RenderedEmail, find_placeholders
+from django_migma.sandbox.placeholders import find_placeholders
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from django_migma.sandbox.exchanges import Mail
-    from django_migma.sandbox.options import Switches
+    from django_migma.sandbox.placeholders import RenderedEmail
     from django_migma.sandbox.server import Request
 
 MAX_PARSED = 300_000  # characters that are searched for links, and marked; some readers cut a mail off after 100 kB
@@ -70,28 +69,8 @@ def html_page(request: Request, html: str) -> HttpResponse:
 
 def framed_page(request: Request, mail: Mail) -> HttpResponse:
     """A mail in its frame, or what it would have been. ``?marks=1`` marks the variables that have no value."""
-    rendered = rendering(mail, request.sandbox.switches)
-    if rendered is None:
-        html = ""
-    elif request.GET.get("marks") == "1":
-        html = marked(rendered)
-    else:
-        html = rendered.html
+    html = marked(mail.rendered) if request.GET.get("marks") == "1" else mail.rendered.html
     return html_page(request, html + _NEW_WINDOWS)
-
-
-def rendering(mail: Mail, switches: Switches) -> RenderedEmail | None:
-    """The mail; where none was accepted, what it would have been; None if the request names nothing known here."""
-    if mail.message is not None:
-        return mail.message
-    body = mail.main.payload
-    stored = account.stored_email(body)
-    template = stored["html"] if stored else body.get("template")
-    if not isinstance(template, str) or not template:
-        return None
-    return RenderedEmail(
-        subject_template=mail.main.subject, html_template=template, variables=mail.variables, switches=switches
-    )
 
 
 def marked(rendered: RenderedEmail) -> str:

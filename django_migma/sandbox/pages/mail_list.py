@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from django.http import HttpResponse
 
 from django_migma.sandbox import verdicts
-from django_migma.sandbox.pages.mail_frame import rendering
 from django_migma.sandbox.pages.responses import clock_time, render
 from django_migma.sandbox.pages.setup import first_steps
 
@@ -79,7 +78,7 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
     rows = max(_row_count(request), _rows_to(found, current))
     kept = {name: request.GET[name] for name in KEPT if request.GET.get(name)}
     without_query = {name: value for name, value in kept.items() if name != "q"}
-    now, switches = request.sandbox.store.clock(), request.sandbox.switches
+    now = request.sandbox.store.clock()
     return {
         "address": f"/_sandbox/list?{urlencode(kept | {'rows': rows, 'mail': current})}",
         "query": query,
@@ -94,7 +93,6 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
         "rows": [
             {
                 "mail": mail,
-                "subject": shown.subject if (shown := rendering(mail, switches)) else mail.subject,
                 "address": f"/mail/{mail.id}?{urlencode(kept)}".removesuffix("?"),
                 "here": mail.id == current,
                 "time": clock_time(mail.last_at, now),

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django_migma.sandbox import account, verdicts
 from django_migma.sandbox.pages import mail_tabs
-from django_migma.sandbox.pages.mail_frame import framed_page, links, remote_images, rendering
+from django_migma.sandbox.pages.mail_frame import framed_page, links, remote_images
 from django_migma.sandbox.pages.mail_list import listing
 from django_migma.sandbox.pages.responses import clock_time, render, see_other
 from django_migma.sandbox.protocol import ApiError
@@ -84,9 +84,7 @@ def restore(request: Request, mail_id: str) -> HttpResponse:
 
 def _head(request: Request, mail: Mail) -> dict[str, Any]:
     body = mail.main.payload
-    rendered = rendering(mail, request.sandbox.switches)
     return {
-        "subject": rendered.subject if rendered else mail.subject,
         "sender": _sender(mail, body),
         "reply_to": str(body.get("replyTo", "")),
         "email": _title(mail),
@@ -105,7 +103,7 @@ def _sender(mail: Mail, body: Mapping[str, Any]) -> str:
 
 
 def _title(mail: Mail) -> str:
-    stored = account.stored_email(mail.main.payload)
+    stored = mail.main.stored_email
     return str(account.find_conversation(stored["conversationId"])["title"]) if stored else ""
 
 
@@ -117,27 +115,25 @@ def _kind(body: Mapping[str, Any]) -> str:
 
 
 def _tabs(request: Request, mail: Mail) -> list[dict[str, Any]]:
-    rendered = rendering(mail, request.sandbox.switches)
     counts = {
         "variables": len(mail.variables_used),
         "requests": mail.attempts,
-        "links": len(links(rendered.html)) if rendered else 0,
+        "links": len(links(mail.rendered.html)),
     }
     return [{**choice, "count": counts.get(choice["name"], "")} for choice in _choices(request, "tab", TABS)]
 
 
 def _mail_tab(request: Request, mail: Mail) -> dict[str, Any]:
-    rendered = rendering(mail, request.sandbox.switches)
     asked = {name: "1" for name in ("images", "marks") if request.GET.get(name) == "1"}
     return {
         "widths": _choices(request, "width", WIDTHS, default="fit"),
         "width": _chosen(request, "width", WIDTHS, default="fit"),
         "schemes": _choices(request, "scheme", SCHEMES),
         "scheme": _chosen(request, "scheme", SCHEMES),
-        "frame": f"/mail/{mail.id}/html?{urlencode(asked)}".removesuffix("?") if rendered else "",
-        "remote": remote_images(rendered.html) if rendered and "images" not in asked else 0,
+        "frame": f"/mail/{mail.id}/html?{urlencode(asked)}".removesuffix("?") if mail.rendered.html_template else "",
+        "remote": 0 if "images" in asked else remote_images(mail.rendered.html),
         "with_images": _link(request, images="1"),
-        "missing": len(mail.missing_variables) if rendered else 0,
+        "missing": len(mail.missing_variables),
         "is_marked": "marks" in asked,
         "marks": _link(request, marks="0" if "marks" in asked else "1"),
     }

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django_migma.sandbox import verdicts
 from django_migma.sandbox.faults import Reply
 from django_migma.sandbox.pages import snippets
-from django_migma.sandbox.pages.mail_frame import MAX_PARSED, links, rendering
+from django_migma.sandbox.pages.mail_frame import MAX_PARSED, links
 from django_migma.sandbox.pages.responses import clock_time
 from django_migma.sandbox.placeholders import VariableState
 
@@ -150,8 +150,7 @@ def json_tab(request: Request, mail: Mail) -> dict[str, Any]:
 
 
 def source_tab(request: Request, mail: Mail) -> dict[str, Any]:
-    rendered = rendering(mail, request.sandbox.switches)
-    return _shown(request, rendered.html if rendered else "")
+    return _shown(request, mail.rendered.html)
 
 
 def _shown(request: Request, text: str) -> dict[str, Any]:
@@ -165,8 +164,7 @@ def _shown(request: Request, text: str) -> dict[str, Any]:
     }
 
 
-def links_tab(request: Request, mail: Mail) -> dict[str, Any]:
-    rendered = rendering(mail, request.sandbox.switches)
-    html = rendered.html if rendered else ""
+def links_tab(_request: Request, mail: Mail) -> dict[str, Any]:
+    html = mail.rendered.html
     found = links(html)
     return {"links": found[:_MAX_ROWS], "more": max(0, len(found) - _MAX_ROWS), "is_cut": len(html) > MAX_PARSED}
