@@ -107,6 +107,12 @@ class Exchange:
             return _text(payload, "recipientEmail")
         return account.describe_group("tag" if kind == "tag" else "segment", _text(payload, "recipientId"))
 
+    @property
+    def sender(self) -> str:
+        """Such as "Fernhill Coffee <hello@fernhill.example>"; empty if the body has none, as that of a test send."""
+        name, address = _text(self.payload, "fromName"), _text(self.payload, "from")
+        return f"{name} <{address}>" if name else address
+
     @cached_property
     def subject(self) -> str:
         """As it was sent, with its placeholders; of a test send, the stored email's."""

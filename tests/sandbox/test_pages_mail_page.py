@@ -295,7 +295,7 @@ def test_json_can_be_sent_again_from_django(sandbox):
 
 def test_a_conversation_and_a_batch_in_django(sandbox):
     send(sandbox, single(emailId=None, conversationId=account.WELCOME_CONVERSATION))
-    assert f"conversation_id={account.WELCOME_CONVERSATION!r}" in unescape(page(sandbox, "tab=json"))
+    assert f'conversation_id="{account.WELCOME_CONVERSATION}"' in unescape(page(sandbox, "tab=json"))
     send(sandbox, batch())
     assert "In Django" not in page(sandbox, "tab=json")
 

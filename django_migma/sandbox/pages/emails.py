@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django_migma.sandbox import account
+from django_migma.sandbox.pages import snippets
 from django_migma.sandbox.pages.forms import FieldError, do
 from django_migma.sandbox.pages.responses import render
 from django_migma.sandbox.placeholders import RenderedEmail
@@ -82,7 +83,7 @@ def _shown(sandbox: Sandbox, email_id: str, typed: Form, errors: Form) -> dict[s
         "to": typed.get("to", _RECIPIENT),
         "values": values,
         "error": errors.get("to", "") if typed else "",
-        "python": _python(email, {value.name: account.SAMPLES[email_id].get(value.name, "") for value in values}),
+        "python": snippets.stored_email_code(email, account.SAMPLES[email_id], to=_RECIPIENT),
     }
 
 
@@ -97,30 +98,6 @@ def _variables(sandbox: Sandbox, email_id: str) -> list[str]:
 def _value(form: Form, email_id: str, name: str) -> str:
     """As typed; a form that has no such field, such as the button of the empty inbox, sends the sample."""
     return form.get(_PREFIX + name, account.SAMPLES[email_id].get(name, "")).replace("\r\n", "\n")
-
-
-def _python(email: account.Json, values: dict[str, str]) -> str:
-    """The same mail from a site. Mail of the layout needs no such lines: any mail of Django's is put into it."""
-    if email["id"] == account.LAYOUT:
-        return (
-            "from django.core.mail import send_mail\n\n"
-            f'send_mail("{values["subject"]}", "Your grinder is as good as new.", None, ["{_RECIPIENT}"])'
-        )
-    lines = "".join(f"        {_quoted(name)}: {_quoted(value)},\n" for name, value in values.items())
-    return (
-        "from django_migma.message import MigmaMessage\n\n"
-        "MigmaMessage(\n"
-        f"    subject={_quoted(email['subject'])},\n"
-        f'    to=["{_RECIPIENT}"],\n'
-        f'    template_id="{email["id"]}",\n'
-        f"    merge_global_data={{\n{lines}    }},\n"
-        ").send()"
-    )
-
-
-def _quoted(text: str) -> str:
-    """As a string of Python, which JSON's is as well."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _send(sandbox: Sandbox, form: Form) -> str:

@@ -85,7 +85,7 @@ def restore(request: Request, mail_id: str) -> HttpResponse:
 def _head(request: Request, mail: Mail) -> dict[str, Any]:
     body = mail.main.payload
     return {
-        "sender": _sender(mail, body),
+        "sender": "Migma's own sender" if mail.is_test else mail.main.sender,
         "reply_to": str(body.get("replyTo", "")),
         "email": _title(mail),
         "email_id": mail.main.email_id,
@@ -93,13 +93,6 @@ def _head(request: Request, mail: Mail) -> dict[str, Any]:
         "kind": "test send" if mail.is_test else _kind(body),
         "time": clock_time(mail.at, request.sandbox.store.clock()),
     }
-
-
-def _sender(mail: Mail, body: Mapping[str, Any]) -> str:
-    if mail.is_test:
-        return "Migma's own sender"
-    name, address = body.get("fromName", ""), body.get("from", "")
-    return f"{name} <{address}>" if name else str(address)
 
 
 def _title(mail: Mail) -> str:

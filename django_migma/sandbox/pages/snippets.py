@@ -1,4 +1,4 @@
-"""A request as text: readable, and ready to be copied into a shell or a Django site."""
+"""Requests and stored emails as text: readable, and ready to be copied into a shell or a Django site."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox.account import EMAIL_NAMES
+from django_migma.sandbox import account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,22 +52,41 @@ def django_code(exchange: Exchange) -> str:
     body = exchange.payload
     if exchange.is_test or body.get("recipientType") != "email" or len(exchange.body) > MAX_COPIED:
         return ""
-    arguments = _arguments(body, exchange)
-    lines = "".join(f"    {name}={value!r},\n" for name, value in arguments.items() if value)
-    return f"from django_migma.message import MigmaMessage\n\nMigmaMessage(\n{lines}).send()\n"
+    return _message(
+        subject=exchange.subject,
+        body=body.get("template"),
+        from_email=exchange.sender,
+        to=[exchange.recipient],
+        reply_to=[body["replyTo"]] if body.get("replyTo") else None,
+        template_id=account.EMAIL_NAMES.get(exchange.email_id, exchange.email_id) if "emailId" in body else None,
+        conversation_id=None if "emailId" in body else body.get("conversationId"),
+        merge_global_data=body.get("variables"),
+        idempotency_key=exchange.idempotency_key,
+    )
 
 
-def _arguments(body: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:
-    sender = f"{body.get('fromName', '')} <{body.get('from', '')}>"
-    name = EMAIL_NAMES.get(exchange.email_id, exchange.email_id)
-    return {
-        "subject": exchange.subject,
-        "body": body.get("template"),
-        "from_email": sender,
-        "to": [exchange.recipient],
-        "reply_to": [body["replyTo"]] if body.get("replyTo") else None,
-        "template_id": name if "emailId" in body else None,
-        "conversation_id": body.get("conversationId") if "emailId" not in body else None,
-        "merge_global_data": body.get("variables"),
-        "idempotency_key": exchange.idempotency_key,
-    }
+def stored_email_code(email: account.Json, values: Mapping[str, str], *, to: str) -> str:
+    """Python that sends a stored email. The layout needs no id: any mail of Django's is put into it."""
+    if email["id"] == account.LAYOUT:
+        arguments = f"{_literal(values['subject'])}, {_literal(values['body_text'])}, None, {_literal([to])}"
+        return f"from django.core.mail import send_mail\n\nsend_mail({arguments})"
+    return _message(subject=email["subject"], to=[to], template_id=email["id"], merge_global_data=values)
+
+
+def _message(**arguments: Any) -> str:
+    """Python that builds a message and sends it. Arguments without a value are left out."""
+    lines = "".join(f"    {name}={_literal(value)},\n" for name, value in arguments.items() if value)
+    return f"from django_migma.message import MigmaMessage\n\nMigmaMessage(\n{lines}).send()"
+
+
+def _literal(value: Any) -> str:
+    """A value as people write it in Python: strings in double quotes, a dict with a line for each item."""
+    if isinstance(value, dict):
+        lines = "".join(f"        {_leaf(name)}: {_leaf(item)},\n" for name, item in value.items())
+        return f"{{\n{lines}    }}"
+    return f"[{', '.join(map(_leaf, value))}]" if isinstance(value, list) else _leaf(value)
+
+
+def _leaf(value: Any) -> str:
+    written = repr(value)
+    return f'"{written[1:-1]}"' if isinstance(value, str) and '"' not in value else written
