@@ -75,28 +75,48 @@ BUTTONS = (
     Button(word="silent-12", title="Silence, 12 s", sentence="Nothing for 12 seconds, then the end."),
 )
 _TITLES = {button.word: button.title for button in BUTTONS} | {"ok": "As usual"}
-_BOXES = (
-    {
-        "learnt": Learnt.NOT_TOLD,
-        "title": "It took the mail, your app does not learn it",
-        "right": "asks again under the same key. One mail, 2 requests.",
-        "note": "Without an Idempotency-Key the second request is a second mail.",
-        "short": "mail taken, not told",
-    },
-    {
-        "learnt": Learnt.NOT_TAKEN,
-        "title": "It did not, and says so",
-        "right": "waits as it is told, and tries again. One mail, 2 requests.",
-        "note": "",
-        "short": "refused, and told so",
-    },
-    {
-        "learnt": Learnt.NOTHING,
-        "title": "It did not, and your app learns nothing",
-        "right": "tries again. One mail, 2 requests.",
-        "note": "Your app cannot tell this from a lost reply, so its key must be the same.",
-        "short": "nothing taken, nothing told",
-    },
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """The faults of which an application learns the same, and what a good one does then."""
+
+    learnt: Learnt
+    title: str
+    right: str
+    note: str = ""
+    label: str  # of its usual faults, where faults by chance are chosen
+
+    @property
+    def buttons(self) -> list[Button]:
+        return [button for button in BUTTONS if parse_fault(button.word).kind.learnt is self.learnt]
+
+    @property
+    def usual_words(self) -> list[str]:
+        return [word for word in DEFAULT_KINDS if parse_fault(word).kind.learnt is self.learnt]
+
+
+BOXES = (
+    Box(
+        learnt=Learnt.NOT_TOLD,
+        title="It took the mail, your app does not learn it",
+        right="asks again under the same key. One mail, 2 requests.",
+        note="Without an Idempotency-Key the second request is a second mail.",
+        label="mail taken, not told",
+    ),
+    Box(
+        learnt=Learnt.NOT_TAKEN,
+        title="It did not, and says so",
+        right="waits as it is told, and tries again. One mail, 2 requests.",
+        label="refused, and told so",
+    ),
+    Box(
+        learnt=Learnt.NOTHING,
+        title="It did not, and your app learns nothing",
+        right="tries again. One mail, 2 requests.",
+        note="Your app cannot tell this from a lost reply, so its key must be the same.",
+        label="nothing taken, nothing told",
+    ),
 )
 _SHOWN = 12  # of the faults in line; a script may have a thousand
 _PERIODS = {"s": "second", "m": "minute", "h": "hour"}
@@ -115,7 +135,7 @@ def page(
         status=status,
         line=[_place(position, word) for position, word in enumerate(state["script"][:_SHOWN])],
         hidden=max(0, len(state["script"]) - _SHOWN),
-        boxes=[box | {"buttons": _buttons(box["learnt"])} for box in _BOXES],
+        boxes=BOXES,
         words=(typed or {}).get("words", ""),
         chance=_chance(state, typed or {}),
         limit=_limit(sandbox.store.rate_limiter.rate, typed or {}),
@@ -132,10 +152,6 @@ def deed(request: Request) -> HttpResponse:
 
 def _place(position: int, word: str) -> dict[str, Any]:
     return {"value": f"{position} {word}", "number": position + 1, "word": word, "title": _TITLES.get(word, word)}
-
-
-def _buttons(learnt: object) -> list[Button]:
-    return [button for button in BUTTONS if parse_fault(button.word).kind.learnt == learnt]
 
 
 def _chance(state: Mapping[str, Any], typed: Form) -> dict[str, Any]:
@@ -156,10 +172,7 @@ def _chance(state: Mapping[str, Any], typed: Form) -> dict[str, Any]:
 def _choices(now: str, chosen: str) -> list[dict[str, Any]]:
     """Sets of kinds, by their words: all usual ones, those of a box, and those of now if they are none of these."""
     sets = {",".join(DEFAULT_KINDS): "anything usual"}
-    for box in _BOXES:
-        sets[",".join(word for word in DEFAULT_KINDS if parse_fault(word).kind.learnt == box["learnt"])] = str(
-            box["short"]
-        )
+    sets |= {",".join(box.usual_words): box.label for box in BOXES}
     sets.setdefault(now, now)
     return [{"value": words, "label": label, "chosen": words == chosen} for words, label in sets.items()]
 
