@@ -174,7 +174,7 @@ def test_a_limit_that_is_not_understood_comes_back_and_changes_nothing(sandbox, 
     assert reply.status == 400
     assert f"Requests: {text}" in reply.content.decode()
     assert f'name="count" value="{typed["count"]}"' in reply.content.decode()
-    assert "None." in page(sandbox)
+    assert '<span class="quiet">none</span>' in page(sandbox)
 
 
 def test_keys_that_are_refused_come_as_lines_to_paste(sandbox):

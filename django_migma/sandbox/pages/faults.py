@@ -27,6 +27,7 @@ class Button:
     title: str
     sentence: str
     right: str = ""
+    is_rare: bool = False  # folded away
 
 
 # Twelve seconds are longer than most clients wait for an answer.
@@ -40,35 +41,48 @@ BUTTONS = (
         title="Busy, 12 s",
         sentence="Taking the mail lasts 12 seconds; a repeat meanwhile gets 409.",
         right="one mail, 2 requests or more",
+        is_rare=True,
     ),
-    Button(word="drip", title="Dripping", sentence="The body comes byte by byte, for eight minutes."),
-    Button(word="endless", title="Endless", sentence="The body never ends."),
+    Button(word="drip", title="Dripping", sentence="The body comes byte by byte, for eight minutes.", is_rare=True),
+    Button(word="endless", title="Endless", sentence="The body never ends.", is_rare=True),
     Button(
         word="close",
         title="Goodbye",
         sentence="The whole reply, then an unannounced end.",
         right="one mail, 1 request",
+        is_rare=True,
     ),
     Button(word="429", title="429", sentence="Too many requests. It does not say how long to wait."),
     Button(word="429-after-5", title="429, wait 5 s", sentence="Too many requests: come back in 5 seconds."),
-    Button(word="429-date-5", title="429, by date", sentence="The same, with the time of day."),
+    Button(
+        word="429-date-5",
+        title="429, by date",
+        sentence="Too many requests: come back at a time of day.",
+        is_rare=True,
+    ),
     Button(word="500", title="500", sentence="Migma fails inside."),
-    Button(word="503", title="503", sentence="Out of service. It does not say for how long."),
-    Button(word="503-after-5", title="503, wait 5 s", sentence="Out of service: come back in 5 seconds."),
-    Button(word="503-date-5", title="503, by date", sentence="The same, with the time of day."),
+    Button(word="503", title="503", sentence="Out of service. It does not say for how long.", is_rare=True),
+    Button(
+        word="503-after-5", title="503, wait 5 s", sentence="Out of service: come back in 5 seconds.", is_rare=True
+    ),
+    Button(
+        word="503-date-5", title="503, by date", sentence="Out of service: come back at a time of day.", is_rare=True
+    ),
     Button(
         word="redirect",
         title="302",
         sentence="To another address, which answers with a success.",
         right="does not follow it, nor call the mail sent",
+        is_rare=True,
     ),
     Button(word="502", title="502 page", sentence="A proxy's web page: Bad Gateway."),
-    Button(word="504", title="504 page", sentence="A proxy's web page: Gateway Timeout."),
+    Button(word="504", title="504 page", sentence="A proxy's web page: Gateway Timeout.", is_rare=True),
     Button(
         word="html",
         title="200 page",
         sentence="A success with a proxy's web page: Please sign in.",
         right="tries again, as it is no answer of Migma's",
+        is_rare=True,
     ),
     Button(word="reset", title="Reset", sentence="The connection is reset."),
     Button(word="hangup", title="Hang up", sentence="The connection ends without a byte."),
@@ -88,8 +102,10 @@ class Box:
     label: str  # of its usual faults, where faults by chance are chosen
 
     @property
-    def buttons(self) -> list[Button]:
-        return [button for button in BUTTONS if parse_fault(button.word).kind.learnt is self.learnt]
+    def parts(self) -> list[list[Button]]:
+        """Its buttons: the usual ones, and the rare ones, which may be none."""
+        buttons = [button for button in BUTTONS if parse_fault(button.word).kind.learnt is self.learnt]
+        return [[button for button in buttons if button.is_rare == rare] for rare in (False, True)]
 
     @property
     def usual_words(self) -> list[str]:
