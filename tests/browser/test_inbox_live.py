@@ -135,7 +135,7 @@ def test_an_open_mail_stays_and_says_when_it_has_new_requests(page, inbox):
     expect(page).to_have_url(f"{inbox.url}/mail/1?tab=requests")
 
 
-@pytest.mark.parametrize("path", ["/", "/mail/1"])
+@pytest.mark.parametrize("path", ["/", "/?rows=100#row-1", "/mail/1"])
 def test_a_page_says_that_the_sandbox_has_stopped_and_comes_back_with_the_next_one(page, inbox, path):
     take(inbox, "Old")
     page.goto(path)

@@ -19,8 +19,8 @@ PHONE, SMALL_PHONE = {"width": 390, "height": 844}, {"width": 320, "height": 640
 PAGES = ("/", "/?q=to:nobody", "/faults", "/emails", "/setup", "/nowhere", "/mail/99999")
 TABS = ("mail", "variables", "requests", "json", "source", "links")
 KEY = "order-3-receipt-2026-06-01-0123456789"
-# Words of names and keys whose letters stand on different lines. A line may end with a hyphen.
-BROKEN_WORDS = """() => [...document.querySelectorAll("code, .unbroken, .chip, kbd")]
+# Words of headings, names and keys whose letters stand on different lines. A line may end with a hyphen.
+BROKEN_WORDS = """() => [...document.querySelectorAll("h1, code, .unbroken, .chip, kbd")]
     .filter((element) => !element.closest("pre"))
     .flatMap((element) => {
       const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), broken = [];
@@ -34,6 +34,10 @@ BROKEN_WORDS = """() => [...document.querySelectorAll("code, .unbroken, .chip, k
       }
       return broken;
     })"""
+# What scrolls inside the page although nothing says so.
+CUT_OFF = """() => [...document.querySelectorAll("main, .reader, .card")]
+    .filter((element) => element.scrollWidth > element.clientWidth)
+    .map((element) => element.className)"""
 TWO_COLOURS = """<style>:root { color-scheme: light dark } body { background: rgb(255, 255, 0) }
 @media (prefers-color-scheme: dark) { body { background: rgb(0, 0, 99) } }</style><p>Dear reader"""
 
@@ -84,6 +88,7 @@ def test_nothing_scrolls_sideways_and_no_name_is_broken(new_page, full, inbox, w
         for address in addresses(sandbox):
             page.goto(address)
             assert page.evaluate("document.documentElement.scrollWidth") <= window["width"], address
+            assert page.evaluate(CUT_OFF) == [], address
             assert page.evaluate(BROKEN_WORDS) == [], address
 
 
@@ -98,8 +103,32 @@ def test_what_is_open_is_seen_in_its_strip_of_tabs_and_in_the_list(new_page, ful
         expect(current.nth(place)).to_be_in_viewport(ratio=0.95)
 
 
+def test_a_subject_without_end_leaves_room_for_the_mail(new_page, full):
+    """Its first three lines stand above the mail; the whole of it is in the JSON."""
+    long = full.store.inbox.mails()[0]
+    page = new_page(full.url)
+    page.set_viewport_size(SMALL_PHONE)
+    page.goto(f"/mail/{long.id}")
+    heading = page.get_by_role("heading", level=1)
+    lines = heading.evaluate("each => each.clientHeight / parseFloat(getComputedStyle(each).lineHeight)")
+    assert round(lines) == 3
+
+
+def test_faults_that_are_rarely_used_are_folded_away(new_page, inbox):
+    """On a phone all of them took 3,900 pixels."""
+    page = new_page(inbox.url)
+    page.set_viewport_size(PHONE)
+    page.goto("/faults")
+    assert page.evaluate("document.documentElement.scrollHeight") < 2_400
+    expect(page.get_by_role("button", name="Dripping")).to_be_hidden()
+    page.locator("summary", has_text="Dripping").click()
+    expect(page.get_by_role("button", name="Dripping")).to_be_visible()
+
+
 def test_a_long_list_scrolls_beside_the_mail_and_not_with_it(new_page, full):
     page = new_page(full.url)
+    page.goto(f"/mail/{full.store.inbox.mails()[-1].id}?tab=requests")
+    assert page.evaluate("document.documentElement.scrollHeight") == WINDOW["height"]
     page.goto("/")
     assert page.evaluate("document.documentElement.scrollHeight") == WINDOW["height"]
     assert page.evaluate(

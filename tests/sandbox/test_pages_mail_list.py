@@ -112,6 +112,13 @@ def test_the_search_knows_words_and_plain_text(full, query, expected):
     assert [who.partition("@")[0] for who in recipients(full, query)] == expected
 
 
+def test_a_test_is_also_what_the_admin_has_sent_as_customers_get_it(full):
+    sends(full, single(recipientEmail="eva@example.com", subject="[Test] Your receipt 42"))
+    sends(full, single(recipientEmail="fay@example.com", subject="Your [Test] results"))
+    assert recipients(full, "is:test") == ["eva@example.com", "demo@example.com"]
+    assert "Tests 2" in listed(full).content.decode()
+
+
 def test_a_search_without_a_match_is_said_back_and_can_be_cleared(full):
     page = listed(full, "zoe & co").content.decode()
     assert "No mail matches “zoe &amp; co”." in page
@@ -144,8 +151,10 @@ def test_fifty_rows_are_shown_and_older_ones_on_demand(sandbox):
         send(sandbox, {"recipientEmail": f"{number}@example.com"})
     page = listed(sandbox).content.decode()
     assert page.count("<li>") == 50
-    [older] = re.findall(r'<a href="\?([^"]*rows=[^"]*)">Show older', page)
+    [(older, first)] = re.findall(r'<a id="older" href="\?([^"]*rows=[^"]*)#(row-\d+)">Show older', page)
+    assert f'id="{first}"' not in page
     page = get(sandbox, f"/?{older}", key=None).content.decode()
+    assert f'id="{first}"' in page
     assert page.count('class="row') == 52 + 1  # and the list itself
     assert "Show older" not in page
     assert get(sandbox, "/_sandbox/list?rows=-5", key=None).content.count(b"<li>") == 50

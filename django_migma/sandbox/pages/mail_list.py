@@ -31,7 +31,7 @@ _STATES: dict[str, Callable[[Mail], object]] = {
     "refused": lambda mail: mail.is_refused,
     "not-accepted": lambda mail: not mail.is_accepted and not mail.is_refused,
     "missing": lambda mail: mail.missing_variables,
-    "test": lambda mail: mail.is_test,
+    "test": lambda mail: mail.is_test or mail.subject.startswith("[Test] "),  # as the admin marks them
     "repeated": lambda mail: mail.attempts > 1,
     "unread": lambda mail: not mail.is_read,
 }
@@ -102,8 +102,13 @@ def listing(request: Request, current: str = "") -> dict[str, Any]:
             }
             for mail in found[:rows]
         ],
-        "older": f"?{urlencode(kept | {'rows': rows + PAGE_LENGTH})}" if len(found) > rows else "",
+        "older": _older(found[rows], kept | {"rows": rows + PAGE_LENGTH}) if len(found) > rows else "",
     }
+
+
+def _older(first: Mail, choices: dict[str, Any]) -> str:
+    """The longer list, from the first row on that was not shown."""
+    return f"?{urlencode(choices)}#row-{first.id}"
 
 
 def _row_count(request: Request) -> int:

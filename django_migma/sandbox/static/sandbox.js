@@ -98,8 +98,12 @@
     find("#stopped").hidden = !is;
   };
 
-  // Another sandbox runs on the port: it has none of the mail that this page shows.
-  const startAnew = () => location.assign(location.pathname.startsWith("/mail/") ? "/" : location.href);
+  // Another sandbox runs on the port: it has none of the mail that this page shows. The same address with its fragment
+  // would not be loaded again.
+  const startAnew = () => {
+    const { pathname, search } = location;
+    location.assign(pathname.startsWith("/mail/") ? "/" : pathname + search);
+  };
 
   const load = async (address) => {
     try {
