@@ -74,7 +74,8 @@ class Exchange:
     number: int  # counts the requests to the sending endpoints, from 1
     at: datetime  # when it had come
     took: float  # seconds until its answer was ready
-    endpoint: str
+    endpoint: str  # method and path template
+    path: str  # as it came, quoted
     key_name: str  # which of the sandbox's keys; empty for an unknown or a missing one
     idempotency_key: str | None
     head: Mapping[str, str]  # the headers that RECORDED_HEADERS names

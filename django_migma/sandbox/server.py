@@ -24,7 +24,7 @@ from functools import lru_cache, partial
 from http.server import ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 from django.http import HttpRequest
 from django.http.request import HttpHeaders
@@ -188,6 +188,7 @@ class Request(HttpRequest):
             at=self.at,
             took=time.perf_counter() - self._started,
             endpoint=self.endpoint,
+            path=quote(self.path),
             key_name=self.key_name,
             idempotency_key=self.META.get("HTTP_IDEMPOTENCY_KEY"),
             head={name: self.META[wsgi] for name, wsgi in _RECORDED_HEADERS if wsgi in self.META},

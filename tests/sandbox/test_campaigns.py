@@ -237,6 +237,16 @@ def test_a_campaign_is_a_mail_of_the_inbox_once_it_is_sent_or_scheduled(start):
         assert get(sandbox, f"/mail/{mail.id}?tab=requests").status == 200
 
 
+@pytest.mark.parametrize("tab", ["json", "requests"])
+def test_the_request_of_a_campaign_is_shown_and_copied_with_its_id(sandbox, tab):
+    campaign_id = made(sandbox)
+    post(sandbox, f"/{campaign_id}/send")
+    [mail] = sandbox.store.inbox.mails()
+    shown = get(sandbox, f"/mail/{mail.id}?tab={tab}").content.decode()
+    assert f"POST /v1/campaigns/{campaign_id}/send HTTP/1.1" in shown
+    assert f"curl -X POST {sandbox.api_url}/campaigns/{campaign_id}/send" in shown
+
+
 def test_faults_strike_campaigns_too(start):
     """A lost reply to the draft, and one to the schedule: one campaign."""
     sandbox = start()

@@ -28,15 +28,14 @@ def readable(content: bytes) -> str:
 def head(exchange: Exchange) -> str:
     """The request line and the headers that are kept; the API key by its name."""
     key = f"<the key {exchange.key_name}>" if exchange.key_name else "<no key of this sandbox>"
-    lines = [f"{exchange.endpoint} HTTP/1.1", f"Authorization: Bearer {key}"]
+    lines = [f"{_method(exchange)} {exchange.path} HTTP/1.1", f"Authorization: Bearer {key}"]
     return "\n".join([*lines, *(f"{name}: {value}" for name, value in exchange.head.items())])
 
 
 def curl(exchange: Exchange, url: str) -> str:
     """A command that repeats the request. The API key is a variable of the shell: what is pasted may be shared."""
-    method, _, path = exchange.endpoint.partition(" ")
     words = [
-        f"curl -X {method} {shlex.quote(url + path)}",
+        f"curl -X {_method(exchange)} {shlex.quote(url + exchange.path)}",
         '-H "Authorization: Bearer $MIGMA_API_KEY"',
         "-H 'Content-Type: application/json'",
     ]
@@ -45,6 +44,10 @@ def curl(exchange: Exchange, url: str) -> str:
     is_short = len(exchange.body) <= MAX_COPIED
     words.append(f"--data-raw {shlex.quote(exchange.body.decode(errors='replace'))}" if is_short else "-d @body.json")
     return " \\\n  ".join(words)
+
+
+def _method(exchange: Exchange) -> str:
+    return exchange.endpoint.partition(" ")[0]
 
 
 def django_code(exchange: Exchange) -> str:
