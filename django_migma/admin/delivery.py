@@ -1,4 +1,4 @@
-"""The admin of deliveries: their list, their page, and the way to the deeds. Nobody edits or deletes a row here."""
+"""The admin of deliveries: their list, their page, and the way to the actions. Nobody edits or deletes a row here."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
@@ -22,20 +21,15 @@ from django_migma.mailers import current_destination
 from django_migma.models import Delivery
 
 from . import delivery_list as listing
-from .delivery_actions import MAX_ROWS, TITLES, DeedPage
+from .base import LogAdminMixin, outside_transactions
+from .cells import DASH, chip, two_lines
+from .delivery_actions import MAX_ROWS, TITLES, ActionPage
 from .delivery_summary import summary
-from .delivery_verdict import Deed, ahead, group_of, timeline, verdict, why_not
-from .stored_email import outside_transactions
-from .stored_email_list import ago
+from .delivery_verdict import Action, ahead, group_of, status_chip, timeline, verdict, why_not
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    ModelAdmin = admin.ModelAdmin[Delivery]
-else:
-    ModelAdmin = object
-
-_EMPTY = "-"
 MAX_REPEATS = 20  # links on the page of a row that was sent anew
 _DETAILS = (
     "recipient", "from_email", "subject", "stored_email", "email_id", "mailer", "key", "caller_key", "message_id",
@@ -43,7 +37,7 @@ _DETAILS = (
 )  # fmt: skip
 
 
-class DeliveryAdminMixin(ModelAdmin):
+class DeliveryAdminMixin(LogAdminMixin):
     """All behaviour, for the ModelAdmin of any theme: ``class MyAdmin(DeliveryAdminMixin, ModelAdmin)``."""
 
     # Named, since Django would look for them by the app's label, and a theme's base class may name others.
@@ -65,29 +59,23 @@ class DeliveryAdminMixin(ModelAdmin):
     fieldsets = ((_("Details"), {"fields": _DETAILS, "classes": ["migma-details"]}),)
     readonly_fields = _DETAILS
 
-    @property
-    def media(self) -> forms.Media:
-        """The media of the base class and ours; a ``Media`` class of a subclass would replace one of them."""
-        ours = forms.Media(css={"all": ["django_migma/admin.css"]}, js=["django_migma/admin.js"])
-        return super().media + ours
-
     @admin.display(description=_("status"))
     def status_chip(self, delivery: Delivery) -> str:
-        return chip(delivery)
+        return status_chip(delivery)
 
     @admin.display(description=_("mail"))
     def mail(self, delivery: Delivery) -> str:
         subject = delivery.subject or gettext("(no subject)")
-        return format_html('{} <span class="migma-second">{}</span>', delivery.recipient, subject)
+        return two_lines(delivery.recipient, subject)
 
     @admin.display(description=_("email"))
     def email(self, delivery: Delivery) -> str:
         stored = delivery.stored_email
         name = (stored.key or stored.title or stored.subject) if stored else ""
-        shown = name or delivery.email_id or _EMPTY
+        shown = name or delivery.email_id or DASH
         if not delivery.is_test:
             return shown
-        return format_html('{} <span class="migma-chip migma-quiet">{}</span>', shown, gettext("test"))
+        return format_html("{} {}", shown, chip("quiet", "", gettext("test")))
 
     @admin.display(description=_("tries"))
     def tries(self, delivery: Delivery) -> str:
@@ -95,11 +83,7 @@ class DeliveryAdminMixin(ModelAdmin):
         if delivery.status != Delivery.Status.WAITING or delivery.due_at is None or delivery.due_at <= now:
             return str(delivery.attempts)
         text = gettext("next %(when)s") % {"when": ahead(delivery.due_at, now)}
-        return format_html('{} <span class="migma-second">{}</span>', delivery.attempts, text)
-
-    @admin.display(description=_("when"))
-    def when(self, delivery: Delivery) -> str:
-        return ago(delivery.created_at)
+        return two_lines(delivery.attempts, text)
 
     @admin.display(description=_("mailer"))
     def mailer(self, delivery: Delivery) -> str:
@@ -111,7 +95,7 @@ class DeliveryAdminMixin(ModelAdmin):
 
     @admin.display(description=_("idempotency key"))
     def key(self, delivery: Delivery) -> str:
-        return delivery.idempotency_key or _EMPTY
+        return delivery.idempotency_key or DASH
 
     @admin.display(description=_("sent anew"))
     def repeated(self, delivery: Delivery) -> str:
@@ -120,45 +104,30 @@ class DeliveryAdminMixin(ModelAdmin):
         repeats = delivery.repeats.order_by("pk").values_list("pk", flat=True)[:MAX_REPEATS]
         found += [(pk, gettext("repeated by the delivery %(id)d")) for pk in repeats]
         links = [(self.admin_url("change", pk), text % {"id": pk}) for pk, text in found if pk]
-        return format_html_join(", ", '<a href="{}">{}</a>', links) or _EMPTY
+        return format_html_join(", ", '<a href="{}">{}</a>', links) or DASH
 
-    def admin_url(self, view: str, *args: Any) -> str:
-        """Return the URL of a view of this admin, on the admin site that it belongs to."""
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
-        return reverse(name, args=args, current_app=self.admin_site.name)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
-        """Never: a row on its way is a mail that somebody waits for. ``migma_prune`` deletes old rows."""
-        return False
-
-    def has_deed_permission(self, request: HttpRequest, deed: Deed, obj: Delivery | None = None) -> bool:
-        codename = get_permission_codename(deed.value, self.opts)
+    def has_action_permission(self, request: HttpRequest, action: Action, obj: Delivery | None = None) -> bool:
+        codename = get_permission_codename(action.value, self.opts)
         allowed: bool = request.user.has_perm(f"{self.opts.app_label}.{codename}")
         return allowed and self.has_view_permission(request, obj)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        return self.has_deed_permission(request, Deed.RETRY)
+        return self.has_action_permission(request, Action.RETRY)
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
-        return self.has_deed_permission(request, Deed.RESEND)
+        return self.has_action_permission(request, Action.RESEND)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return self.has_deed_permission(request, Deed.CANCEL)
+        return self.has_action_permission(request, Action.CANCEL)
 
     def get_urls(self) -> list[URLPattern]:
         """Return our views before the admin's own, the last of which matches any path."""
         prefix = f"{self.opts.app_label}_{self.opts.model_name}"
-        views = {deed: self.admin_site.admin_view(partial(self.deed_view, deed=deed)) for deed in Deed}
+        views = {action: self.admin_site.admin_view(partial(self.action_view, action=action)) for action in Action}
         return [
             *(
-                path(f"{deed.value}/", outside_transactions(view), name=f"{prefix}_{deed.value}")
-                for deed, view in views.items()
+                path(f"{action.value}/", outside_transactions(view), name=f"{prefix}_{action.value}")
+                for action, view in views.items()
             ),
             *super().get_urls(),
         ]
@@ -188,18 +157,18 @@ class DeliveryAdminMixin(ModelAdmin):
 
     def _page_context(self, request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
         today, now = current_destination(delivery.alias or None), timezone.now()
-        allowed = [deed for deed in Deed if self.has_deed_permission(request, deed, delivery)]
-        possible = [deed for deed in allowed if not why_not(deed, delivery, today, now)]
+        allowed = [action for action in Action if self.has_action_permission(request, action, delivery)]
+        possible = [action for action in allowed if not why_not(action, delivery, today, now)]
         found = verdict(delivery, today, now)
         return {
             "subtitle": None,  # the heading below says more
             "group": group_of(delivery.status),
-            "chip": chip(delivery),
+            "chip": status_chip(delivery),
             "verdict": found.text,
             "events": timeline(delivery),
-            "deeds": [
-                (f"{self.admin_url(deed.value)}?ids={delivery.pk}", TITLES[deed], deed is found.deed)
-                for deed in possible
+            "actions": [
+                (f"{self.admin_url(action.value)}?ids={delivery.pk}", TITLES[action], action is found.action)
+                for action in possible
             ],
             "exact_request": pretty(delivery.payload),
             "exact_bytes": len(delivery.payload.encode()),
@@ -208,39 +177,28 @@ class DeliveryAdminMixin(ModelAdmin):
 
     @admin.action(description=_("Try again with the same key…"), permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
-        return self._ask(request, queryset, Deed.RETRY)
+        return self._ask(request, queryset, Action.RETRY)
 
     @admin.action(description=_("Send anew…"), permissions=["resend"])
     def resend(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
-        return self._ask(request, queryset, Deed.RESEND)
+        return self._ask(request, queryset, Action.RESEND)
 
     @admin.action(description=_("Give up…"), permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
-        return self._ask(request, queryset, Deed.CANCEL)
+        return self._ask(request, queryset, Action.CANCEL)
 
-    def _ask(self, request: HttpRequest, queryset: QuerySet[Delivery], deed: Deed) -> HttpResponse:
+    def _ask(self, request: HttpRequest, queryset: QuerySet[Delivery], action: Action) -> HttpResponse:
         """Answer with the page that asks for a confirmation: an address could not hold so many ids."""
-        return DeedPage(self, request, deed).page(list(queryset.values_list("pk", flat=True)[: MAX_ROWS + 1]))
+        return ActionPage(self, request, action).page(list(queryset.values_list("pk", flat=True)[: MAX_ROWS + 1]))
 
-    def deed_view(self, request: HttpRequest, deed: Deed) -> HttpResponse:
-        if not self.has_deed_permission(request, deed):
+    def action_view(self, request: HttpRequest, action: Action) -> HttpResponse:
+        if not self.has_action_permission(request, action):
             raise PermissionDenied
-        return DeedPage(self, request, deed).response()
+        return ActionPage(self, request, action).response()
 
 
 class DeliveryAdmin(DeliveryAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """The admin of deliveries in Django's own admin."""
-
-
-def chip(delivery: Delivery) -> str:
-    """The status as a word with the symbol and the colour of its group."""
-    group = group_of(delivery.status)
-    return format_html(
-        '<span class="migma-chip migma-{}"><span aria-hidden="true">{}</span> {}</span>',
-        group.name,
-        group.symbol,
-        delivery.get_status_display(),
-    )
 
 
 def pretty(payload: str) -> str:

@@ -16,7 +16,6 @@ from django.db import OperationalError, router, transaction
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -25,7 +24,7 @@ from django_migma.backends.wake_ups import wake_on_commit
 from django_migma.mailers import Destination, current_destination
 from django_migma.models import Delivery
 
-from .delivery_verdict import DOUBT, GOOD, Deed, Group, group_of, why_not
+from .delivery_verdict import DOUBT, GOOD, Action, group_of, status_chip, why_not
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -36,31 +35,33 @@ _CHUNK = 100  # rows with their requests in memory
 _ROW = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 
 TITLES = {
-    Deed.RETRY: gettext_lazy("Try again with the same key"),
-    Deed.RESEND: gettext_lazy("Send anew"),
-    Deed.CANCEL: gettext_lazy("Give up"),
+    Action.RETRY: gettext_lazy("Try again with the same key"),
+    Action.RESEND: gettext_lazy("Send anew"),
+    Action.CANCEL: gettext_lazy("Give up"),
 }
 _EXPLANATIONS = {
-    Deed.RETRY: gettext_lazy(
+    Action.RETRY: gettext_lazy(
         "The same request is sent again, with the same key. If Migma has the mail already, it says so and sends no "
         "second one."
     ),
-    Deed.RESEND: gettext_lazy(
+    Action.RESEND: gettext_lazy(
         "The same request is queued once more under a new key, as a delivery of its own. Migma cannot know that it "
         "is a repeat."
     ),
-    Deed.CANCEL: gettext_lazy("No worker tries it any more. It can be tried again later, while its request is kept."),
+    Action.CANCEL: gettext_lazy(
+        "No worker tries it any more. It can be tried again later, while its request is kept."
+    ),
 }
 _DONE = {
-    Deed.RETRY: gettext_lazy("Tried again with the same key."),
-    Deed.RESEND: gettext_lazy("Sent anew."),
-    Deed.CANCEL: gettext_lazy("Given up."),
+    Action.RETRY: gettext_lazy("Tried again with the same key."),
+    Action.RESEND: gettext_lazy("Sent anew."),
+    Action.CANCEL: gettext_lazy("Given up."),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A chosen row as the page shows it. ``reason`` is why the deed leaves it as it is, or an empty string.
+    """A chosen row as the page shows it. ``reason`` is why the action leaves it as it is, or an empty string.
 
     ``last_repeat`` is the id of the last row that sent it anew, or 0: part of the new key, so that a form that is
     submitted twice, or two people with the same page, send it anew once.
@@ -70,8 +71,7 @@ class Row:
     recipient: str
     subject: str
     alias: str
-    status: str
-    group: Group
+    chip: str
     reason: str
     may_double: bool
     last_repeat: int
@@ -81,15 +81,15 @@ class Row:
         return f"{self.pk}:{self.last_repeat}"
 
 
-class DeedPage:
-    """One request to the page of a deed: by GET or by the list's action it asks, by its own form it acts.
+class ActionPage:
+    """One request to the page of an action: by GET or by the list's action it asks, by its own form it acts.
 
-    The deeds are conditional on the state of each row, and "send anew" on its last repeat, so a form that is
+    The actions are conditional on the state of each row, and "send anew" on its last repeat, so a form that is
     submitted twice does each of them once.
     """
 
-    def __init__(self, admin: Any, request: HttpRequest, deed: Deed) -> None:
-        self.admin, self.request, self.deed = admin, request, deed
+    def __init__(self, admin: Any, request: HttpRequest, action: Action) -> None:
+        self.admin, self.request, self.action = admin, request, action
         self.database = router.db_for_write(Delivery)
         self.now = timezone.now()
         self.mailers: dict[str, Destination] = {}
@@ -108,15 +108,8 @@ class DeedPage:
         if not rows:
             return self._redirect([], messages.ERROR, _("None of the chosen deliveries exists. Choose again."))
         possible = [row for row in rows if not row.reason]
-        title, site = TITLES[self.deed], self.admin.admin_site
         context = {
-            **site.each_context(self.request),
-            "title": title,
-            "original": title,  # the last of the breadcrumbs, where the page of one delivery has its subject
-            "opts": self.admin.opts,
-            "has_view_permission": True,
-            "media": self.admin.media,
-            "explanation": _EXPLANATIONS[self.deed],
+            "explanation": _EXPLANATIONS[self.action],
             "rows": rows[:_MAX_SHOWN],
             "hidden": len(rows) - len(rows[:_MAX_SHOWN]),
             "max_rows": MAX_ROWS if len(ids) > MAX_ROWS else 0,
@@ -127,14 +120,16 @@ class DeedPage:
             "destinations": [
                 (alias, self._mailer(alias))
                 for alias in sorted({row.alias for row in possible})
-                if self.deed is not Deed.CANCEL
+                if self.action is not Action.CANCEL
             ],
-            "button": _button(self.deed, len(possible)),
-            "page_url": self.admin.admin_url(self.deed.value),
+            "button": _button(self.action, len(possible)),
+            "page_url": self.admin.admin_url(self.action.value),
             "list_url": self.admin.admin_url("changelist") if len(rows) > 1 else self._url([rows[0].pk]),
         }
-        self.request.current_app = site.name
-        return TemplateResponse(self.request, "admin/django_migma/delivery/deed.html", context)
+        page: HttpResponse = self.admin.own_page(
+            self.request, "delivery/confirm_action.html", TITLES[self.action], context
+        )
+        return page
 
     def _mailer(self, alias: str) -> Destination:
         if alias not in self.mailers:
@@ -148,21 +143,20 @@ class DeedPage:
         rows = found.defer(None).select_related(None).annotate(last_repeat=Coalesce(Subquery(repeats), 0))
         for start in range(0, len(ids), _CHUNK):
             chunk = list(rows.filter(pk__in=ids[start : start + _CHUNK]))
-            if not all(self.admin.has_deed_permission(self.request, self.deed, delivery) for delivery in chunk):
+            if not all(self.admin.has_action_permission(self.request, self.action, delivery) for delivery in chunk):
                 raise PermissionDenied
             yield chunk
 
     def _row(self, delivery: Any) -> Row:
-        group = group_of(delivery.status)
+        may_be_there = delivery.in_doubt or group_of(delivery.status) in {GOOD, DOUBT}
         return Row(
             pk=delivery.pk,
             recipient=delivery.recipient,
             subject=delivery.subject,
             alias=delivery.alias,
-            status=delivery.get_status_display(),
-            group=group,
-            reason=why_not(self.deed, delivery, self._mailer(delivery.alias), self.now),
-            may_double=self.deed is Deed.RESEND and (delivery.in_doubt or group in {GOOD, DOUBT}),
+            chip=status_chip(delivery),
+            reason=why_not(self.action, delivery, self._mailer(delivery.alias), self.now),
+            may_double=self.action is Action.RESEND and may_be_there,
             last_repeat=delivery.last_repeat,
         )
 
@@ -182,22 +176,22 @@ class DeedPage:
             text = ngettext("%(count)d delivery was left as it is.", "%(count)d were left as they are.", count)
             self._say(messages.WARNING, f"{text % {'count': count}} {reason}")
         if changed:
-            self._say(messages.SUCCESS, _result(self.deed, changed))
+            self._say(messages.SUCCESS, _result(self.action, changed))
         return self._back(ids)
 
     def _do(self, delivery: Any, last_repeat: int) -> str:
-        """Do the deed to a row, or return why not."""
-        if reason := why_not(self.deed, delivery, self._mailer(delivery.alias), self.now):
+        """Do the action to a row, or return why not."""
+        if reason := why_not(self.action, delivery, self._mailer(delivery.alias), self.now):
             return reason
-        if self.deed is Deed.RETRY:
+        if self.action is Action.RETRY:
             is_done = delivery.retry(self._mailer(delivery.alias).account)
-        elif self.deed is Deed.CANCEL:
+        elif self.action is Action.CANCEL:
             is_done = delivery.give_up()
         else:
             is_done = delivery.last_repeat == last_repeat and delivery.send_anew(key=_new_key(delivery)) is not None
         if not is_done:
             return _("It has changed since the page was opened. Look at it again.")
-        if self.deed is not Deed.CANCEL and (config := self._mailer(delivery.alias).config):
+        if self.action is not Action.CANCEL and (config := self._mailer(delivery.alias).config):
             wake_on_commit(config.queue.engine, self.database)
         return ""
 
@@ -205,7 +199,7 @@ class DeedPage:
         """Write the history, an entry for each row."""
         if changed:
             user: Any = self.request.user
-            LogEntry.objects.log_actions(user.pk, changed, CHANGE, str(_DONE[self.deed]))
+            LogEntry.objects.log_actions(user.pk, changed, CHANGE, str(_DONE[self.action]))
 
     def _redirect(self, ids: list[int], level: int, text: str) -> HttpResponse:
         self._say(level, text)
@@ -229,24 +223,24 @@ def _new_key(delivery: Any) -> str:
     return hashlib.sha256(f"{delivery.idempotency_key} {delivery.pk} {delivery.last_repeat}".encode()).hexdigest()
 
 
-def _button(deed: Deed, count: int) -> str:
-    if deed is Deed.RETRY:
+def _button(action: Action, count: int) -> str:
+    if action is Action.RETRY:
         text = ngettext("Try %(count)d again", "Try %(count)d again", count)
-    elif deed is Deed.RESEND:
+    elif action is Action.RESEND:
         text = ngettext("Send %(count)d anew", "Send %(count)d anew", count)
     else:
         text = ngettext("Give %(count)d up", "Give %(count)d up", count)
     return text % {"count": count}
 
 
-def _result(deed: Deed, count: int) -> str:
-    if deed is Deed.RETRY:
+def _result(action: Action, count: int) -> str:
+    if action is Action.RETRY:
         text = ngettext(
             "%(count)d delivery is tried again with the same key.",
             "%(count)d deliveries are tried again with their keys.",
             count,
         )
-    elif deed is Deed.RESEND:
+    elif action is Action.RESEND:
         text = ngettext(
             "%(count)d delivery is sent anew, as a delivery of its own.",
             "%(count)d deliveries are sent anew, each as a delivery of its own.",

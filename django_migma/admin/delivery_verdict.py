@@ -1,4 +1,4 @@
-"""What the page of a delivery says: its verdict, why a deed is out of the question, and its timeline.
+"""What the page of a delivery says: its verdict, why an action is out of the question, and its timeline.
 
 Everything here follows from the row, from the settings of today and from the clock; nothing is read or written.
 """
@@ -21,6 +21,8 @@ from django.utils.translation import gettext_lazy
 from django_migma.models import Delivery
 from django_migma.models.delivery import KEY_LIFETIME
 
+from .cells import chip
+
 if TYPE_CHECKING:
     from django_migma.mailers import Destination
 
@@ -28,7 +30,7 @@ Status = Delivery.Status
 WORKER_LATE = dt.timedelta(minutes=2)  # a row that has been due for longer has no worker
 
 
-class Deed(Enum):
+class Action(Enum):
     """What a person may do to deliveries. The value is the word in addresses and permissions."""
 
     RETRY = "retry"
@@ -43,6 +45,10 @@ class Group:
     name: str
     symbol: str
     label: Any
+
+    def chip(self, word: Any = "") -> str:
+        """A word, or else the label, with the symbol and the colour of the group."""
+        return chip(self.name, self.symbol, word or self.label)
 
 
 WAITING = Group(name="waiting", symbol="◔", label=gettext_lazy("on their way"))
@@ -73,23 +79,28 @@ def group_of(status: str) -> Group:
     return GROUPS.get(status, QUIET)
 
 
-def why_not(deed: Deed, delivery: Delivery, today: Destination, now: dt.datetime) -> str:
-    """Return why the deed cannot be done to this row, in a sentence; an empty string where it can.
+def status_chip(delivery: Delivery) -> str:
+    """The status as a word with the symbol and the colour of its group."""
+    return group_of(delivery.status).chip(delivery.get_status_display())
+
+
+def why_not(action: Action, delivery: Delivery, today: Destination, now: dt.datetime) -> str:
+    """Return why the action cannot be done to this row, in a sentence; an empty string where it can.
 
     ``today`` is the destination of the row's mailer by the settings of today.
     """
     status = delivery.status
-    if deed is Deed.CANCEL:
+    if action is Action.CANCEL:
         return _why_not_cancel(status)
     if status in Delivery.UNFINISHED:
         return _("It is on its way already.")
-    if group_of(status) is GOOD or (deed is Deed.RETRY and status not in Delivery.RETRIED):
+    if group_of(status) is GOOD or (action is Action.RETRY and status not in Delivery.RETRIED):
         return _("It is finished: %(status)s.") % {"status": delivery.get_status_display()}
     if not delivery.payload:
         return _("Its request is not kept: send it again from the site.")
     if today.problem:
         return today.problem
-    if deed is Deed.RESEND or delivery.may_retry(today.account, now):
+    if action is Action.RESEND or delivery.may_retry(today.account, now):
         return ""
     if delivery.account == today.account:
         return _("It is too late to ask with the same key: another attempt may be a second mail.")
@@ -106,10 +117,10 @@ def _why_not_cancel(status: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is the matter with a row, in a sentence or two, and the one deed that is right now, if there is one."""
+    """What is the matter with a row, in a sentence or two, and the one action that is right now, if there is one."""
 
     text: str
-    deed: Deed | None = None
+    action: Action | None = None
 
 
 def verdict(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
@@ -157,7 +168,7 @@ _FINAL: Mapping[str, Any] = {
 def _of_waiting(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
     if today.problem:
         text = _("It waits, and no worker can send it: %(problem)s") % {"problem": today.problem}
-        return Verdict(text=text, deed=Deed.CANCEL)
+        return Verdict(text=text, action=Action.CANCEL)
     if delivery.due_at is not None and delivery.due_at <= now - WORKER_LATE:
         return Verdict(text=str(_LATE))
     if not delivery.attempts:
@@ -177,17 +188,17 @@ def _of_sending(delivery: Delivery, now: dt.datetime) -> str:
 
 def _of_unknown(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict:
     text = _("Migma may have this mail.")
-    reason = why_not(Deed.RETRY, delivery, today, now)
+    reason = why_not(Action.RETRY, delivery, today, now)
     if not reason:
         advice = _("Try again with the same key%(until)s: Migma answers with the mail that it has, or takes it now.")
-        return Verdict(text=f"{text} {advice % {'until': _until(delivery)}}", deed=Deed.RETRY)
+        return Verdict(text=f"{text} {advice % {'until': _until(delivery)}}", action=Action.RETRY)
     if not delivery.payload:
         advice = _("Its request is not kept. Look it up at Migma before you send it again from the site.")
-        return Verdict(text=f"{text} {advice}", deed=Deed.CANCEL)
+        return Verdict(text=f"{text} {advice}", action=Action.CANCEL)
     if today.problem:
         return Verdict(text=f"{text} {_('It cannot be tried again: %(problem)s') % {'problem': reason}}")
     advice = _("Look it up at Migma: if it is there, give it up here; if not, send it anew.")
-    return Verdict(text=f"{text} {reason} {advice}", deed=Deed.CANCEL)
+    return Verdict(text=f"{text} {reason} {advice}", action=Action.CANCEL)
 
 
 def _until(delivery: Delivery) -> str:
@@ -202,9 +213,9 @@ def _of_failed(delivery: Delivery, today: Destination, now: dt.datetime) -> Verd
     if delivery.status == Status.CANCELLED:
         return Verdict(text=str(_GIVEN_UP_IN_DOUBT if delivery.in_doubt else _GIVEN_UP))
     text = _("Migma did not take it: nobody gets it.")
-    if reason := why_not(Deed.RETRY, delivery, today, now):
+    if reason := why_not(Action.RETRY, delivery, today, now):
         return Verdict(text=f"{text} {reason}")
-    return Verdict(text=f"{text} {_('When the cause is gone, try again with the same key.')}", deed=Deed.RETRY)
+    return Verdict(text=f"{text} {_('When the cause is gone, try again with the same key.')}", action=Action.RETRY)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,21 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import escape
 
-from django_migma.conf import get_setting
-from django_migma.exceptions import ConfigurationError
 from django_migma.html import html_to_text, shorten
-from django_migma.stored_emails import DeclaredEmails
-from django_migma.variables import render_placeholders, value_to_text
+from django_migma.variables import render_placeholders
+
+from .sample_values import is_html, shown_values
 
 if TYPE_CHECKING:
     from django_migma.models import StoredEmail
 
 REMOTE = "remote_images"  # parameter of page and frame: load pictures, fonts and styles from other servers
 TEXTS = "texts"  # parameter of the frame's address: answer with subject, preheader and plain text as JSON
-VALUE = "value."  # begins the names of inputs for values of variables
 _CONTENT = {
     False: "style-src 'unsafe-inline'; img-src data:; font-src data:",
     True: "style-src 'unsafe-inline' https: http:; img-src https: http: data:; font-src https: http: data:",
@@ -90,25 +88,20 @@ def make_frame(request: HttpRequest, email: StoredEmail, url: str) -> PreviewFra
     )
 
 
-def make_preview(email: StoredEmail, values: Mapping[str, str] | None = None) -> Preview:
-    """Return the stored email with sample values, as `sample_values` finds them.
+def make_preview(email: StoredEmail, typed: Mapping[str, str] | None = None) -> Preview:
+    """Return the stored email with the values of `shown_values`.
 
     Values of a name that ends in ``_html`` are put in as they are; the frame is safe against any HTML.
     """
-    samples = sample_values(email, values)
-    inserted = {name: text if is_html(name) else escape(text) for name, text in samples.items()}
+    values = shown_values(email, typed)
+    inserted = {name: text if is_html(name) else escape(text) for name, text in values.items()}
     html = render_placeholders(_shorten_html(email.html), inserted)
     return Preview(
-        subject=render_placeholders(email.subject, samples),
-        preheader=render_placeholders(email.preheader, samples),
+        subject=render_placeholders(email.subject, values),
+        preheader=render_placeholders(email.preheader, values),
         text=html_to_text(html),
         html=html,
     )
-
-
-def is_html(name: str) -> bool:
-    """Whether the name of a variable promises HTML."""
-    return name.lower().endswith("_html")
 
 
 def _shorten_html(html: str) -> str:
@@ -118,47 +111,6 @@ def _shorten_html(html: str) -> str:
         return html
     start, _, mark = shortened.rpartition("\n")
     return start.rpartition("<")[0] + mark
-
-
-def sample_values(email: StoredEmail, values: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return a value for each variable: its sample, its default, or its name in brackets, such as ``[first name]``.
-
-    ``values`` replace samples by name; an empty one takes the sample away.
-    """
-    names = {name: f"[{re.sub('[-_. ]+', ' ', name).strip() or name}]" for name in email.variable_names}
-    defaults, samples = known_values(email)
-    texts = {name: value_to_text(value) for name, value in samples.items()} | dict(values or {})
-    given = {name: text for name, text in texts.items() if text}
-    return names | {name: value_to_text(value) for name, value in defaults.items()} | given
-
-
-def without_sample(email: StoredEmail) -> list[str]:
-    """Return the variables that have neither a sample nor a default, so that previews show their names."""
-    defaults, samples = known_values(email)
-    return [name for name in email.variable_names if name not in defaults and not samples.get(name)]
-
-
-def known_values(email: StoredEmail) -> tuple[dict[str, object], dict[str, object]]:
-    """Return the defaults and the samples of an email: those of its row, and those that the settings declare."""
-    defaults, samples = _mapping(email.default_variables), _mapping(email.sample_variables)
-    all_declared = DeclaredEmails(get_setting("STORED_EMAILS", {}))
-    if email.key is None or email.key not in all_declared:
-        return defaults, samples
-    try:
-        declared = all_declared[email.key]
-    except ConfigurationError:  # the system checks report it
-        return defaults, samples
-    return {**defaults, **declared.default_variables}, {**samples, **declared.sample_variables}
-
-
-def _mapping(value: object) -> dict[str, object]:
-    """The value, or nothing for what a form brought that is shown again with its errors."""
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
-def posted_values(data: QueryDict) -> dict[str, str]:
-    """Return the values that inputs named ``value.NAME`` have brought."""
-    return {name.removeprefix(VALUE): str(text) for name, text in data.items() if name.startswith(VALUE)}
 
 
 def disarm(html: str) -> str:

@@ -18,7 +18,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
 from django.http import HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -31,8 +30,9 @@ from django_migma.testsends.outcomes import TestOutcome
 from django_migma.testsends.rows import Confirmation
 from django_migma.testsends.sending import MAX_TESTS, TestSend, live_email, send_live_tests, send_tests
 
-from .preview import known_values, make_frame, make_preview
-from .send_test_form import CUSTOMERS, EMPTY, TOO_MANY, SendTestForm
+from .preview import make_frame, make_preview
+from .sample_values import without_sample
+from .send_test_form import CUSTOMERS, TOO_MANY, SendTestForm
 from .send_test_records import TestRecords, form_token
 from .send_test_results import result_messages
 
@@ -155,13 +155,7 @@ class SendTestPage:
         self.admin.message_user(self.request, text, level)
 
     def _page(self, emails: list[StoredEmail], form: SendTestForm, target: Destination) -> HttpResponse:
-        site, title = self.admin.admin_site, _("Send a test")
         context = {
-            **site.each_context(self.request),
-            "title": title,
-            "original": title,  # the last of the breadcrumbs, where the page of one email has the email
-            "opts": self.admin.opts,
-            "has_view_permission": True,
             "media": self.admin.media + forms.Media(js=["django_migma/send_test.js"]),
             "errors": form.errors,
             "form": form,
@@ -171,12 +165,12 @@ class SendTestPage:
             "max_tests": MAX_TESTS,
             "max_addresses": MAX_TESTS // len(emails),
             "allowance": form.allowance,
-            "list_url": self.admin.admin_url("changelist"),
             "page_url": self.admin.send_test_url(email.pk for email in emails),
             **(self._preview(form.email) if form.email else {}),
         }
-        self.request.current_app = site.name
-        return TemplateResponse(self.request, "admin/django_migma/storedemail/send_test.html", context)
+        title, template = _("Send a test"), "storedemail/send_test.html"
+        page: HttpResponse = self.admin.own_page(self.request, template, title, context)
+        return page
 
     def _preview(self, email: StoredEmail) -> dict[str, Any]:
         url = self.admin.admin_url("preview", email.pk)
@@ -233,13 +227,11 @@ def sender(emails: list[StoredEmail], target: Destination) -> str:
 
 
 def email_row(admin: Any, email: StoredEmail) -> dict[str, Any]:
-    """What the page shows of an email: ``gaps`` are variables for which there is neither a sample nor a default."""
-    defaults, samples = known_values(email)
-    known = {*defaults, *email.optional_variables, *(name for name, value in samples.items() if value not in EMPTY)}
+    """What the page shows of an email."""
     return {
         "email": email,
         "title": admin.display_title(email),
         "token": form_token(email),
-        "gaps": [name for name in email.variable_names if name not in known],
+        "gaps": without_sample(email),
         "url": admin.admin_url("change", email.pk),
     }

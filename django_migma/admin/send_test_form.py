@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -14,16 +13,14 @@ from django.utils.translation import gettext_lazy
 
 from django_migma.api.errors import InvalidAddress
 from django_migma.models import StoredEmail
-from django_migma.models.fields import validate_variables
 from django_migma.testsends.limit import Allowance
 from django_migma.testsends.sending import MAX_TESTS, parse_addresses
 from django_migma.variables import value_to_text
 
-from .preview import VALUE, is_html, known_values
+from .sample_values import INPUT, is_html, known_values, posted_texts, read_values, without_empty
 
 CUSTOMERS, STORED = "customers", "stored"
 TOO_MANY = gettext_lazy("At most %(most)d tests may be sent at a time. Choose fewer emails or fewer addresses.")
-EMPTY = (None, "")  # values that fill nothing in
 _SHOWN = 60  # characters of a default value
 
 
@@ -71,38 +68,31 @@ class SendTestForm(forms.Form):
     def _add_values(self, email: StoredEmail) -> None:
         defaults, self.samples = known_values(email)
         for name in email.variable_names:
-            self.fields[VALUE + name] = value_field(name, self.samples.get(name), help_for(email, name, defaults))
+            self.fields[INPUT + name] = value_field(name, self.samples.get(name), help_for(email, name, defaults))
 
     @property
     def inputs(self) -> list[forms.BoundField]:
         """The inputs for the variables."""
-        return [self[name] for name in self.fields if name.startswith(VALUE)]
+        return [self[name] for name in self.fields if name.startswith(INPUT)]
 
     def values(self, email: StoredEmail) -> dict[str, Any]:
         """What the variables of an email are filled with: what was typed for the one, the samples of each of several.
 
         What was left empty is left out. Where a sample is no text, the value may be none either.
         """
-        values = dict(self.samples if self.email else known_values(email)[1])
-        if self.email:
-            values |= {name: as_value(text, self.samples.get(name)) for name, text in self._texts.items()}
-        return {name: value for name, value in values.items() if value not in EMPTY}
+        samples = self.samples if self.email else known_values(email)[1]
+        return without_empty({**samples, **self._typed})
 
     @property
-    def _texts(self) -> dict[str, str]:
+    def _typed(self) -> dict[str, Any]:
         """What was typed, by variable."""
-        data = self.cleaned_data.items()
-        return {name.removeprefix(VALUE): text for name, text in data if name.startswith(VALUE)}
+        return read_values(posted_texts(self.cleaned_data), self.samples)
 
     @property
     def new_samples(self) -> dict[str, Any]:
         """The values that differ from the samples, for `remember`: None where the input was emptied."""
-        typed = {name: as_value(text, self.samples.get(name)) for name, text in self._texts.items()}
-        return {
-            name: value if value not in EMPTY else None
-            for name, value in typed.items()
-            if value != self.samples.get(name)
-        }
+        changed = {name: value for name, value in self._typed.items() if value != self.samples.get(name)}
+        return {**dict.fromkeys(changed), **without_empty(changed)}
 
     def clean_kind(self) -> str:
         kind: str = self.cleaned_data["kind"]
@@ -147,27 +137,3 @@ def help_for(email: StoredEmail, name: str, defaults: Mapping[str, Any]) -> str:
     if name in email.optional_variables:
         return _("If empty, Migma fills it from the contact.")
     return format_html(_("If empty, the reader may see {}."), f"{{{{{name}}}}}")
-
-
-def as_value(text: str, sample: Any) -> Any:
-    """Return what was typed as a value. A sample that was not touched stays as it is, whatever its type.
-
-    Browsers send line breaks as CR LF. A text in the place of another JSON value is JSON where it can be.
-    """
-    text = text.replace("\r\n", "\n")
-    if text == value_to_text(sample).replace("\r\n", "\n"):
-        return sample
-    return text if sample is None or isinstance(sample, str) else _parsed(text)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        value = json.loads(text, parse_constant=_refuse)
-        validate_variables({"it": value})
-    except (ValueError, RecursionError, ValidationError):
-        return text
-    return value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)

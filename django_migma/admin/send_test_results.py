@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -17,10 +16,10 @@ from django.utils.translation import ngettext
 from django_migma.mailers import Destination, current_destination
 from django_migma.models import Delivery
 from django_migma.testsends.outcomes import Status, TestOutcome, count_outcomes
-from django_migma.testsends.rows import Confirmation
+from django_migma.testsends.rows import Confirmation, recipient_of
 from django_migma.testsends.sending import TestSend
 
-from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING, group_of
+from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING, group_of, status_chip
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -40,8 +39,9 @@ def result_messages(
         for title, send, outcome in tests:
             found = {"email": title, "to": send.to, "outcome": outcome.text}
             text = _("Test of “%(email)s” to %(to)s: %(outcome)s") % found
-            link = target.mail_url(outcome.message_id)
-            yield _LEVELS.get(outcome.status, messages.WARNING), with_link(text, link, _("See it"))
+            address = recipient_of(send.to, target.redirect_to)
+            link = _inbox_link(target, outcome.status, outcome.message_id, address)
+            yield _LEVELS.get(outcome.status, messages.WARNING), with_link(text, *link)
         return
     statuses = [outcome.status for _title, _send, outcome in tests]
     level = messages.SUCCESS if set(statuses) == {Status.ACCEPTED} else messages.WARNING
@@ -65,36 +65,36 @@ def results_page(admin: Any, request: HttpRequest, batch: str) -> HttpResponse:
         raise Http404
     rows.sort(key=lambda row: _ORDER.index(group_of(row.status)))
     destinations = {alias: current_destination(alias or None) for alias in {row.alias for row in rows}}
-    site, title = admin.admin_site, _("Tests")
-    shown = [_row(admin, row, destinations) for row in rows]
+    totals = Counter((group_of(row.status), str(row.get_status_display())) for row in rows)
     context = {
-        **site.each_context(request),
-        "title": title,
-        "original": title,  # the last of the breadcrumbs, where the page of one email has the email
-        "opts": admin.opts,
-        "has_view_permission": True,
-        "media": admin.media,
-        "rows": shown,
-        "totals": Counter((row["group"], row["word"]) for row in shown).items(),
-        "list_url": admin.admin_url("changelist"),
+        "rows": [_row(admin, row, destinations) for row in rows],
+        "totals": [group.chip(f"{count} {word}") for (group, word), count in totals.items()],
     }
-    request.current_app = site.name
-    return TemplateResponse(request, "admin/django_migma/storedemail/send_test_results.html", context)
+    page: HttpResponse = admin.own_page(request, "storedemail/send_test_results.html", _("Tests"), context)
+    return page
 
 
 def _row(admin: Any, row: Delivery, destinations: Mapping[str, Destination]) -> dict[str, Any]:
-    email, group, target = row.stored_email, group_of(row.status), destinations[row.alias]
+    email = row.stored_email
+    url, label = _inbox_link(destinations[row.alias], row.status, row.message_id, row.recipient)
     return {
         "delivery": row,
-        "group": group,
-        "word": str(row.get_status_display()),
+        "chip": status_chip(row),
         "title": admin.display_title(email) if email else row.email_id,
         "url": admin.admin_url("change", email.pk) if email else "",
         "reason": _reason(row.errors),
-        "mail_url": target.mail_url(row.message_id),
-        # Without an id of Migma's, the inbox finds it by its recipient, if the sandbox was reached.
-        "search_url": target.search_url(row.recipient) if group in {BAD, DOUBT} else "",
+        "inbox_url": url,
+        "inbox_label": label,
     }
+
+
+def _inbox_link(target: Destination, status: str, message_id: str, address: str) -> tuple[str, str]:
+    """Where the sandbox's inbox has a test, and what to call the link; empty where there is none to look into."""
+    if url := target.mail_url(message_id):
+        return url, _("See it")
+    if status in {Status.FAILED, Status.UNKNOWN}:  # without an id of Migma's, but there if the sandbox was reached
+        return target.search_url(address), _("Look for it")
+    return "", ""
 
 
 def _reason(errors: object) -> str:

@@ -10,7 +10,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
-from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -23,16 +22,10 @@ from django_migma.models import Delivery, StoredEmail
 from django_migma.testsends.sending import MAX_TESTS
 
 from . import stored_email_list as listing
-from .preview import (
-    REMOTE,
-    TEXTS,
-    make_frame,
-    make_preview,
-    posted_values,
-    preview_response,
-    sample_values,
-    without_sample,
-)
+from .base import MigmaAdminMixin, outside_transactions
+from .cells import DASH, NOTHING, ago, chip, copy_button, two_lines
+from .preview import REMOTE, TEXTS, make_frame, make_preview, preview_response
+from .sample_values import posted_texts, shown_values, without_sample
 from .send_test import SendTestPage
 from .send_test_form import STORED
 from .send_test_results import results_page
@@ -42,16 +35,11 @@ from .sync import has_project, sync
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    ModelAdmin = admin.ModelAdmin[StoredEmail]
-else:
-    ModelAdmin = object
-
-_EMPTY = "-"
 _FROM_MIGMA = ("title", "subject", "preheader", "project_id", "status")
 _DATES = ("synced_at", "last_tested_at", "created_at", "updated_at")
 
 
-class StoredEmailAdminMixin(ModelAdmin):
+class StoredEmailAdminMixin(MigmaAdminMixin):
     """All behaviour, for the ModelAdmin of any theme: ``class MyAdmin(StoredEmailAdminMixin, ModelAdmin)``."""
 
     # Named, since Django would look for them by the app's label, and a theme's base class may name others.
@@ -71,37 +59,27 @@ class StoredEmailAdminMixin(ModelAdmin):
     list_filter = (listing.MissingFilter, "status", "project_id")
     search_fields = ("title", "subject", "key", "email_id", "conversation_id")
 
-    @property
-    def media(self) -> forms.Media:
-        """The media of the base class and ours; a ``Media`` class of a subclass would replace one of them."""
-        ours = forms.Media(css={"all": ["django_migma/admin.css"]}, js=["django_migma/admin.js"])
-        return super().media + ours
-
     def display_title(self, email: StoredEmail) -> str:
-        return email.title or email.subject or email.email_id or email.conversation_id or _EMPTY
+        return email.title or email.subject or email.email_id or email.conversation_id or DASH
 
     @admin.display(description=_("email"), ordering="title")
     def display_email(self, email: StoredEmail) -> str:
         title = self.display_title(email)
-        return format_html(
-            '{}{} <span class="migma-second">{}</span>',
-            listing.picture(email, title),
-            title,
-            email.subject if email.subject != title else "",
-        )
+        subject = email.subject if email.subject != title else ""
+        return format_html("{}{}", listing.picture(email, title), two_lines(title, subject))
 
     @admin.display(description=_("key"), ordering="key")
     def display_key(self, email: StoredEmail) -> str:
         if not email.key:
-            return listing.NOTHING
-        button = listing.copy_button(email.key, gettext("Copy the key %(key)s") % {"key": email.key})
+            return NOTHING
+        button = copy_button(email.key, gettext("Copy the key %(key)s") % {"key": email.key})
         return format_html('<code title="{}">{}</code> {}', email.key, email.key, button)
 
     @admin.display(description=_("variables"))
     def count_variables(self, email: StoredEmail) -> str:
         names, missing = email.variable_names, without_sample(email)
         if not names:
-            return listing.NOTHING
+            return NOTHING
         unit = ngettext("variable", "variables", len(names))
         count = format_html(
             '<span title="{}">{} <span class="migma-unit">{}</span></span>', ", ".join(names), len(names), unit
@@ -109,9 +87,7 @@ class StoredEmailAdminMixin(ModelAdmin):
         if not missing:
             return count
         text = gettext("%(count)d without sample") % {"count": len(missing)}
-        return format_html(
-            '{} <span class="migma-chip migma-doubt" title="{}">{}</span>', count, ", ".join(missing), text
-        )
+        return format_html("{} {}", count, chip("doubt", "", text, ", ".join(missing)))
 
     @admin.display(description=_("state"), ordering="status")
     def display_state(self, email: StoredEmail) -> str:
@@ -125,15 +101,8 @@ class StoredEmailAdminMixin(ModelAdmin):
     @admin.display(description=_("last test"), ordering="last_tested_at")
     def display_last_test(self, email: StoredEmail) -> str:
         if not email.last_tested_at:
-            return listing.NOTHING
-        return format_html(
-            '<span class="migma-unit">{}</span> {}', gettext("tested"), listing.ago(email.last_tested_at)
-        )
-
-    def admin_url(self, view: str, *args: Any) -> str:
-        """Return the URL of a view of this admin, on the admin site that it belongs to."""
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
-        return reverse(name, args=args, current_app=self.admin_site.name)
+            return NOTHING
+        return format_html('<span class="migma-unit">{}</span> {}', gettext("tested"), ago(email.last_tested_at))
 
     def send_test_url(self, ids: Iterable[int]) -> str:
         return f"{self.admin_url('send_test')}?{urlencode({'ids': ','.join(map(str, ids))})}"
@@ -205,9 +174,9 @@ class StoredEmailAdminMixin(ModelAdmin):
             "preview": make_preview(email),
             "frame": make_frame(request, email, self.admin_url("preview", email.pk)),
             "source": shorten(email.html),
-            "samples": sample_values(email),
+            "samples": shown_values(email),
             "code": lines_of_code(email),
-            "copy_code": listing.copy_button(lines_of_code(email), gettext("Copy the code")),
+            "copy_code": copy_button(lines_of_code(email), gettext("Copy the code")),
             "places": places_in_code(email),
             "deliveries_url": self._deliveries_url(request, email),
             "send_test_url": self.send_test_url([email.pk]) if self.has_send_test_permission(request, email) else "",
@@ -287,7 +256,7 @@ class StoredEmailAdminMixin(ModelAdmin):
         if request.POST.get("kind") == STORED:  # on the page "Send a test": Migma would fill nothing in
             values = {name: f"{{{{{name}}}}}" for name in email.variable_names}
         else:
-            values = posted_values(request.POST)
+            values = posted_texts(request.POST)
         preview = make_preview(email, values)
         if TEXTS in request.GET:
             return JsonResponse({"subject": preview.subject, "preheader": preview.preheader, "text": preview.text})
@@ -296,13 +265,6 @@ class StoredEmailAdminMixin(ModelAdmin):
 
 class StoredEmailAdmin(StoredEmailAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """The admin of stored emails in Django's own admin."""
-
-
-def outside_transactions(view: Any) -> Any:
-    """Exempt a view from ``ATOMIC_REQUESTS``: it waits for Migma, and should hold no lock meanwhile."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
 
 
 def _without_samples(adminform: Any) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from django_migma.doctor.references import find_references
 from django_migma.models import StoredEmail
 from django_migma.variables import value_to_text
 
-from .preview import VALUE, is_html, posted_values, sample_values, without_sample
-from .send_test_form import as_value
+from .sample_values import INPUT, is_html, posted_texts, read_values, shown_values, without_empty, without_sample
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[StoredEmail]
@@ -42,13 +41,12 @@ class SampleInputs(forms.Textarea):
         self._names = list(dict.fromkeys([*email.variable_names, *self._stored]))
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
-        return name not in data and not posted_values(data)
+        return name not in data and not posted_texts(data)
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         if name in data:
             return data[name]
-        typed = {each: as_value(text, self._stored.get(each)) for each, text in posted_values(data).items() if text}
-        return json.dumps(typed)
+        return json.dumps(without_empty(read_values(posted_texts(data), self._stored)))
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
         try:
@@ -57,15 +55,15 @@ class SampleInputs(forms.Textarea):
             values = None
         if not self._names or not isinstance(values, dict):
             return super().render(name, value, attrs, renderer)
-        shown = sample_values(self._email, dict.fromkeys(self._names, ""))
+        shown = shown_values(self._email, dict.fromkeys(self._names, ""))
         inputs = [(each, value_to_text(values.get(each, "")), shown.get(each, "")) for each in self._names]
         return format_html_join("\n", "{}", ((_input(*each),) for each in inputs))
 
 
 def _input(name: str, text: str, fallback: str) -> str:
     """The input of one variable. While it is empty, it shows what the preview shows then."""
-    label = format_html('<label for="id_{}{}">{}</label>', VALUE, name, name)
-    names = format_html('id="id_{}{}" name="{}{}" placeholder="{}"', VALUE, name, VALUE, name, fallback)
+    label = format_html('<label for="id_{}{}">{}</label>', INPUT, name, name)
+    names = format_html('id="id_{}{}" name="{}{}" placeholder="{}"', INPUT, name, INPUT, name, fallback)
     if is_html(name) or "\n" in text or len(text) > _LONG:
         # A browser takes one line break behind the tag away.
         field = format_html('<textarea rows="4" {}>\n{}</textarea>', names, text)
@@ -99,10 +97,10 @@ class StoredEmailForm(ModelForm):
 
 def lines_of_code(email: StoredEmail) -> str:
     """Return Python that sends the email, with its key or id and its variables, for people to copy."""
-    samples, missing = sample_values(email), without_sample(email)
+    shown, missing = shown_values(email), without_sample(email)
     names = [name for name in email.variable_names if name not in email.optional_variables]
-    left_out = {name for name in names if name in missing or len(samples[name]) > _LONG}
-    values = {name: "…" if name in left_out else samples[name] for name in names}
+    left_out = {name for name in names if name in missing or len(shown[name]) > _LONG}
+    values = {name: "…" if name in left_out else shown[name] for name in names}
     lines = ["MigmaMessage(", '    to=["ada@example.com"],']
     if not email.key and email.subject:  # a raw id brings no subject
         lines.append(f"    subject={_python(email.subject)},")

@@ -10,25 +10,20 @@ from django.contrib import admin
 from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import mark_safe
-from django.utils.timesince import timesince
-from django.utils.timezone import template_localtime  # type: ignore[attr-defined]
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_migma.models import StoredEmail
 
-from .preview import without_sample
+from .cells import NOTHING, chip, two_lines
+from .sample_values import without_sample
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from django_migma.models import Delivery
 
-NOTHING = mark_safe('<span class="migma-nothing"></span>')
-"""An empty cell: Django would write a dash for an empty text."""
 DAYS = 30
 MAX_COUNTED = 20_000
 """Deliveries, the newest ones, that are counted for the list."""
@@ -93,9 +88,7 @@ class Uses:
             hint, period = "", gettext("in %(days)d days") % {"days": DAYS}
         else:
             hint, period = gettext("of the newest %(most)d deliveries") % {"most": MAX_COUNTED}, gettext("lately")
-        return format_html(
-            '<a href="{}" title="{}">{} <span class="migma-second">{}</span></a>', url, hint, count, period
-        )
+        return format_html('<a href="{}" title="{}">{}</a>', url, hint, two_lines(count, period))
 
 
 _CHIPS: dict[str, tuple[str, str, Any]] = {
@@ -112,13 +105,7 @@ def state_chip(email: StoredEmail) -> str:
         return NOTHING
     group, symbol, word = _CHIPS.get(email.status, ("quiet", "", ""))
     hint = email.get_status_display() if email.status else gettext("It was added by hand, and no sync has found it.")
-    return format_html(
-        '<span class="migma-chip migma-{}" title="{}"><span aria-hidden="true">{}</span> {}</span>',
-        group,
-        hint,
-        symbol,
-        word or email.status,
-    )
+    return chip(group, symbol, word or email.status, hint)
 
 
 def picture(email: StoredEmail, title: str) -> str:
@@ -129,29 +116,4 @@ def picture(email: StoredEmail, title: str) -> str:
         '<span class="migma-thumbnail" data-migma-picture="{}" data-alt="{}"></span>',
         email.thumbnail_url,
         gettext("Thumbnail of %(email)s") % {"email": title},
-    )
-
-
-def copy_button(text: str, label: str) -> str:
-    """A button that copies a text. The script makes it visible."""
-    return format_html(
-        '<button type="button" class="migma-copy" data-copy="{}" data-copied="{}" data-prompt="{}" aria-label="{}" '
-        "hidden></button>",
-        text,
-        gettext("Copied"),
-        gettext("The browser did not copy it. Copy it from here:"),
-        label,
-    )
-
-
-def ago(moment: dt.datetime) -> str:
-    """A time as its distance from now, with the time itself as a hint."""
-    local = template_localtime(moment)
-    is_past = timezone.now() - moment >= dt.timedelta(minutes=1)
-    time = timesince(moment, depth=1).replace("\xa0", " ")  # a narrow column breaks between number and unit
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        local.isoformat(),
-        date_format(local, "DATETIME_FORMAT"),
-        gettext("%(time)s ago") % {"time": time} if is_past else gettext("just now"),
     )

@@ -118,10 +118,14 @@ def log_test(stored: StoredEmailData, outcome: TestOutcome, *, alias: str, redir
         )
 
 
+def recipient_of(to: str, redirect_to: str) -> str:
+    """Return the address that gets a test to this one."""
+    return parse(redirect_to, "REDIRECT_TO").addr_spec if redirect_to else to
+
+
 def _about(stored: StoredEmailData, to: str, redirect_to: str) -> dict[str, Any]:
-    recipient = parse(redirect_to, "REDIRECT_TO").addr_spec if redirect_to else to
     return {
-        "recipient": storable(recipient.lower(), 320),
+        "recipient": storable(recipient_of(to, redirect_to).lower(), 320),
         "subject": storable(stored.subject, 255),
         "from_email": stored.from_email,
     }

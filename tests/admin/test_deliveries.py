@@ -231,7 +231,7 @@ class TestPermissions:
         assert person().get(admin_url(LIST, model="delivery")).status_code == 403
         assert found(person("view", name="bob", model="delivery")) == ["ada"]
 
-    def test_each_deed_has_a_permission(self, db):
+    def test_each_action_has_a_permission(self, db):
         names = {"retry_delivery", "resend_delivery", "cancel_delivery"}
         assert names <= set(Permission.objects.values_list("codename", flat=True))
 

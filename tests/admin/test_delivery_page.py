@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_migma.admin.delivery_verdict import Deed, timeline, verdict, why_not
+from django_migma.admin.delivery_verdict import Action, timeline, verdict, why_not
 from django_migma.conf import Config
 from django_migma.mailers import Destination, current_destination
 from django_migma.models import Delivery
@@ -67,10 +67,10 @@ ASK = "Migma answers with the mail that it has, or takes it now."
 
 
 class TestVerdict:
-    """One sentence or two, and the one deed that is right now."""
+    """One sentence or two, and the one action that is right now."""
 
     @pytest.mark.parametrize(
-        ("status", "fields", "text", "deed"),
+        ("status", "fields", "text", "action"),
         [
             ("waiting", {}, WAITS, None),
             ("waiting", {"in_minutes": 60}, WAITS, None),
@@ -90,27 +90,32 @@ class TestVerdict:
                 "unknown",
                 {"hours": 1, "in_doubt": True},
                 f"Migma may have this mail. Try again with the same key until 11/29/2026 10 a.m.: {ASK}",
-                Deed.RETRY,
+                Action.RETRY,
             ),
-            ("unknown", {"hours": 24, "in_doubt": True}, f"Migma may have this mail. {TOO_LATE} {LOOK}", Deed.CANCEL),
+            (
+                "unknown",
+                {"hours": 24, "in_doubt": True},
+                f"Migma may have this mail. {TOO_LATE} {LOOK}",
+                Action.CANCEL,
+            ),
             (
                 "unknown",
                 {"hours": 1, "in_doubt": True, "account": "other"},
                 f"Migma may have this mail. {OTHER_KEY} {LOOK}",
-                Deed.CANCEL,
+                Action.CANCEL,
             ),
             (
                 "unknown",
                 {"hours": 1, "payload": ""},
                 f"Migma may have this mail. {LOOK_FIRST}",
-                Deed.CANCEL,
+                Action.CANCEL,
             ),
-            ("unknown", {}, f"Migma may have this mail. Try again with the same key: {ASK}", Deed.RETRY),
+            ("unknown", {}, f"Migma may have this mail. Try again with the same key: {ASK}", Action.RETRY),
             (
                 "failed",
                 {"hours": 100},
                 "Migma did not take it: nobody gets it. When the cause is gone, try again with the same key.",
-                Deed.RETRY,
+                Action.RETRY,
             ),
             ("failed", {"payload": ""}, f"Migma did not take it: nobody gets it. {NOT_KEPT}", None),
             ("cancelled", {}, "It was given up: nobody gets it.", None),
@@ -125,44 +130,44 @@ class TestVerdict:
             ("of another release", {}, "This status is of another release.", None),
         ],
     )
-    def test_by_status_doubt_and_time(self, row, today, status, fields, text, deed):
+    def test_by_status_doubt_and_time(self, row, today, status, fields, text, action):
         with timezone.override(dt.UTC):
             found = verdict(row(status, **fields), today, NOW)
-        assert (found.text, found.deed) == (text, deed)
+        assert (found.text, found.action) == (text, action)
 
     @pytest.mark.parametrize(
-        ("status", "start", "deed"),
+        ("status", "start", "action"),
         [
-            ("waiting", "It waits, and no worker can send it:", Deed.CANCEL),
+            ("waiting", "It waits, and no worker can send it:", Action.CANCEL),
             ("unknown", "Migma may have this mail. It cannot be tried again:", None),
             ("failed", "Migma did not take it: nobody gets it.", None),
         ],
     )
-    def test_without_its_mailer(self, row, status, start, deed):
+    def test_without_its_mailer(self, row, status, start, action):
         found = verdict(row(status), GONE, NOW)
-        assert (found.text, found.deed) == (f"{start} {GONE.problem}", deed)
+        assert (found.text, found.action) == (f"{start} {GONE.problem}", action)
 
     @pytest.mark.parametrize("status", sorted(FINAL))
     def test_each_end_has_words_of_its_own(self, row, today, status):
         texts = {verdict(row(other), today, NOW).text for other in FINAL}
         assert len(texts) == len(FINAL)
-        assert verdict(row(status), today, NOW).deed is None
+        assert verdict(row(status), today, NOW).action is None
 
     @pytest.mark.parametrize("status", Status)
     @pytest.mark.parametrize("in_doubt", [True, False])
     @pytest.mark.parametrize("payload", ["{}", ""])
     @pytest.mark.parametrize("hours", [None, 1, 30])
-    def test_the_deed_that_it_names_is_possible(self, row, today, status, in_doubt, payload, hours):
+    def test_the_action_that_it_names_is_possible(self, row, today, status, in_doubt, payload, hours):
         delivery = row(status, in_doubt=in_doubt, payload=payload, hours=hours)
         for destination in (today, GONE):
-            deed = verdict(delivery, destination, NOW).deed
-            assert deed is None or not why_not(deed, delivery, destination, NOW)
+            action = verdict(delivery, destination, NOW).action
+            assert action is None or not why_not(action, delivery, destination, NOW)
 
 
 class TestWhyNot:
     @pytest.mark.parametrize("status", Status)
-    def test_a_deed_is_for_some_statuses(self, row, today, status):
-        possible = {deed.value for deed in Deed if not why_not(deed, row(status), today, NOW)}
+    def test_a_action_is_for_some_statuses(self, row, today, status):
+        possible = {action.value for action in Action if not why_not(action, row(status), today, NOW)}
         expected = {
             Status.WAITING: {"cancel"},
             Status.FAILED: {"retry", "resend", "cancel"},
@@ -176,29 +181,29 @@ class TestWhyNot:
         assert possible == expected.get(status, set())
 
     @pytest.mark.parametrize(
-        ("deed", "status", "fields", "reason"),
+        ("action", "status", "fields", "reason"),
         [
-            (Deed.RETRY, "waiting", {}, "It is on its way already."),
-            (Deed.RESEND, "sending", {}, "It is on its way already."),
-            (Deed.RETRY, "delivered", {}, "It is finished: delivered."),
-            (Deed.RETRY, "bounced", {}, "It is finished: bounced."),
-            (Deed.RESEND, "opened", {}, "It is finished: opened."),
-            (Deed.RETRY, "failed", {"payload": ""}, NOT_KEPT),
-            (Deed.RESEND, "bounced", {"payload": ""}, NOT_KEPT),
-            (Deed.RETRY, "unknown", {"in_doubt": True, "hours": 24}, TOO_LATE),
-            (Deed.RETRY, "unknown", {"in_doubt": True, "hours": 1, "account": "other"}, OTHER_KEY),
-            (Deed.CANCEL, "sending", {}, "A worker is sending it. Wait for the outcome."),
-            (Deed.CANCEL, "accepted", {}, "It is finished: accepted."),
-            (Deed.CANCEL, "cancelled", {}, "It is finished: given up."),
-            (Deed.CANCEL, "novel", {}, "It is finished: novel."),
+            (Action.RETRY, "waiting", {}, "It is on its way already."),
+            (Action.RESEND, "sending", {}, "It is on its way already."),
+            (Action.RETRY, "delivered", {}, "It is finished: delivered."),
+            (Action.RETRY, "bounced", {}, "It is finished: bounced."),
+            (Action.RESEND, "opened", {}, "It is finished: opened."),
+            (Action.RETRY, "failed", {"payload": ""}, NOT_KEPT),
+            (Action.RESEND, "bounced", {"payload": ""}, NOT_KEPT),
+            (Action.RETRY, "unknown", {"in_doubt": True, "hours": 24}, TOO_LATE),
+            (Action.RETRY, "unknown", {"in_doubt": True, "hours": 1, "account": "other"}, OTHER_KEY),
+            (Action.CANCEL, "sending", {}, "A worker is sending it. Wait for the outcome."),
+            (Action.CANCEL, "accepted", {}, "It is finished: accepted."),
+            (Action.CANCEL, "cancelled", {}, "It is finished: given up."),
+            (Action.CANCEL, "novel", {}, "It is finished: novel."),
         ],
     )
-    def test_each_refusal_has_a_reason(self, row, today, deed, status, fields, reason):
-        assert why_not(deed, row(status, **fields), today, NOW) == reason
+    def test_each_refusal_has_a_reason(self, row, today, action, status, fields, reason):
+        assert why_not(action, row(status, **fields), today, NOW) == reason
 
-    @pytest.mark.parametrize("deed", [Deed.RETRY, Deed.RESEND])
-    def test_a_mailer_that_is_gone_is_named(self, row, deed):
-        assert why_not(deed, row("failed"), GONE, NOW) == GONE.problem
+    @pytest.mark.parametrize("action", [Action.RETRY, Action.RESEND])
+    def test_a_mailer_that_is_gone_is_named(self, row, action):
+        assert why_not(action, row("failed"), GONE, NOW) == GONE.problem
 
 
 class TestTimeline:
@@ -294,15 +299,15 @@ def text_of(client, delivery):
 
 
 class TestPage:
-    def test_it_shows_verdict_timeline_details_and_the_right_deed(self, admin_client, mailer, deliver, welcome):
+    def test_it_shows_verdict_timeline_details_and_the_right_action(self, admin_client, mailer, deliver, welcome):
         row = deliver("failed", stored_email=welcome, caller_key="order-1", errors=[{"status": 400, "text": "no"}])
         text = text_of(admin_client, row)
         assert ">Your receipt to ada@example.org</h2>" in text
         assert "When the cause is gone, try again with the same key." in text
         retry = f"{admin_url('retry', model='delivery')}?ids={row.pk}"
         assert f'<a class="button" href="{retry}">Try again with the same key…</a>' in text
-        for deed in ("resend", "cancel"):
-            assert f'<li><a href="{admin_url(deed, model="delivery")}?ids={row.pk}">' in text
+        for action in ("resend", "cancel"):
+            assert f'<li><a href="{admin_url(action, model="delivery")}?ids={row.pk}">' in text
         assert "<strong>Not taken 400</strong>: no" in text
         assert "order-1" in text
         assert row.idempotency_key in text

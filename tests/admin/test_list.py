@@ -48,9 +48,15 @@ def test_what_there_is_nothing_to_say_about_is_left_empty(admin_client, receipt)
 
 
 @pytest.mark.parametrize(
-    "values", [{"sample_variables": {"first_name": "Ada"}}, {"default_variables": {"first_name": ""}}]
+    "values",
+    [
+        {"sample_variables": {"first_name": "Ada"}},
+        {"sample_variables": {"first_name": 0}},
+        {"default_variables": {"first_name": ""}},
+        {"optional_variables": ["first_name"]},
+    ],
 )
-def test_a_sample_or_a_default_is_enough_for_a_preview(admin_client, welcome, values):
+def test_a_sample_or_a_default_is_enough_and_an_optional_variable_needs_none(admin_client, welcome, values):
     StoredEmail.objects.update(**values)
     assert cells(admin_client)["count_variables"] == "1 variable"
 

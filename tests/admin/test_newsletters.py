@@ -41,6 +41,8 @@ def page(client, name, *args):
     [
         ({}, ["&lt;b&gt;New beans", "tag Coffee letter", "36 of 40, 4 failed", "partial"]),
         ({"failed": 0, "recipient_type": "segment", "recipient_name": ""}, ["36 of 40<", "segment t1"]),
+        ({"status": "completed"}, ['migma-good"><span aria-hidden="true">✓</span> completed']),
+        ({"status": "throttled"}, ['migma-waiting"><span aria-hidden="true">◔</span> throttled']),
         ({"sent": None}, [">-<"]),
     ],
 )

@@ -6,7 +6,8 @@ from html import unescape
 
 import pytest
 
-from django_migma.admin.preview import disarm, sample_values
+from django_migma.admin.preview import disarm
+from django_migma.admin.sample_values import shown_values
 from django_migma.models import StoredEmail
 
 from .conftest import WELCOME, admin_url
@@ -98,7 +99,7 @@ def test_variables_show_their_samples_defaults_or_names(welcome):
     welcome.variable_names = ["first_name", "order-number", "shop.url", "_", "total", "paid"]
     welcome.sample_variables = {"first_name": "Ada", "total": ""}
     welcome.default_variables = {"first_name": "there", "total": 12.5, "paid": True, "extra": None}
-    assert sample_values(welcome) == {
+    assert shown_values(welcome) == {
         "first_name": "Ada",
         "order-number": "[order number]",
         "shop.url": "[shop url]",
@@ -115,16 +116,16 @@ def test_values_that_the_settings_declare_for_the_key_come_first(welcome, migma)
     welcome.default_variables = {"a": "row", "c": "row"}
     variables = {"default_variables": {"a": "set", "b": "set"}, "sample_variables": {"b": "sample"}}
     migma(STORED_EMAILS={"other": "f" * 24, "welcome": {"email_id": "e" * 24, **variables}})
-    assert sample_values(welcome) == {"a": "set", "b": "sample", "c": "row"}
+    assert shown_values(welcome) == {"a": "set", "b": "sample", "c": "row"}
     migma(STORED_EMAILS={"welcome": variables})
-    assert sample_values(welcome) == {"a": "row", "b": "[b]", "c": "row"}
+    assert shown_values(welcome) == {"a": "row", "b": "[b]", "c": "row"}
 
 
 def test_values_replace_samples_and_an_empty_one_takes_the_sample_away(welcome):
     welcome.variable_names = ["a", "b", "c", "d"]
     welcome.sample_variables = {"a": "sample", "b": "sample", "c": "sample"}
     welcome.default_variables = {"b": "default"}
-    found = sample_values(welcome, {"a": "typed", "b": "", "c": ""})
+    found = shown_values(welcome, {"a": "typed", "b": "", "c": ""})
     assert found == {"a": "typed", "b": "default", "c": "[c]", "d": "[d]"}
 
 

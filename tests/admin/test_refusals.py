@@ -1,5 +1,6 @@
 """Tests that cannot be sent, and Migma's refusals: a message on a page, and nothing half done."""
 
+import html
 import secrets
 import time
 
@@ -151,7 +152,7 @@ def test_each_refusal_is_a_message_and_an_entry(tester, wire, welcome, case):
     [(shown_level, text)] = messages_of(confirm(tester, ask(tester, welcome)))
     assert shown_level == level
     assert text.startswith("Test of “Welcome” to ada@example.org: ")
-    assert said in text
+    assert said in html.unescape(text)
     assert said in LogEntry.objects.get().get_change_message()
 
 

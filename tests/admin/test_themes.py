@@ -147,7 +147,7 @@ def test_deliveries_keep_the_media_and_the_addresses_of_their_site(admin_client,
     assert "/admin/django_migma" not in text
 
 
-def test_rules_per_row_hold_for_deeds(admin_client, mailer, deliver):
+def test_rules_per_row_hold_for_actions(admin_client, mailer, deliver):
     secret, plain = deliver("failed", subject="secret"), deliver("failed")
     url = admin_url("cancel", site="office", model="delivery")
     assert admin_client.get(url, {"ids": f"{secret.pk},{plain.pk}"}).status_code == 403

@@ -126,7 +126,7 @@ def test_every_field_of_a_delivery_is_described():
     assert first_column(section("delivery-log", "What a row holds")) == fields - internal
 
 
-def test_every_permission_of_a_delivery_is_named_beside_its_deed():
+def test_every_permission_of_a_delivery_is_named_beside_its_action():
     assert {plain(cells[1]) for cells in rows(section("delivery-log", "In the admin"))} == DELIVERY_PERMISSIONS
 
 

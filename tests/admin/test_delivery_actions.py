@@ -17,12 +17,12 @@ from django_migma.signals import delivery_updated
 
 from .conftest import admin_url, messages_of
 
-DEEDS = ("retry", "resend", "cancel")
+ACTIONS = ("retry", "resend", "cancel")
 
 
-def ask(client, deed, *rows, **options):
-    """Open the page of a deed."""
-    return client.get(url(deed), {"ids": ",".join(str(row.pk) for row in rows)}, **options)
+def ask(client, action, *rows, **options):
+    """Open the page of an action."""
+    return client.get(url(action), {"ids": ",".join(str(row.pk) for row in rows)}, **options)
 
 
 def url(view, *args):
@@ -34,9 +34,9 @@ def confirm(client, page, **options):
     return client.post(page.context["page_url"], {"rows": page.context["tokens"]}, follow=True, **options)
 
 
-def choose(client, deed, *rows, **fields):
+def choose(client, action, *rows, **fields):
     """Pick these in the list, and the action."""
-    data = {"action": deed, "_selected_action": [row.pk for row in rows], **fields}
+    data = {"action": action, "_selected_action": [row.pk for row in rows], **fields}
     return client.post(url("changelist"), data, follow=True)
 
 
@@ -51,7 +51,7 @@ def statuses():
 @pytest.fixture
 def clerk(person):
     """A user who may see deliveries and do everything to them."""
-    return person("view", *DEEDS, model="delivery")
+    return person("view", *ACTIONS, model="delivery")
 
 
 @pytest.fixture
@@ -90,18 +90,18 @@ class TestAsking:
         assert text.count("The recipient may get it twice.") == 1
         assert "twice" not in text_of(ask(clerk, "resend", deliver("failed")))
 
-    @pytest.mark.parametrize("deed", DEEDS)
-    def test_without_a_row_to_change_there_is_no_button(self, clerk, mailer, deliver, deed):
-        text = text_of(ask(clerk, deed, deliver("accepted", payload="")))
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_without_a_row_to_change_there_is_no_button(self, clerk, mailer, deliver, action):
+        text = text_of(ask(clerk, action, deliver("accepted", payload="")))
         assert 'type="submit" class="default"' not in text
         assert "Cancel</a>" in text
 
     def test_the_list_has_an_action_for_each(self, clerk, mailer, deliver):
         rows = [deliver("failed"), deliver("waiting")]
-        for deed in DEEDS:
-            response = choose(clerk, deed, *rows)
+        for action in ACTIONS:
+            response = choose(clerk, action, *rows)
             assert response.redirect_chain == []
-            assert response.context["page_url"] == url(deed)
+            assert response.context["page_url"] == url(action)
             assert len(response.context["rows"]) == 2
         assert statuses() == ["failed", "waiting"], "nothing has happened yet"
 
@@ -159,12 +159,12 @@ class TestDoing:
         assert response.redirect_chain == [(url("changelist"), 302)]
 
     @pytest.mark.parametrize(
-        ("deed", "words"),
+        ("action", "words"),
         [("retry", "Tried again with the same key."), ("resend", "Sent anew."), ("cancel", "Given up.")],
     )
-    def test_each_row_that_changed_has_an_entry_in_its_history(self, clerk, mailer, deliver, deed, words):
+    def test_each_row_that_changed_has_an_entry_in_its_history(self, clerk, mailer, deliver, action, words):
         rows = [deliver("failed"), deliver("failed"), deliver("sending")]
-        confirm(clerk, ask(clerk, deed, *rows))
+        confirm(clerk, ask(clerk, action, *rows))
         entries = {(entry.object_id, entry.get_change_message(), entry.user) for entry in LogEntry.objects.all()}
         assert entries == {(str(row.pk), words, clerk.user) for row in rows[:2]}
         assert words in clerk.get(url("history", rows[0].pk)).content.decode()
@@ -179,9 +179,9 @@ class TestDoing:
         ]
         assert statuses() == ["accepted", "waiting"]
 
-    @pytest.mark.parametrize("deed", ["retry", "cancel"])
-    def test_a_worker_that_changes_a_row_at_the_same_moment_wins(self, clerk, mailer, deliver, deed):
-        page = ask(clerk, deed, deliver("failed"))
+    @pytest.mark.parametrize("action", ["retry", "cancel"])
+    def test_a_worker_that_changes_a_row_at_the_same_moment_wins(self, clerk, mailer, deliver, action):
+        page = ask(clerk, action, deliver("failed"))
 
         def overtake(execute, sql, params, many, context):
             if sql.startswith("UPDATE") and not overtaken:
@@ -212,8 +212,8 @@ class TestDoing:
         assert heard == [(row.pk, "failed", "cancelled")]
 
     @pytest.mark.django_db(transaction=True)
-    @pytest.mark.parametrize(("deed", "count"), [("retry", 1), ("resend", 1), ("cancel", 0)])
-    def test_the_engine_is_woken_once(self, clerk, mailer, migma, deliver, settings, deed, count):
+    @pytest.mark.parametrize(("action", "count"), [("retry", 1), ("resend", 1), ("cancel", 0)])
+    def test_the_engine_is_woken_once(self, clerk, mailer, migma, deliver, settings, action, count):
         tasks = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
         pytest.importorskip(tasks)
         settings.TASKS = {"default": {"BACKEND": f"{tasks}.backends.dummy.DummyBackend"}}
@@ -221,7 +221,7 @@ class TestDoing:
         from django_migma.engines import tasks as engine
 
         wake_ups._not_before.clear()  # a wake-up of another test
-        confirm(clerk, ask(clerk, deed, deliver("failed"), deliver("failed")))
+        confirm(clerk, ask(clerk, action, deliver("failed"), deliver("failed")))
         assert len(engine.deliver.get_backend().results) == count
 
     def test_a_busy_database_is_said(self, clerk, mailer, deliver):
@@ -241,11 +241,11 @@ class TestDoing:
 
 
 class TestOnce:
-    """A form that is submitted twice does each deed once."""
+    """A form that is submitted twice does each action once."""
 
-    @pytest.mark.parametrize(("deed", "count"), [("retry", 1), ("resend", 2), ("cancel", 1)])
-    def test_the_same_form(self, clerk, mailer, deliver, deed, count):
-        page = ask(clerk, deed, deliver("failed"))
+    @pytest.mark.parametrize(("action", "count"), [("retry", 1), ("resend", 2), ("cancel", 1)])
+    def test_the_same_form(self, clerk, mailer, deliver, action, count):
+        page = ask(clerk, action, deliver("failed"))
         confirm(clerk, page)
         [(level, text)] = messages_of(confirm(clerk, page))
         assert level == "warning"
@@ -279,32 +279,32 @@ class TestOnce:
 
 
 class TestWhoMay:
-    @pytest.mark.parametrize("deed", DEEDS)
-    def test_each_deed_needs_its_permission(self, person, mailer, deliver, deed):
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_each_action_needs_its_permission(self, person, mailer, deliver, action):
         row = deliver("failed")
-        others = [other for other in DEEDS if other != deed]
+        others = [other for other in ACTIONS if other != action]
         client = person("view", "change", "delete", *others, model="delivery")
-        assert ask(client, deed, row).status_code == 403
-        assert client.post(url(deed), {"rows": f"{row.pk}:0"}).status_code == 403
+        assert ask(client, action, row).status_code == 403
+        assert client.post(url(action), {"rows": f"{row.pk}:0"}).status_code == 403
         page = client.get(url("change", row.pk)).content.decode()
-        assert f"{url(deed)}?ids=" not in page
+        assert f"{url(action)}?ids=" not in page
         assert [f"{url(other)}?ids=" in page for other in others] == [True, True]
         listed = client.get(url("changelist")).content.decode()
-        assert f'<option value="{deed}">' not in listed
+        assert f'<option value="{action}">' not in listed
         assert all(f'<option value="{other}">' in listed for other in others)
-        assert "No action selected" in str(messages_of(choose(client, deed, row)))
+        assert "No action selected" in str(messages_of(choose(client, action, row)))
         assert statuses() == ["failed"]
 
     def test_a_user_who_may_not_see_deliveries_may_not_change_them(self, person, mailer, deliver):
-        assert ask(person(*DEEDS, model="delivery"), "retry", deliver("failed")).status_code == 403
+        assert ask(person(*ACTIONS, model="delivery"), "retry", deliver("failed")).status_code == 403
 
     def test_an_anonymous_visitor_is_sent_to_the_login(self, client, deliver):
         assert "/login/" in ask(client, "retry", deliver("failed"))["Location"]
 
-    @pytest.mark.parametrize("deed", DEEDS)
-    def test_a_get_changes_nothing(self, clerk, mailer, deliver, deed):
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_a_get_changes_nothing(self, clerk, mailer, deliver, action):
         row = deliver("failed")
-        assert clerk.get(url(deed), {"ids": str(row.pk), "rows": f"{row.pk}:0"}).status_code == 200
+        assert clerk.get(url(action), {"ids": str(row.pk), "rows": f"{row.pk}:0"}).status_code == 200
         assert statuses() == ["failed"]
 
     def test_a_form_from_elsewhere_changes_nothing(self, clerk, mailer, deliver):
