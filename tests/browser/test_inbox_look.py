@@ -92,6 +92,17 @@ def test_nothing_scrolls_sideways_and_no_name_is_broken(new_page, full, inbox, w
             assert page.evaluate(BROKEN_WORDS) == [], address
 
 
+@pytest.mark.parametrize("address", ["/", "/mail/{oldest}", "/mail/{oldest}?tab=requests", "/faults", "/setup"])
+def test_on_a_phone_a_finger_hits_what_is_pressed(new_page, full, address):
+    """Links within a sentence aside, all that is pressed is 44 pixels high."""
+    page = new_page(full.url)
+    page.set_viewport_size(PHONE)
+    page.goto(address.format(oldest=full.store.inbox.mails()[-1].id))
+    pressed = page.locator("input:not([type=checkbox]), select, button, summary, nav a, .row, .alone a, .back a")
+    boxes = {each.inner_text() or each.get_attribute("name"): each.bounding_box() for each in pressed.all()}
+    assert [name for name, box in boxes.items() if box and box["height"] < 44] == []
+
+
 @pytest.mark.parametrize("address", ["/setup", "/mail/{oldest}?tab=links"])
 @pytest.mark.parametrize("window", [PHONE, WINDOW], ids=["phone", "desktop"])
 def test_what_is_open_is_seen_in_its_strip_of_tabs_and_in_the_list(new_page, full, window, address):
