@@ -46,5 +46,5 @@ class FastClock(Clock):
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Go on as soon as this holds; an AssertionError where it never does."""
-    assert any(condition() or time.sleep(0.001) for _ in range(10_000))
+    """Go on as soon as this holds; an AssertionError where it does not within a minute."""
+    assert any(condition() or time.sleep(0.001) for _ in range(60_000))

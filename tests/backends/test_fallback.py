@@ -27,7 +27,7 @@ from django_migma.exceptions import (
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
-from tests.api.clocks import FakeClock
+from tests.api.clocks import FakeClock, until
 from tests.conftest import BACKEND, SENDING
 
 from .smtp_server import smtp_server
@@ -323,7 +323,8 @@ class TestConnection:
         seen = []
 
         def answer(request):
-            time.sleep(0.3)
+            until(lambda: len(OtherBackend.sent) > 2)
+            time.sleep(0.1)  # in which more would come
             seen.append(len(OtherBackend.sent))
             return 200, {}, '{"success": true, "data": {"id": "m"}}'
 

@@ -26,7 +26,7 @@ from django_migma.exceptions import (
     UnsupportedFeature,
 )
 from django_migma.message import MigmaMessage
-from tests.api.clocks import FakeClock
+from tests.api.clocks import FakeClock, until
 from tests.conftest import SENDING
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
@@ -246,24 +246,30 @@ class TestStopping:
         assert self.send(connection, [mail() for _ in range(3)], Forbidden) == ["queued", "failed", "queued"]
 
     def test_no_connection_for_a_whole_deadline(self, wire, migma, connection):
-        migma(API_URL="http://127.0.0.1:9/v1", RETRY_DEADLINE=0.05, MAX_RETRIES=10, MAX_CONCURRENCY=1)
+        migma(API_URL="http://127.0.0.1:9/v1", MAX_RETRIES=10, MAX_CONCURRENCY=1)
         wire.mock.add_passthru("http://127.0.0.1:9/")
         messages = [mail() for _ in range(200)]
+        backend = connection()
+        backend.clock = FakeClock()
         with pytest.raises((SendFailed, NoResponse)):
-            connection().send_messages(messages)
+            backend.send_messages(messages)
         assert messages[0].migma_status.status == {"failed"}
         assert messages[-1].migma_status.status == {"not_attempted"}
 
     def test_one_bad_route_among_good_ones_is_no_outage(self, wire, migma, connection):
         """Calls that began before another one succeeded prove nothing."""
-        migma(RETRY_DEADLINE=0.2, MAX_RETRIES=0, MAX_CONCURRENCY=2)
-        began = threading.Event()
+        migma(MAX_RETRIES=0, MAX_CONCURRENCY=2)
+        backend = connection()
+        backend.clock = FakeClock()
+        began, late = threading.Event(), []
 
         def answer(request):
             if b"slow@" in request.body:
                 began.set()
-                time.sleep(0.25)
+                until(lambda: len(late) > 2)
                 raise requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))
+            if b"late@" in request.body:
+                late.append(request)
             return 200, {}, '{"success": true}'
 
         wire.mock.add_callback("POST", SENDING, answer)
@@ -272,14 +278,13 @@ class TestStopping:
             yield mail()
             yield mail("slow@example.org")
             began.wait(5)
-            until = time.monotonic() + 0.4
-            while time.monotonic() < until:
-                yield mail()
-                time.sleep(0.01)
+            backend.clock.now += 100
+            for _ in range(20):
+                yield mail("late@example.org")
 
         with pytest.raises(NoResponse, match="no connection was made"):
-            connection().send_messages(generate())
-        assert len(wire.bodies) > 15
+            backend.send_messages(generate())
+        assert len(wire.bodies) == 22
 
     def test_a_slow_generator_is_no_outage(self, wire, migma, connection):
         """What counts is how long the API has been out of reach, not how long the caller took."""

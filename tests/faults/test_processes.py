@@ -76,12 +76,18 @@ def test_an_interrupt_does_not_wait_for_a_rate_limit():
         result = run(
             """
             import os, signal
+            from django_migma.api.retries import Clock
+            is_waiting = threading.Event()
+            class Watched(Clock):
+                def sleep(self, seconds):
+                    is_waiting.set()
+                    super().sleep(seconds)
             backend = EmailBackend(rate_limit_wait=3600)
+            backend.clock = Watched()
             backend.send_messages([message()])
             def leave():
-                while not any(thread.name == "django-migma" for thread in threading.enumerate()):
-                    time.sleep(0.01)
-                time.sleep(0.5)
+                is_waiting.wait()
+                time.sleep(0.5)  # or the signal comes before the main thread sleeps, and does not wake it
                 os.kill(os.getpid(), signal.SIGINT)
             threading.Thread(target=leave, daemon=True).start()
             messages = [message() for _ in range(100)]
