@@ -22,9 +22,9 @@ import pytest
 @pytest.fixture
 def migma_sandbox(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A running sandbox, with settings that point at it."""
-    from .testing import sandbox_under  # noqa: PLC0415 - lazy: a project without the fixture need not have Django
+    from .testing import sandbox  # noqa: PLC0415 - lazy: a project without the fixture need not have Django
 
-    with sandbox_under(_override(request)) as running:
+    with sandbox(_override=_override(request)) as running:
         yield running
 
 
@@ -33,20 +33,20 @@ def migma_outbox(request: pytest.FixtureRequest) -> Iterator[list[Any]]:
     """An outbox that refuses what Migma would."""
     for name in {"db", "transactional_db"} & set(request.fixturenames):
         request.getfixturevalue(name)  # first: it replaces mail.outbox
-    from .testing import outbox_under  # noqa: PLC0415 - the same
+    from .testing import outbox  # noqa: PLC0415 - the same
 
-    with outbox_under(_override(request)) as box:
+    with outbox(_override=_override(request)) as box:
         yield box
 
 
 @pytest.fixture
 def migma_stored_emails(request: pytest.FixtureRequest) -> Iterator[Callable[..., dict[str, Any]]]:
     """A function that declares stored emails until the test ends, as `testing.stored_emails` does."""
-    from .testing import stored_emails_under  # noqa: PLC0415 - the same
+    from .testing import stored_emails  # noqa: PLC0415 - the same
 
     override = _override(request)
     with ExitStack() as stack:
-        yield lambda *keys, **declared: stack.enter_context(stored_emails_under(override, *keys, **declared))
+        yield lambda *keys, **declared: stack.enter_context(stored_emails(*keys, _override=override, **declared))
 
 
 def _override(request: pytest.FixtureRequest) -> Any:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .stored_emails import Resolver
 
     Override = Callable[..., AbstractContextManager[object]]
+    """How to override settings. ``_override`` is for the fixtures only, see `pytest_plugin`."""
 
 BACKEND = "django_migma.backends.EmailBackend"
 OUTBOX_BACKEND = "django_migma.testing.EmailBackend"
@@ -45,7 +46,7 @@ LOCMEM_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 
 @contextmanager
-def sandbox(**switches: Any) -> Iterator[Sandbox]:
+def sandbox(*, _override: Override = override_settings, **switches: Any) -> Iterator[Sandbox]:
     """Run a sandbox on a free loopback port, point the settings at it, and yield the `Sandbox`.
 
     Django's test runner replaces every mailer by an in-memory one. The mailers of the settings module that use our
@@ -55,44 +56,30 @@ def sandbox(**switches: Any) -> Iterator[Sandbox]:
     ``django_migma.sandbox.options.Switches``. Proxies of the environment are not used. What goes through the mailer
     of ``FALLBACK`` comes into ``mail.outbox``.
     """
-    with sandbox_under(override_settings, **switches) as running:
-        yield running
-
-
-@contextmanager
-def sandbox_under(override: Override, **switches: Any) -> Iterator[Sandbox]:
-    """The same, with another way to override settings."""
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, **switches})
     no_proxy = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")))
     with Sandbox(switches=chosen) as running, patch.dict(os.environ, no_proxy=no_proxy):
         connection = {"API_URL": running.api_url, "API_KEY": running.keys.full}
         migma = {**getattr(settings, "MIGMA", {}), **_fallback_in_memory(), **connection}
         try:
-            with override(MIGMA=migma, **_mailers(without=connection)):
+            with _override(MIGMA=migma, **_mailers(without=connection)):
                 yield running
         finally:
             close_pools()
 
 
 @contextmanager
-def outbox() -> Iterator[list[Any]]:
+def outbox(*, _override: Override = override_settings) -> Iterator[list[Any]]:
     """Replace our backend by `testing.EmailBackend` in every mailer, and yield ``mail.outbox``, emptied.
 
     The list stays the same object, so it is pytest-django's ``mailoutbox`` too. At the end, earlier messages are put
     back in front of the new ones.
     """
-    with outbox_under(override_settings) as box:
-        yield box
-
-
-@contextmanager
-def outbox_under(override: Override) -> Iterator[list[Any]]:
-    """The same, with another way to override settings."""
     box: list[Any] = _outbox()
     earlier = box[:]
     box.clear()
     try:
-        with override(**_mailers(backend=OUTBOX_BACKEND)):
+        with _override(**_mailers(backend=OUTBOX_BACKEND)):
             yield box
     finally:
         box[:0] = earlier
@@ -106,29 +93,22 @@ def _outbox() -> list[Any]:
 
 
 @contextmanager
-def stored_emails(*keys: str, **declared: str | Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def stored_emails(
+    *keys: str, _override: Override = override_settings, **declared: str | Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Declare stored emails for a test, beside those of ``MIGMA["STORED_EMAILS"]``, and yield all of them by key.
 
     ``stored_emails("welcome")`` gives the key an id that is the same in every test. A keyword has the value that the
     setting would have: ``receipt="665f…"``, or a dict, which may leave out ``email_id``. A mailer with
     ``stored_emails`` among its own options does not see them.
     """
-    with stored_emails_under(override_settings, *keys, **declared) as merged:
-        yield merged
-
-
-@contextmanager
-def stored_emails_under(
-    override: Override, *keys: str, **declared: str | Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """The same, with another way to override settings."""
     given = {key: {"email_id": _made_up_id(key)} for key in keys} | {
         key: {"email_id": _made_up_id(key), **entry} if isinstance(entry, Mapping) else entry
         for key, entry in declared.items()
     }
     migma = getattr(settings, "MIGMA", {})
     merged = {**migma.get("STORED_EMAILS", {}), **given}
-    with override(MIGMA={**migma, "STORED_EMAILS": merged}):
+    with _override(MIGMA={**migma, "STORED_EMAILS": merged}):
         yield merged
 
 
