@@ -130,7 +130,7 @@ def mailer(alias: str | None = None) -> Mailer:
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Where a mailer sends: its alias and settings, or the ``problem`` with them."""
+    """Where a mailer sends: its alias (empty under ``EMAIL_BACKEND``) and settings, or the ``problem`` with them."""
 
     alias: str = ""
     is_sandbox: bool = False
@@ -145,7 +145,7 @@ class Destination:
     @property
     def fingerprint(self) -> str:
         """A text that changes with the destination, for a form to send back."""
-        return f"{self.alias} {self.config.api_url} {self.redirect_to}".rstrip() if self.config else ""
+        return f"{self.alias} {self.config.api_url} {self.redirect_to}".strip() if self.config else ""
 
     @property
     def account(self) -> str:
@@ -173,4 +173,4 @@ def current_destination(alias: str | None = None) -> Destination:
         config = chosen.config()
     except ConfigurationError as error:
         return Destination(problem=str(error))
-    return Destination(alias=chosen.alias or "EMAIL_BACKEND", is_sandbox=chosen.is_sandbox, config=config)
+    return Destination(alias=chosen.alias or "", is_sandbox=chosen.is_sandbox, config=config)

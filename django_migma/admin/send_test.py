@@ -104,7 +104,13 @@ class SendTestPage:
             self._say(messages.WARNING, text)
             return self._page(emails, form, target)
         plan = Plan(form, emails, target.config)
-        records = TestRecords(self.admin, self.request, self._confirmation(target))
+        confirmation = Confirmation(
+            person=str(self.request.user.pk),
+            batch=uuid.uuid4().hex,
+            alias=target.alias,
+            redirect_to=target.redirect_to,
+        )
+        records = TestRecords(self.admin, self.request, confirmation)
         try:
             is_claimed = records.begin(plan.stored, form.cleaned_data["addresses"], plan.samples)
             # Counted after they are noted: of two confirmations at once, the one that counts last sees both.
@@ -116,12 +122,6 @@ class SendTestPage:
             self._say(messages.ERROR, _NOT_NOTED % {"error": type(error).__name__})
             return self._page(emails, form, target)
         return self._send(plan, records, target) if is_claimed else self._outdated()
-
-    def _confirmation(self, target: Destination) -> Confirmation:
-        alias = "" if target.alias == "EMAIL_BACKEND" else target.alias
-        return Confirmation(
-            person=str(self.request.user.pk), batch=uuid.uuid4().hex, alias=alias, redirect_to=target.redirect_to
-        )
 
     def _send(self, plan: Plan, records: TestRecords, target: Destination) -> HttpResponse:
         batch = records.confirmation.batch
@@ -194,7 +194,7 @@ class Plan:
         config: Any = target.config
         if not self.is_live:
             return send_tests(config, records.sends)
-        chosen = mailer(target.alias if target.alias != "EMAIL_BACKEND" else None)
+        chosen = mailer(target.alias or None)
         batch = records.confirmation.batch
         return send_live_tests(chosen, records.sends, partial(self._message, records), batch=batch)
 
