@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from django import forms
 from django.core.exceptions import ValidationError
 
 from django_migma.conf import get_setting
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from django_migma.models import StoredEmail
 
 INPUT = "value."  # begins the names of inputs for values
+LONG = 60  # characters from which on a value is shown in several lines, or cut off
 _EMPTY = (None, "")  # values that fill nothing in
 
 
@@ -57,6 +59,14 @@ def without_sample(email: StoredEmail) -> list[str]:
     defaults, samples = known_values(email)
     known = {*defaults, *without_empty(samples), *email.optional_variables}
     return [name for name in email.variable_names if name not in known]
+
+
+def value_widget(name: str, text: str) -> forms.Widget:
+    """The input for a value. A text that is long or has several lines, and HTML, has room for them."""
+    attrs = {"spellcheck": "false", "autocomplete": "off"}
+    if is_html(name) or "\n" in text or "\r" in text or len(text) > LONG:
+        return forms.Textarea(attrs={**attrs, "rows": 4, "cols": 40})
+    return forms.TextInput(attrs=attrs)
 
 
 def is_html(name: str) -> bool:

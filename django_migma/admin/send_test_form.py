@@ -17,11 +17,10 @@ from django_migma.testsends.limit import Allowance
 from django_migma.testsends.sending import MAX_TESTS, parse_addresses
 from django_migma.variables import value_to_text
 
-from .sample_values import INPUT, is_html, known_values, posted_texts, read_values, without_empty
+from .sample_values import INPUT, LONG, known_values, posted_texts, read_values, value_widget, without_empty
 
 CUSTOMERS, STORED = "customers", "stored"
 TOO_MANY = gettext_lazy("At most %(most)d tests may be sent at a time. Choose fewer emails or fewer addresses.")
-_SHOWN = 60  # characters of a default value
 
 
 class SendTestForm(forms.Form):
@@ -116,15 +115,16 @@ class SendTestForm(forms.Form):
 
 
 def value_field(name: str, sample: Any, help_text: str) -> forms.CharField:
-    """The input of a variable, with its sample. A value of several lines, and HTML, has room for them."""
+    """The field of a variable, with its sample."""
     text = value_to_text(sample)
-    attrs = {"spellcheck": "false", "autocomplete": "off"}
-    if is_html(name) or "\n" in text or "\r" in text:
-        widget: forms.Widget = forms.Textarea(attrs={**attrs, "rows": 4, "cols": 40})
-    else:
-        widget = forms.TextInput(attrs=attrs)
     return forms.CharField(
-        label=name, label_suffix="", initial=text, required=False, strip=False, widget=widget, help_text=help_text
+        label=name,
+        label_suffix="",
+        initial=text,
+        required=False,
+        strip=False,
+        widget=value_widget(name, text),
+        help_text=help_text,
     )
 
 
@@ -132,7 +132,7 @@ def help_for(email: StoredEmail, name: str, defaults: Mapping[str, Any]) -> str:
     """What the reader sees where the input is left empty."""
     if name in defaults:
         text = value_to_text(defaults[name])
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        shown = text if len(text) <= LONG else f"{text[:LONG]}…"
         return format_html(_("If empty, the reader sees the default: “{}”."), shown)
     if name in email.optional_variables:
         return _("If empty, Migma fills it from the contact.")

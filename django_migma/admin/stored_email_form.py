@@ -14,7 +14,16 @@ from django_migma.doctor.references import find_references
 from django_migma.models import StoredEmail
 from django_migma.variables import value_to_text
 
-from .sample_values import INPUT, is_html, posted_texts, read_values, shown_values, without_empty, without_sample
+from .sample_values import (
+    INPUT,
+    LONG,
+    posted_texts,
+    read_values,
+    shown_values,
+    value_widget,
+    without_empty,
+    without_sample,
+)
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[StoredEmail]
@@ -23,7 +32,6 @@ else:
 
 IDS = ("email_id", "conversation_id")
 SAMPLES = "sample_variables"
-_LONG = 60  # characters of a value from which on its input has several lines, and the lines of code leave it out
 
 
 class SampleInputs(forms.Textarea):
@@ -62,14 +70,9 @@ class SampleInputs(forms.Textarea):
 
 def _input(name: str, text: str, fallback: str) -> str:
     """The input of one variable. While it is empty, it shows what the preview shows then."""
-    label = format_html('<label for="id_{}{}">{}</label>', INPUT, name, name)
-    names = format_html('id="id_{}{}" name="{}{}" placeholder="{}"', INPUT, name, INPUT, name, fallback)
-    if is_html(name) or "\n" in text or len(text) > _LONG:
-        # A browser takes one line break behind the tag away.
-        field = format_html('<textarea rows="4" {}>\n{}</textarea>', names, text)
-    else:
-        field = format_html('<input type="text" value="{}" {}>', text, names)
-    return format_html('<div class="migma-value">{}{}</div>', label, field)
+    field_id = f"id_{INPUT}{name}"
+    field = value_widget(name, text).render(INPUT + name, text, {"id": field_id, "placeholder": fallback})
+    return format_html('<div class="migma-value"><label for="{}">{}</label>{}</div>', field_id, name, field)
 
 
 class StoredEmailForm(ModelForm):
@@ -99,7 +102,7 @@ def lines_of_code(email: StoredEmail) -> str:
     """Return Python that sends the email, with its key or id and its variables, for people to copy."""
     shown, missing = shown_values(email), without_sample(email)
     names = [name for name in email.variable_names if name not in email.optional_variables]
-    left_out = {name for name in names if name in missing or len(shown[name]) > _LONG}
+    left_out = {name for name in names if name in missing or len(shown[name]) > LONG}
     values = {name: "…" if name in left_out else shown[name] for name in names}
     lines = ["MigmaMessage(", '    to=["ada@example.com"],']
     if not email.key and email.subject:  # a raw id brings no subject
