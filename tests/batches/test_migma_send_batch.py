@@ -61,6 +61,7 @@ def test_it_shows_what_will_happen_asks_and_follows(run, sandbox):
         "When     now",
         "Where    a sandbox on this machine",
         f"Migma has taken it: batch {message.id}.",
+        f"See it at {sandbox.url}/mail/{message.id}",
         "248 of 248 sent: completed",
     ):
         assert line in out.splitlines()
@@ -216,6 +217,8 @@ def test_a_time_makes_a_campaign_that_can_be_cancelled(run, sandbox):
     assert (status, f"When     {moment}, by a campaign" in out) == (0, True)
     look = f"Look at it with manage.py migma_batches {campaign.id}, cancel it with --cancel."
     assert out.splitlines()[-1] == look
+    [address] = re.findall("See it at (.*)", out)
+    assert sandbox.store.inbox.mail(address.removeprefix(f"{sandbox.url}/mail/"))
 
 
 @pytest.mark.parametrize(
@@ -300,6 +303,16 @@ def test_a_batch_whose_end_is_not_seen_goes_on(run, wire, domains, answer, text)
     wire.get("http://127.0.0.1:9/v1/sending/batches/b1", status=status, json=body)
     ended, out, error = run("--yes", "--timeout", "0.01", to=("--tag", account.CUSTOMERS_TAG))
     assert (ended, text in out + error) == (3, True), out + error
+
+
+def test_of_migma_itself_there_is_no_inbox_to_look_into(run, wire, domains, settings):
+    settings.MIGMA = {**settings.MIGMA, "API_URL": "https://api.example.org/v1"}
+    wire.get("https://api.example.org/v1/domains", status=403)
+    answer = {"success": True, "data": {"id": "b1", "status": "queued"}}
+    wire.post("https://api.example.org/v1/sending", json=answer)
+    status, out, _ = run("--yes", "--no-wait", to=("--tag", account.CUSTOMERS_TAG))
+    assert (status, "See it" in out) == (0, False)
+    assert "Migma has taken it: batch b1." in out
 
 
 def test_ctrl_c_before_the_question_sends_nothing(run, wire, domains):

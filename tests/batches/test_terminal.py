@@ -99,9 +99,10 @@ def test_the_answer_is_typed_and_the_bar_is_drawn_in_place(start, sandbox):
     assert len(bars(output)) > 1
     assert max(map(len, bars(output))) < COLUMNS
     [message] = sandbox.store.messages()
-    assert shown(output)[-4:] == [
+    assert shown(output)[-5:] == [
         "Type the number of people, 248, to send it: 248",
         f"Migma has taken it: batch {message.id}.",
+        f"See it at {sandbox.url}/mail/{message.id}",
         "248 of 248 sent: completed",
         "",
     ]
@@ -114,7 +115,7 @@ def test_the_reason_of_a_throttled_batch_stays_above_the_bar_once(start):
     lines = shown(terminal.read())
     assert lines[-2] == "40 of 40 sent: completed"
     assert lines[-3].startswith("Throttled: The sending limit of this hour is reached; goes on at 20")
-    assert lines[-4].startswith("Migma has taken it")
+    assert lines[-4].startswith("See it at ")
 
 
 def test_ctrl_d_at_the_question_sends_nothing(start, sandbox):

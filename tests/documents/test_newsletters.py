@@ -34,8 +34,8 @@ def sandbox(mailer, settings):
 
 
 def masked(line):
-    """Without what is another one each time: the day, digests and ids of batches."""
-    return re.sub(r"\d{4}-\d\d-\d\d-[0-9a-f]{12}|(?<=batch )[0-9a-f]{24}", "…", line)
+    """Without what is another one each time: the day, digests, ids of batches and the port of the sandbox."""
+    return re.sub(r"\d{4}-\d\d-\d\d-[0-9a-f]{12}|(?<=batch )[0-9a-f]{24}|:\d+/mail/[0-9a-f]{24}", "…", line)
 
 
 def test_the_command_prints_what_the_page_shows(sandbox, capsys):

@@ -119,6 +119,8 @@ class Command(BaseCommand):
             raise CommandError(f"{error} {_what_was_sent(error, again)}") from None
         word = "has it from before" if batch.replayed else "has taken it"
         line.write_line(f"Migma {word}: {batch.kind} {batch.id}.")
+        if url := prepared.mailer.mail_url(batch.id):
+            line.write_line(f"See it at {url}")
         return batch
 
     def _follow(self, batch: Batch, line: ProgressLine, timeout: float) -> None:
