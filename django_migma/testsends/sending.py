@@ -72,15 +72,27 @@ def send_tests(
     limit. With ``REDIRECT_TO``, every test goes to that address.
     """
     clock = clock or Clock()
+    return _send_each(sends, lambda send, left: _send_test(config, send, left, clock), seconds, clock)
+
+
+def _send_each(
+    sends: Iterable[TestSend], send_one: Callable[[TestSend, float], TestOutcome], seconds: float, clock: Clock
+) -> Iterator[TestOutcome]:
+    """Send one after the other, each with the seconds that are left.
+
+    Without time, or after an error that affects every call, the rest is not attempted.
+    """
     deadline = clock.monotonic() + seconds
-    return send_each(sends, lambda send: _send_test(config, send, deadline - clock.monotonic(), clock))
-
-
-def send_each(sends: Iterable[TestSend], send_one: Callable[[TestSend], TestOutcome]) -> Iterator[TestOutcome]:
-    """Yield the outcome of each send in order. After an error that affects every call, the rest is not sent."""
     fatal: BaseException | None = None
     for send in sends:
-        outcome = make_outcome(send.to, Status.NOT_ATTEMPTED, fatal) if fatal else send_one(send)
+        left = deadline - clock.monotonic()
+        if fatal:
+            outcome = make_outcome(send.to, Status.NOT_ATTEMPTED, fatal)
+        elif left < _MIN_SECONDS:
+            reason = gettext("the time for these tests ran out. Send the rest again.")
+            outcome = make_outcome(send.to, Status.NOT_ATTEMPTED, reason=reason)
+        else:
+            outcome = send_one(send, left)
         if _affects_every_call(outcome.error):
             fatal = outcome.error
         yield outcome
@@ -92,8 +104,6 @@ def _affects_every_call(error: BaseException | None) -> bool:
 
 
 def _send_test(config: Config, send: TestSend, seconds: float, clock: Clock) -> TestOutcome:
-    if seconds < _MIN_SECONDS:
-        return _out_of_time(send.to)
     about: dict[str, Any] = {"is_sandbox": is_local(config.api_url), "redirect_to": config.redirect_to}
     try:
         request = _test_request(send, config.redirect_to)
@@ -104,11 +114,6 @@ def _send_test(config: Config, send: TestSend, seconds: float, clock: Clock) -> 
             reason += " " + gettext("If the conversation is a series, give the id of one email of the series.")
         return make_outcome(send.to, status_after(error), error, reason=reason, **about)
     return make_outcome(send.to, Status.ACCEPTED, message_id=result.message_id, email_id=result.email_id, **about)
-
-
-def _out_of_time(to: str) -> TestOutcome:
-    reason = gettext("the time for these tests ran out. Send the rest again.")
-    return make_outcome(to, Status.NOT_ATTEMPTED, reason=reason)
 
 
 def _test_request(send: TestSend, redirect_to: str | None) -> TestSendRequest:
@@ -163,16 +168,11 @@ def send_live_tests(
     clock: Clock | None = None,
 ) -> Iterator[TestOutcome]:
     """Send the message of each by `send_live`, and yield the outcomes in order. ``seconds`` as for `send_tests`."""
-    clock = clock or Clock()
-    deadline = clock.monotonic() + seconds
 
-    def send_one(send: TestSend) -> TestOutcome:
-        left = deadline - clock.monotonic()
-        if left < _MIN_SECONDS:
-            return _out_of_time(send.to)
+    def send_one(send: TestSend, left: float) -> TestOutcome:
         return send_live(mailer, message_of(send), batch=batch, row=send.row, seconds=left)[0]
 
-    return send_each(sends, send_one)
+    return _send_each(sends, send_one, seconds, clock or Clock())
 
 
 def send_live(

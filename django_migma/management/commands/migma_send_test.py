@@ -30,8 +30,7 @@ from django_migma.testsends.sending import (
     MAX_TESTS,
     TestSend,
     parse_addresses,
-    send_each,
-    send_live,
+    send_live_tests,
     send_tests,
 )
 
@@ -70,11 +69,11 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
         batch = uuid.uuid4().hex
-
-        def send_one(send: TestSend) -> TestOutcome:
-            return send_live(chosen, _message(send, variables, options["subject"]), batch=batch)[0]
-
-        outcomes = send_each(sends, send_one) if options["live"] else send_tests(config, sends, seconds=inf)
+        if options["live"]:
+            message_of = partial(_message, variables=variables, subject=options["subject"])
+            outcomes = send_live_tests(chosen, sends, message_of, batch=batch, seconds=inf)
+        else:
+            outcomes = send_tests(config, sends, seconds=inf)
         say: Callable[[str], None] = _say_nothing if options["json"] else partial(write_line, self.stdout)
         say(_destination(chosen))
         rows: list[dict[str, Any]] = []
