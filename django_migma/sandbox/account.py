@@ -186,8 +186,8 @@ def _searched_text(conversation: Json) -> str:
     return "\n".join([conversation["title"], *(email["subject"] for email in emails)]).lower()
 
 
-def stored_email(body: Mapping[str, Any]) -> Json | None:
-    """The stored email that an unchecked body names, or None."""
+def stored_email_or_none(body: Mapping[str, Any]) -> Json | None:
+    """The stored email that a body names, which may be any garbage."""
     try:
         return find_stored_email(body)
     except (ApiError, AttributeError, LookupError, TypeError):

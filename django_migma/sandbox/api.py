@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,17 @@ from django_migma.sandbox import account, batches, logs
 from django_migma.sandbox.account import ACCOUNT
 from django_migma.sandbox.exchanges import Message, parsed_size
 from django_migma.sandbox.idempotency import once_per_key
-from django_migma.sandbox.protocol import ApiError, endpoint, json_object, query_choice, query_int, success, timestamp
-from django_migma.sandbox.validation import send_errors, send_test_errors
+from django_migma.sandbox.protocol import (
+    ApiError,
+    endpoint,
+    json_object,
+    new_id,
+    query_choice,
+    query_int,
+    success,
+    timestamp,
+)
+from django_migma.sandbox.validation import raise_for, send_errors, send_test_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +37,7 @@ def send(request: Request) -> HttpResponse:
     """POST /v1/sending: one mail to one address, or one batch to a segment or a tag; once per Idempotency-Key."""
     sandbox = request.sandbox
     body = json_object(request)
-    _raise_for(send_errors(body, sandbox.switches))
+    raise_for(send_errors(body, sandbox.switches))
     content = account.find_content(body, any_id=sandbox.switches.any_id)
     is_batch = body["recipientType"] != "email"
     recipients = account.count_recipients(body, content.project) if is_batch else None
@@ -56,21 +64,12 @@ def _keep(request: Request, message: Message) -> None:
     request.message = message
 
 
-def _raise_for(errors: list[str]) -> None:
-    if errors:
-        raise ApiError(400, "; ".join(errors), data={"problems": errors})
-
-
 def _answer(body: Body, recipients: int | None) -> dict[str, Any]:
-    answer = {"id": _new_id(), "provider": body.get("providerType", "migma"), "status": "queued"}
+    answer = {"id": new_id(), "provider": body.get("providerType", "migma"), "status": "queued"}
     if recipients is None:
         # The tracking id of the newer Node SDK. Nothing says that it equals `id`, so it does not.
-        return answer | {"sendId": _new_id(), "sentCount": 1, "message": "Email queued"}
+        return answer | {"sendId": new_id(), "sentCount": 1, "message": "Email queued"}
     return answer | {"batchId": answer["id"], "message": f"Batch of {recipients} queued"}
-
-
-def _new_id() -> str:
-    return secrets.token_hex(12)  # 24 hexadecimal digits
 
 
 def _received(request: Request, body: Body, answer: Body) -> dict[str, Any]:
@@ -90,10 +89,10 @@ def send_test(request: Request) -> HttpResponse:
     """POST /v1/emails/test/send: one stored email as it is. Migma's Node SDK offers no Idempotency-Key here."""
     request.take_time()
     body = json_object(request)
-    _raise_for(send_test_errors(body))
+    raise_for(send_test_errors(body))
     stored = account.find_stored_email(body)
     answer = {
-        "messageId": _new_id(),
+        "messageId": new_id(),
         "conversationId": stored["conversationId"],
         "emailId": stored["emailId"],
         "sentTo": body["to"],

@@ -7,7 +7,6 @@ somebody asks: a scheduled campaign is sent at the first request after its momen
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from django_migma.sandbox import account, batches
 from django_migma.sandbox.exchanges import Message, parsed_size
 from django_migma.sandbox.idempotency import once_per_key
-from django_migma.sandbox.protocol import ApiError, endpoint, json_object, success, timestamp
+from django_migma.sandbox.protocol import ApiError, endpoint, json_object, new_id, success, timestamp
 from django_migma.sandbox.store import Campaign
-from django_migma.sandbox.validation import campaign_errors, schedule_errors
+from django_migma.sandbox.validation import campaign_errors, raise_for, schedule_errors
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -36,9 +35,9 @@ def create(request: Request) -> HttpResponse:
     """POST /v1/campaigns: a draft. What is wrong with it is said here, and not only when it is sent."""
     store, switches = request.sandbox.store, request.sandbox.switches
     body = json_object(request)
-    _raise_for(campaign_errors(body, switches))
+    raise_for(campaign_errors(body, switches))
     content = account.find_content(body, any_id=switches.any_id)
-    now, campaign_id = store.clock(), secrets.token_hex(12)
+    now, campaign_id = store.clock(), new_id()
     message = Message(
         id=campaign_id,
         received_at=now,
@@ -56,11 +55,6 @@ def create(request: Request) -> HttpResponse:
     draft = Campaign(id=campaign_id, created_at=now, updated_at=now, message=message, project=content.project["_id"])
     store.add_campaign(draft)
     return success(_shown(draft, now))
-
-
-def _raise_for(errors: list[str]) -> None:
-    if errors:
-        raise ApiError(400, "; ".join(errors), data={"problems": errors})
 
 
 @endpoint("campaign:read")
@@ -109,7 +103,7 @@ def send(request: Request, campaign_id: str) -> HttpResponse:
 def schedule(request: Request, campaign_id: str) -> HttpResponse:
     """POST /v1/campaigns/{campaignId}/schedule. Whether Migma takes a moment in the past is unknown; not here."""
     store, body = request.sandbox.store, json_object(request)
-    _raise_for(schedule_errors(body))
+    raise_for(schedule_errors(body))
     moment = datetime.fromisoformat(body["scheduledAt"])
     if moment <= store.clock():
         raise ApiError(400, "scheduledAt must be in the future")
@@ -149,7 +143,7 @@ def _up_to_date(store: Store, campaign: Campaign) -> Campaign:
 
 
 def _sent(store: Store, campaign: Campaign, moment: datetime) -> Campaign:
-    batch_id = secrets.token_hex(12)
+    batch_id = new_id()
     answer = {**campaign.message.answer, "id": batch_id, "batchId": batch_id}
     batch = replace(campaign.message, id=batch_id, received_at=moment, answer=answer)
     changed = store.change_campaign(campaign, batch=batch)

@@ -95,7 +95,7 @@ class Exchange:
     @cached_property
     def stored_email(self) -> account.Json | None:
         """The stored email that the request names; None if the sandbox has no such email."""
-        return account.stored_email(self.payload)
+        return account.stored_email_or_none(self.payload)
 
     @cached_property
     def recipient(self) -> str:

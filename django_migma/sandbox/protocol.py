@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from dataclasses import asdict, dataclass
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -54,12 +55,12 @@ class ApiError(Exception):
         super().__init__(text)
         self.status = status
         self._optional = {"code": code, "data": data}
-        self._headers = headers
+        self.headers = dict(headers or {})
 
     def response(self) -> HttpResponse:
         envelope = {"success": False, "error": str(self)}
         envelope |= {name: value for name, value in self._optional.items() if value is not None}
-        return json_response(envelope, status=self.status, headers=self._headers)
+        return json_response(envelope, status=self.status, headers=self.headers)
 
 
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -76,6 +77,11 @@ def success(data: Any, **beside: Any) -> HttpResponse:
 def path_template(route: str) -> str:
     """A route of Django's as Migma's reference writes it: ``/v1/emails/{emailId}`` for ``v1/emails/<email_id>``."""
     return "/" + re.sub(r"<(\w+)_id>", r"{\1Id}", route)
+
+
+def new_id() -> str:
+    """24 hexadecimal digits, as ids have in Migma's SDK."""
+    return secrets.token_hex(12)
 
 
 def timestamp(moment: datetime) -> str:

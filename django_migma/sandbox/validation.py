@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django_migma.sandbox.account import ACCOUNT
+from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:
     from django_migma.sandbox.options import Switches
@@ -80,6 +81,12 @@ def _is_zone(value: str) -> bool:
 
 _MOMENT = [_STRING, (_is_moment, " must be a time in ISO 8601 with its offset")]
 _ZONE = [_STRING, (_is_zone, " must be a name such as Europe/Berlin")]
+
+
+def raise_for(errors: Sequence[str]) -> None:
+    """Raises 400, which tells all the errors; nothing if there are none."""
+    if errors:
+        raise ApiError(400, "; ".join(errors), data={"problems": errors})
 
 
 def send_errors(body: Body, switches: Switches) -> list[str]:

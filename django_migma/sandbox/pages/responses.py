@@ -86,8 +86,7 @@ def see_other(address: str) -> HttpResponse:
 def error_page(request: Request, error: ApiError) -> HttpResponse:
     """What a person is shown where a program would get an error envelope."""
     title = {404: "There is nothing here"}.get(error.status, "That was not possible")
-    headers = {name: value for name, value in error.response().items() if name != "Content-Type"}
-    return render(request, "error.html", status=error.status, headers=headers, title=title, text=str(error))
+    return render(request, "error.html", status=error.status, headers=error.headers, title=title, text=str(error))
 
 
 def not_found(request: Request) -> HttpResponse:
