@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse
 
+from django_migma.sandbox.faults import chunk
 from django_migma.sandbox.protocol import ApiError
 
 if TYPE_CHECKING:
@@ -74,4 +75,4 @@ class EventStream(HttpResponse):
 
 
 def _send(connection: Connection, text: str) -> None:
-    connection.send(b"%x\r\n%b\r\n" % (len(text), text.encode()))  # a chunk of a body without length
+    connection.send(chunk(text.encode()))

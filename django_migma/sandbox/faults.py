@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_SECONDS = 30.0
 _NUMBER = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
-_CHUNK = b"10000\r\n%b\r\n" % (b" " * 0x10000)  # of a chunked body
 _PAUSE = 0.001  # seconds between chunks of an endless body: 64 MB/s are enough to fill a careless client
 _DRIP = 0.005  # seconds between two bytes
 _DRIP_LENGTH = 100_000  # bytes: more than eight minutes
@@ -49,6 +48,14 @@ class Connection(Protocol):
     def wait(self, seconds: float) -> bool: ...  # False, and early, if the client leaves or the sandbox is stopped
     def close(self) -> None: ...  # end of stream, unannounced, once the response is through
     def reset(self) -> None: ...  # RST instead of an end of stream
+
+
+def chunk(data: bytes) -> bytes:
+    """A part of a body without a length, as it goes over the wire."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_BLANKS = chunk(b" " * 0x10000)
 
 
 def _whole(connection: Connection, response: HttpResponse, _seconds: float) -> None:
@@ -98,9 +105,9 @@ def _drip(connection: Connection, response: HttpResponse, _seconds: float) -> No
 
 def _endless(connection: Connection, response: HttpResponse, _seconds: float) -> None:
     connection.start(response, None)
-    connection.send(b"%x\r\n%b\r\n" % (len(response.content), response.content))
+    connection.send(chunk(response.content))
     while connection.wait(_PAUSE):
-        connection.send(_CHUNK)
+        connection.send(_BLANKS)
     connection.close()
 
 
@@ -227,6 +234,11 @@ class Fault:
     word: str
     kind: Kind
     seconds: float
+
+    @property
+    def strikes(self) -> bool:
+        """False for "ok", which is a fault only by name: a script may want one send to go through."""
+        return self.kind.name != "ok"
 
     def deliver(self, connection: Connection, response: HttpResponse) -> None:
         self.kind.deliver(connection, response, self.seconds)

@@ -1,4 +1,4 @@
-"""What a test asks of a sandbox, and what it orders."""
+"""What tests use of a sandbox: the mails that have come, and what befalls the next ones."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from django_migma.sandbox.faults import FaultPlan
     from django_migma.sandbox.store import Store
 
-_NOTHING = (
+_NOTHING_CAME = (
     "No request has come. Mail that is sent on commit needs captureOnCommitCallbacks(execute=True) in a TestCase, "
     "and mail of the queue needs a worker."
 )
 
 
 class ForTests:
-    """The side of a `Sandbox` that tests use."""
+    """The part of a `Sandbox` that is there for the tests of a site."""
 
     store: Store
     faults: FaultPlan
@@ -41,7 +41,7 @@ class ForTests:
         self.store.inbox.wait_until(lambda: len(self.mails) >= number, timeout)
         mails = self.mails
         if len(mails) < number:
-            came = "\n".join(map(repr, mails + self.not_accepted)) or _NOTHING
+            came = "\n".join(map(repr, mails + self.not_accepted)) or _NOTHING_CAME
             raise AssertionError(f"After {timeout:g} s, {len(mails)} of {number} mails are accepted.\n{came}")
         return mails
 
@@ -58,7 +58,7 @@ class ForTests:
 
 
 def _by_message(mail: Mail) -> list[Mail]:
-    """Usually the mail itself. Where keys are ignored, readers got several under one key, so each counts."""
+    """One mail for each message: usually the mail itself, but several where the sandbox ignores keys."""
     if len(mail.messages) < 2:
         return [mail]
     return [

@@ -167,7 +167,7 @@ class Request(HttpRequest):
         """Use up the next fault; return its response if it answers in place of the view."""
         store = self.sandbox.store
         self.fault = self.sandbox.faults.next_fault(self.endpoint, self)
-        if self.fault.word != NO_FAULT.word:
+        if self.fault.strikes:
             store.count("faults", self.fault.word)
         if self.fault.kind.respond is None:
             return None

@@ -105,7 +105,7 @@ def chips(mail: Mail) -> list[Sign]:
         found.append(Sign(STRUCK, "not accepted", "warn"))
     if len(mail.messages) > 1:
         found.append(Sign("!", f"accepted {len(mail.messages)} times", "bad"))
-    if mail.is_accepted and _all(mail, Result.CONFLICT):
+    if mail.is_accepted and _exchanges(mail, Result.CONFLICT):
         found.append(_SIGNS[Result.CONFLICT])
     if _is_untold(mail):
         found.append(Sign(STRUCK, "reply lost", "warn"))
@@ -137,7 +137,7 @@ def _opening(mail: Mail) -> str:
     if mail.is_refused:
         problem = _refusal(mail).problem
         return f"No mail. Refused: {_short(problem)}{'' if problem.endswith('.') else '.'}{_way_out(problem)}"
-    struck, limited = len(_all(mail, Result.UNTOUCHED)), len(_all(mail, Result.LIMITED))
+    struck, limited = len(_exchanges(mail, Result.UNTOUCHED)), len(_exchanges(mail, Result.LIMITED))
     if struck and limited:
         return f"No mail. {struck} met a fault, {limited} came over the rate limit."
     what = "met a fault" if struck else "came over the rate limit"
@@ -164,7 +164,7 @@ def _story(mail: Mail) -> Iterator[tuple[str, str]]:
     """Why an accepted mail took several requests, and what its reply met."""
     if not mail.is_accepted:
         return
-    taken = _all(mail, Result.ACCEPTED)[:1]
+    taken = _exchanges(mail, Result.ACCEPTED)[:1]
     before = [each for each in mail.exchanges if taken and each.number < taken[0].number]
     if before:
         is_struck = all(each.result is Result.UNTOUCHED for each in before)
@@ -185,20 +185,20 @@ def _story(mail: Mail) -> Iterator[tuple[str, str]]:
 
 def _is_untold(mail: Mail) -> bool:
     """Whether the mail is there, and no answer that says so has arrived whole."""
-    answers = [*_all(mail, Result.ACCEPTED), *_replays(mail)]
+    answers = [*_exchanges(mail, Result.ACCEPTED), *_replays(mail)]
     return mail.is_accepted and all(each.reply in _NOT_WHOLE for each in answers)
 
 
 def _replays(mail: Mail) -> list[Exchange]:
-    return [each for each in _all(mail, Result.REPLAYED) if each.status < 400]
+    return [each for each in _exchanges(mail, Result.REPLAYED) if each.status < 400]
 
 
 def _conflicts(mail: Mail) -> Iterator[tuple[str, str]]:
-    for each in _all(mail, Result.CONFLICT)[:1]:
-        yield "bad", f"Conflict: {conflict(mail, each)}."
+    for each in _exchanges(mail, Result.CONFLICT)[:1]:
+        yield "bad", f"Conflict: {_why_conflict(mail, each)}."
 
 
-def conflict(mail: Mail, exchange: Exchange) -> str:
+def _why_conflict(mail: Mail, exchange: Exchange) -> str:
     """Why a request under a known key was refused with 409; says which fields differ from the first body."""
     if "another request body" not in exchange.problem:
         return "the first request under this key was still being processed"
@@ -253,7 +253,7 @@ def did(mail: Mail, exchange: Exchange) -> str:
         case Result.REFUSED:
             return f"refused it: {_short(exchange.problem)}"
         case Result.CONFLICT:
-            return f"refused it: {conflict(mail, exchange)}"
+            return f"refused it: {_why_conflict(mail, exchange)}"
         case Result.LIMITED:
             return "did not look: over the rate limit"
     return "struck before looking"
@@ -274,11 +274,11 @@ def _refusal(mail: Mail) -> Exchange:
     return [each for each in mail.exchanges if each.result in {Result.REFUSED, Result.CONFLICT}][-1]
 
 
-def _all(mail: Mail, result: Result) -> list[Exchange]:
+def _exchanges(mail: Mail, result: Result) -> list[Exchange]:
     return [each for each in mail.exchanges if each.result is result]
 
 
-def gap(mail: Mail) -> int:
+def kept_before_gap(mail: Mail) -> int:
     """How many requests are kept before those that are not; 0 if all are. Of large ones, those in the middle go."""
     if not mail.dropped:
         return 0
@@ -286,15 +286,15 @@ def gap(mail: Mail) -> int:
     return FIRST if kept >= FIRST + LAST else (kept + 1) // 2
 
 
-def place(mail: Mail, exchange: Exchange) -> int:
+def request_number(mail: Mail, exchange: Exchange) -> int:
     """The number of a request of a mail, from 1; those that are no longer kept count as well."""
     index = mail.exchanges.index(exchange)
-    return index + 1 + (mail.dropped if index >= gap(mail) else 0)
+    return index + 1 + (mail.dropped if index >= kept_before_gap(mail) else 0)
 
 
 def _which(mail: Mail, exchange: Exchange) -> str:
     """Such as "the third"."""
-    number = place(mail, exchange)
+    number = request_number(mail, exchange)
     return f"the {_ORDINALS[number - 1]}" if number <= len(_ORDINALS) else f"request {number}"
 
 

@@ -134,6 +134,7 @@ BOXES = (
         label="nothing taken, nothing told",
     ),
 )
+_MAX_ERROR = 400  # characters
 _SHOWN = 12  # of the faults in line; a script may have a thousand
 _PERIODS = {"s": "second", "m": "minute", "h": "hour"}
 
@@ -230,7 +231,7 @@ def _clear(sandbox: Sandbox, _form: Form) -> str:
     return "/faults"
 
 
-def _strike_by_chance(sandbox: Sandbox, form: Form) -> str:
+def _set_chance(sandbox: Sandbox, form: Form) -> str:
     share = form.get("share", "").replace(",", ".").strip(" %")
     if not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,4})?", share) or float(share) > 100:
         raise FieldError("share", "A number from 0 to 100, such as 10.")
@@ -245,7 +246,7 @@ def _strike_by_chance(sandbox: Sandbox, form: Form) -> str:
     return "/faults#chance"
 
 
-def _strike_no_more(sandbox: Sandbox, _form: Form) -> str:
+def _end_chance(sandbox: Sandbox, _form: Form) -> str:
     sandbox.faults.by_chance(0)
     return "/faults#chance"
 
@@ -266,18 +267,18 @@ def _end_limit(sandbox: Sandbox, _form: Form) -> str:
     return "/faults#limit"
 
 
-def _sentence(error: ValueError, limit: int = 400) -> str:
+def _sentence(error: ValueError) -> str:
     """An error as people read it. It may quote what was typed, all of it."""
     text = str(error)
-    return f"{text[:1].upper()}{text[1:limit]}{'…' if len(text) > limit else '.'}"
+    return f"{text[:1].upper()}{text[1:_MAX_ERROR]}{'…' if len(text) > _MAX_ERROR else '.'}"
 
 
 _DEEDS = {
     "add": _add,
     "remove": _remove,
     "clear": _clear,
-    "chance": _strike_by_chance,
-    "no-chance": _strike_no_more,
+    "chance": _set_chance,
+    "no-chance": _end_chance,
     "limit": _set_limit,
     "no-limit": _end_limit,
 }

@@ -75,7 +75,7 @@ def requests_tab(request: Request, mail: Mail) -> dict[str, Any]:
     return {
         "verdict": [(tone, with_code(text)) for tone, text in verdicts.verdict(mail)],
         "steps": [_step(request, mail, each) for each in mail.exchanges],
-        "gap_before": verdicts.gap(mail) + 1 + mail.dropped if mail.dropped else 0,
+        "gap_before": verdicts.kept_before_gap(mail) + 1 + mail.dropped if mail.dropped else 0,
         "key": first.idempotency_key,
         "key_life": _key_life(request, first),
         "key_name": first.key_name or "unknown",
@@ -86,13 +86,12 @@ def requests_tab(request: Request, mail: Mail) -> dict[str, Any]:
 def _step(request: Request, mail: Mail, exchange: Exchange) -> dict[str, Any]:
     first = mail.exchanges[0]
     is_repeat = exchange is not first and exchange.body == first.body
-    is_struck = exchange.fault.word != "ok"
     return {
-        "number": verdicts.place(mail, exchange),
+        "number": verdicts.request_number(mail, exchange),
         "when": "0 ms" if exchange is first else f"+ {duration(exchange.at - mail.at)}",
         "sign": verdicts.sign(exchange),
         "did": with_code(verdicts.did(mail, exchange)),
-        "fault": f"{verdicts.STRUCK} {exchange.fault.word}" if is_struck else "",
+        "fault": f"{verdicts.STRUCK} {exchange.fault.word}" if exchange.fault.strikes else "",
         "saw": verdicts.saw(exchange),
         "is_repeat": is_repeat,
         "is_lost": exchange.reply is not Reply.WHOLE,
