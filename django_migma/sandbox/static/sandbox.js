@@ -81,21 +81,22 @@
     else rows.replaceWith(latestRows);
   };
 
-  const requests = () => find("#list .row[aria-current]")?.dataset.requests;
+  const requestsOfOpenMail = () => find("#list .row[aria-current]")?.dataset.requests;
 
   const showList = (list, html) => {
     const focused = list.contains(document.activeElement) && document.activeElement.id;
-    const before = { ...numbers(), requests: requests() };
+    const requestsBefore = requestsOfOpenMail();
     update(list, html);
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    if (requests() && requests() !== before.requests) find("#grown").hidden = false;
+    const requests = requestsOfOpenMail();
+    if (requests && requests !== requestsBefore) find("#grown").hidden = false;
     showNumbers();
     if (Number(numbers().newest) > announced) announce();
   };
 
-  const showStopped = (is) => {
-    document.body.classList.toggle("stopped", is);
-    find("#stopped").hidden = !is;
+  const showStopped = (isStopped) => {
+    document.body.classList.toggle("stopped", isStopped);
+    find("#stopped").hidden = !isStopped;
   };
 
   // Another sandbox runs on the port: it has none of the mail that this page shows. The same address with its fragment
@@ -157,13 +158,11 @@
 
   const search = ({ target }) => {
     const list = find("#list");
-    for (const [address, apply] of [
-      [new URL(list.dataset.list, location), (url) => { list.dataset.list = url.pathname + url.search; }],
-      [new URL(location), (url) => { history.replaceState(null, "", url); }],
-    ]) {
-      address.searchParams.set("q", target.value);
-      apply(address);
-    }
+    const ofList = new URL(list.dataset.list, location);
+    const ofPage = new URL(location);
+    for (const address of [ofList, ofPage]) address.searchParams.set("q", target.value);
+    list.dataset.list = ofList.pathname + ofList.search;
+    history.replaceState(null, "", ofPage);
     look();
   };
 
@@ -218,7 +217,7 @@
 
   /* Copying. The clipboard wants a secure context, and a browser may refuse it all the same. */
 
-  const copyOld = (text) => {
+  const copyBySelection = (text) => {
     const field = document.createElement("textarea");
     field.value = text;
     document.body.append(field);
@@ -230,7 +229,7 @@
 
   const copy = async (button) => {
     const text = button.dataset.copy;
-    const done = await navigator.clipboard?.writeText(text).then(() => true, () => false) || copyOld(text);
+    const done = await navigator.clipboard?.writeText(text).then(() => true, () => false) || copyBySelection(text);
     if (!done) return prompt("The browser did not copy it. Copy it from here:", text);
     find("#status").textContent = "Copied";
     button.classList.add("copied");
