@@ -30,7 +30,7 @@ class NewsletterAdminMixin(LogAdminMixin):
     """
 
     list_display = ("newsletter", "audience", "chip", "progress", "when")
-    list_filter = ("status", "recipient_type")
+    list_filter = ("status", "recipient_type", "is_sandbox")
     search_fields = ("subject", "caller_key", "migma_id")
     fields = readonly_fields = (
         "subject", "audience", "recipient_id", "from_email", "template", "transactional", "scheduled_at", "status",
@@ -45,7 +45,8 @@ class NewsletterAdminMixin(LogAdminMixin):
     @admin.display(description=_("to"))
     def audience(self, row: Newsletter) -> str:
         name = row.recipient_name or row.recipient_id
-        return f"{gettext('tag') if row.recipient_type == 'tag' else gettext('segment')} {name}"
+        where = f" ({gettext('in a sandbox')})" if row.is_sandbox else ""
+        return f"{gettext('tag') if row.recipient_type == 'tag' else gettext('segment')} {name}{where}"
 
     @admin.display(description=_("status"), ordering="status")
     def chip(self, row: Newsletter) -> str:

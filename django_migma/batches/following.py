@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from django.apps import apps
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from django_migma.api.errors import NotFound, TemporaryError
@@ -145,6 +146,8 @@ def find_batch(batch_id: str, *, using: str | None = None) -> Batch:
 
 def batch_of(row: Newsletter, client: MigmaClient, *, replayed: bool = False) -> Batch:
     """Return the batch that a row remembers. A refresh updates the row."""
+    from django_migma.models.newsletter import aware  # noqa: PLC0415 - models need the app
+
     return Batch(
         client=client,
         id=row.migma_id,
@@ -152,7 +155,7 @@ def batch_of(row: Newsletter, client: MigmaClient, *, replayed: bool = False) ->
         status=row.status,
         counts=BatchCounts(total=row.total, queued=row.queued, sent=row.sent, failed=row.failed),
         error=row.error,
-        scheduled_at=row.scheduled_at,
+        scheduled_at=row.scheduled_at and aware(row.scheduled_at),
         idempotency_key=row.key_digest,
         replayed=replayed,
         on_refresh=row.follow,
@@ -173,6 +176,8 @@ def _throttle(told: dict[str, Any]) -> BatchThrottle:
         resumes_at = parse_datetime(as_str(told.get("expiresAt")))
     except ValueError:
         resumes_at = None
+    if resumes_at is not None and timezone.is_naive(resumes_at):
+        resumes_at = None  # its time zone would have to be guessed
     return BatchThrottle(
         reason=as_str(told.get("reason")), resumes_at=resumes_at, remaining=as_int(told.get("remainingCount"))
     )

@@ -14,7 +14,7 @@ from django.db import router
 from django.utils import timezone
 
 from django_migma.api.credentials import account_digest
-from django_migma.api.errors import Conflict, InvalidResponse, MigmaError
+from django_migma.api.errors import Conflict, Forbidden, InvalidRequest, InvalidResponse, MigmaError, NotFound
 from django_migma.api.types import FrozenRequest, SendResult
 from django_migma.mailers import Mailer
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MIN_AHEAD = dt.timedelta(minutes=1)
 """A send cannot have an earlier time. How far ahead Migma wants it is unknown; a minute leaves time for the calls."""
+
+_REPEATED = "Migma may repeat this refusal for a day: once it is put right, give a new idempotency key."
 
 _CLAIM_POLL = 0.25  # seconds between two looks at what another process makes of the same send
 
@@ -70,7 +72,8 @@ class PreparedBatch:
 
     def usual_key(self) -> str:
         """A key that is the same today for the same batch, for callers without a better one."""
-        return f"{self.template}-{self.audience.id}-{timezone.localdate()}-{self.digest[:12]}"
+        today = timezone.localdate(dt.datetime.now(dt.UTC))
+        return f"{self.template}-{self.audience.id}-{today}-{self.digest[:12]}"
 
     def remembered(self, idempotency_key: str = "") -> Newsletter | None:
         """Return the row of this key; without a key, of the batch that is meant, see `Newsletter.objects.to_repeat`.
@@ -86,28 +89,36 @@ class PreparedBatch:
         return meant or rows.filter(key_digest=_digest(checked_key(idempotency_key or self.usual_key()))).first()
 
     def previous(self) -> Newsletter | None:
-        """Return the last row of this email to this audience, for somebody to see that this is another one."""
+        """Return the last row of this email to this audience that Migma has not refused: this is another one."""
         rows = self._rows()
-        return None if rows is None else rows.last_of(template=self.template, recipient_id=self.audience.id)
+        if rows is None:
+            return None
+        return rows.not_refused().last_of(template=self.template, recipient_id=self.audience.id)
+
+    @property
+    def _account(self) -> str:
+        return account_digest(self.config.api_url, self.config.api_key)
 
     def _rows(self) -> NewsletterQuerySet | None:
-        """The rows of this mailer, where a row that was just written is seen for sure; None without the app."""
+        """The rows of Migma or of sandboxes, where one just written is seen for sure; None without the app."""
         model = newsletter_model()
         if model is None:
             return None
-        return model.objects.using(router.db_for_write(model)).filter(alias=self.mailer.alias or "")
+        return model.objects.using(router.db_for_write(model)).filter(is_sandbox=self.mailer.is_sandbox)
 
-    def refuse_past(self) -> None:
-        """Raise ValueError for a time that has passed, or is less than a minute ahead."""
-        if self.scheduled_at and self.scheduled_at < timezone.now() + MIN_AHEAD:
+    def check(self, row: Newsletter | None) -> None:
+        """Raise `Conflict` if the key of the row cannot send this, ValueError if it is too late for a new send."""
+        if row is not None:
+            row.check_key(self.digest, self._account)
+        is_new = row is None or row.is_refused
+        if is_new and self.scheduled_at and self.scheduled_at < dt.datetime.now(dt.UTC) + MIN_AHEAD:
             raise ValueError("scheduled_at must be at least a minute ahead. Leave it out to send now.")
 
     def send(self, idempotency_key: str) -> Batch:
         """Send it, see `send_batch`."""
         own_key = checked_key(idempotency_key)
-        key, known = _digest(own_key), self.remembered(own_key)
-        if known is None or known.is_refused:
-            self.refuse_past()
+        key = _digest(own_key)
+        self.check(self.remembered(own_key))
         row = self._begin(own_key, key)
         if row is None:
             return self._submit(key, self.request)
@@ -135,13 +146,14 @@ class PreparedBatch:
         model = newsletter_model()
         if model is None:
             return None
-        account = account_digest(self.config.api_url, self.config.api_key)
         lease = dt.timedelta(seconds=2 * self.config.retry_deadline + 1)  # for two requests with their attempts
+        alias = self.mailer.alias or ""
         row = model.objects.begin(
-            alias=self.mailer.alias or "",
+            alias=alias,
+            is_sandbox=self.mailer.is_sandbox,
             key_digest=key,
             digest=self.digest,
-            account=account,
+            account=self._account,
             lease=lease,
             caller_key=own_key,
             kind=self.kind,
@@ -157,12 +169,19 @@ class PreparedBatch:
             request=self.request.decode(),
         )
         while not (row.migma_id or row.is_claimed):
-            row.claim(account, lease)
+            row.claim(alias, self._account, lease)
             if not (row.migma_id or row.is_claimed):
                 time.sleep(_CLAIM_POLL)
         return row
 
     def _submit(self, key: str, body: bytes) -> Batch:
+        try:
+            return self._request(key, body)
+        except (InvalidRequest, Forbidden, NotFound) as error:
+            error.hint = f"{error.hint} {_REPEATED}"
+            raise
+
+    def _request(self, key: str, body: bytes) -> Batch:
         if self.scheduled_at is None:
             result = _send(self.client, FrozenRequest(body), key)
             found = Batch(client=self.client, id=result.batch_id or result.id, status=result.status or "queued")

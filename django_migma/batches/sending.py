@@ -49,8 +49,8 @@ def send_batch(
     people expect whatever their subscription, as it goes to the unsubscribed too; ``TRANSACTIONAL`` does not count
     here. ``scheduled_at``: an aware time, at least a minute ahead; it goes by a campaign of Migma's.
     ``idempotency_key``: a text that stands for this newsletter, such as ``"letter-2026-05"``. A second call with it
-    sends nothing and returns the same batch, once a first call has ended: with the app installed at any time, without
-    it for the 24 hours in which Migma knows the key. ``using``: an alias of ``MAILERS``.
+    sends nothing and returns the same batch, once a first call has ended: with the app installed at any time; without
+    it, only for the 24 hours in which Migma knows the key. ``using``: an alias of ``MAILERS``.
 
     Raises `UnusableAudience`, `StoredEmailNotFound`, `MissingVariables`, `Conflict` for a key that was used for
     another batch, `ConfigurationError`, ValueError, TypeError, RuntimeError inside a transaction, and the other

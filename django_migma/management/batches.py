@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.utils import timezone
@@ -33,7 +34,12 @@ def _throttle_text(batch: Batch) -> str:
     reason = throttle.reason or "Migma does not say why"
     if throttle.resumes_at is None:
         return reason
-    return f"{reason}; goes on at {timezone.localtime(throttle.resumes_at):%Y-%m-%d %H:%M:%S %Z}"
+    return f"{reason}; goes on at {time_text(throttle.resumes_at)}"
+
+
+def time_text(moment: dt.datetime) -> str:
+    """Return an aware time as a person reads it, in the time zone of the site."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
 
 
 class BatchProgress:

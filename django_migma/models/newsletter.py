@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import connections, models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +21,7 @@ _ENDS = {"completed", "partial", "failed", "sent", "cancelled"}
 
 class NewsletterQuerySet(models.QuerySet["Newsletter"]):
     def begin(
-        self, *, alias: str, key_digest: str, digest: str, account: str, lease: dt.timedelta, **about: Any
+        self, *, is_sandbox: bool, key_digest: str, digest: str, account: str, lease: dt.timedelta, **about: Any
     ) -> Newsletter:
         """Return the row of a key, made if there is none: before the request, so that a killed process leaves it.
 
@@ -31,25 +32,15 @@ class NewsletterQuerySet(models.QuerySet["Newsletter"]):
         _refuse_transaction(router.db_for_write(self.model))
         texts = {name: storable(value, 255) for name, value in about.items() if name in _TEXTS}
         until = timezone.now() + lease
-        new = {"digest": digest, "account": account, "status": UNKNOWN, "claimed_until": until, **about, **texts}
-        row, is_new = self.get_or_create(alias=alias, key_digest=key_digest, defaults=new)
+        times = {"claimed_until": until, "scheduled_at": to_column(about.get("scheduled_at"))}
+        new = {"digest": digest, "account": account, "status": UNKNOWN, **about, **texts, **times}
+        row, is_new = self.get_or_create(is_sandbox=is_sandbox, key_digest=key_digest, defaults=new)
         row.is_claimed = is_new
-        if row.digest != digest:
-            raise Conflict(
-                "This idempotency key was used for another newsletter: another email, audience, subject, sender or "
-                "time, or other variables",
-                hint=_CHANGED_IN_DOUBT if row.is_in_doubt else _CHANGED,
-                code="IDEMPOTENCY_CONFLICT",
-            )
-        is_forgotten = row.created_at < timezone.now() - KEY_LIFETIME or row.account != account
-        if row.is_in_doubt and is_forgotten:
-            raise Conflict(
-                f"Whether this newsletter went out is unknown since {row.created_at:%Y-%m-%d %H:%M} UTC, and Migma "
-                "no longer recognises its key",
-                hint="Look it up in Migma's dashboard. If it did not go out, send it with a new key.",
-                code="KEY_EXPIRED",
-            )
+        row.check_key(digest, account)
         return row
+
+    def not_refused(self) -> NewsletterQuerySet:
+        return self.exclude(status=FAILED, migma_id="")
 
     def last_of(self, *, template: str, recipient_id: str) -> Newsletter | None:
         """Return the last row of this email to this audience, whatever else is in it."""
@@ -88,12 +79,26 @@ def _refuse_transaction(database: str) -> None:
         raise RuntimeError(f"{text}. Call it afterwards, from a task or with transaction.on_commit.") from None
 
 
+def to_column(moment: dt.datetime | None) -> dt.datetime | None:
+    """An aware time as the columns have it: local without ``USE_TZ``."""
+    if moment is None or settings.USE_TZ:
+        return moment
+    return timezone.make_naive(moment, timezone.get_default_timezone())
+
+
+def aware(moment: dt.datetime) -> dt.datetime:
+    """The time of a column with its time zone."""
+    return timezone.make_aware(moment, timezone.get_default_timezone()) if timezone.is_naive(moment) else moment
+
+
 _TEXTS = {"caller_key", "template", "recipient_id", "recipient_name", "subject", "from_email"}
 
 
 class Newsletter(models.Model):
     """One send to a segment or tag, by the key that keeps it from going out twice.
 
+    A key is one newsletter, whichever mailer sends it: ``alias`` is that of the first. What went to a sandbox is
+    another one (``is_sandbox``), so that a rehearsal keeps no newsletter from Migma.
     ``status`` is Migma's word; ``unknown`` from before the request until there is an answer, ``failed`` also where
     Migma refused it. ``digest`` is a SHA-256 of what is sent to whom and when, ``key_digest`` of the caller's key,
     which Migma gets. ``request`` is the body, byte for byte: a repeat must be the same. ``migma_id``: of the batch,
@@ -102,6 +107,7 @@ class Newsletter(models.Model):
     """
 
     alias = models.CharField(_("mailer"), max_length=64, blank=True)
+    is_sandbox = models.BooleanField(_("to a sandbox"))
     account = models.CharField(_("account"), max_length=64, editable=False)
     key_digest = models.CharField(_("idempotency key"), max_length=64)
     caller_key = models.CharField(_("key"), max_length=255)
@@ -142,7 +148,7 @@ class Newsletter(models.Model):
         verbose_name_plural = _("newsletters")
         default_permissions = ("view",)
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["alias", "key_digest"], name="django_migma_newsletter_key")
+            models.UniqueConstraint(fields=["is_sandbox", "key_digest"], name="django_migma_newsletter_key")
         ]
 
     def __str__(self) -> str:
@@ -162,7 +168,25 @@ class Newsletter(models.Model):
         """Whether Migma refused it, so that it did not go out."""
         return self.status == FAILED and not self.migma_id
 
-    def claim(self, account: str, lease: dt.timedelta) -> None:
+    def check_key(self, digest: str, account: str) -> None:
+        """Raise `Conflict` if this key cannot send what is meant, see `NewsletterQuerySet.begin`."""
+        if self.digest != digest:
+            raise Conflict(
+                "This idempotency key was used for another newsletter: another email, audience, subject, sender or "
+                "time, or other variables",
+                hint=_CHANGED_IN_DOUBT if self.is_in_doubt else _CHANGED,
+                code="IDEMPOTENCY_CONFLICT",
+            )
+        is_forgotten = self.created_at < timezone.now() - KEY_LIFETIME or self.account != account
+        if self.is_in_doubt and is_forgotten:
+            raise Conflict(
+                f"Whether this newsletter went out is unknown since {aware(self.created_at):%Y-%m-%d %H:%M %Z}, and "
+                "Migma no longer recognises its key",
+                hint="Look it up in Migma's dashboard. If it did not go out, send it with a new key.",
+                code="KEY_EXPIRED",
+            )
+
+    def claim(self, alias: str, account: str, lease: dt.timedelta) -> None:
         """Take it for a request of this process, if it has no answer and no other process makes one.
 
         What Migma does with two requests of one key at the same time is unknown: two timers that fire at once must
@@ -174,7 +198,7 @@ class Newsletter(models.Model):
         self.refresh_from_db()
         self.is_repeat = self.is_in_doubt
         if self.is_claimed and self.is_refused:  # until this request is answered, nobody knows
-            self._change(status=UNKNOWN, account=account, created_at=now, finished_at=None)
+            self._change(status=UNKNOWN, alias=alias, account=account, created_at=now, finished_at=None)
 
     def release(self) -> None:
         """Let other processes have it."""
@@ -199,7 +223,7 @@ class Newsletter(models.Model):
             sent=counts.sent,
             failed=counts.failed,
             throttle_reason=throttle.reason if throttle else "",
-            resumes_at=throttle.resumes_at if throttle else None,
+            resumes_at=to_column(throttle.resumes_at) if throttle else None,
         )
 
     def _change(self, **changes: Any) -> None:

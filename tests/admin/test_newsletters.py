@@ -25,6 +25,7 @@ def newsletter(**changes):
         "request": "{}",
         "migma_id": "b1",
         "status": "partial",
+        "is_sandbox": False,
         "total": 40,
         "sent": 36,
         "failed": 4,
@@ -44,6 +45,7 @@ def page(client, name, *args):
         ({"status": "completed"}, ['migma-good"><span aria-hidden="true">✓</span> completed']),
         ({"status": "throttled"}, ['migma-waiting"><span aria-hidden="true">◔</span> throttled']),
         ({"sent": None}, [">-<"]),
+        ({"is_sandbox": True}, ["tag Coffee letter (in a sandbox)"]),
     ],
 )
 def test_the_list_says_to_whom_and_how_far(admin_client, changes, texts):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,7 +18,8 @@ from django_migma.sandbox.server import Sandbox
 from tests.delivery.site import Site
 
 LETTER = {"letter": {"email_id": account.SERIES_1, "subject": "A better cup"}}
-COMMAND = ["migma_send_batch", "letter", "--yes"]
+COMMAND = ["migma_send_batch", "letter"]
+KEY = ("--yes", "--key", "letter-5")
 
 
 @pytest.fixture
@@ -31,9 +35,22 @@ def site(tmp_path, sandbox):
     return Site(tmp_path, sandbox.api_url, API_KEY=sandbox.keys.full, **about)
 
 
-def start(site, *arguments, tag="Coffee letter"):
-    command = [sys.executable, "-W", "error", "-m", "django", *COMMAND, "--tag", tag, *arguments]
-    return subprocess.Popen(command, env=site.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def start(site):
+    """Starts the command; without a key, in a terminal where its question is answered."""
+    with ExitStack() as stack:
+
+        def start(*arguments, tag="Coffee letter"):
+            ours, theirs = pty.openpty()
+            stack.callback(os.close, ours)
+            os.write(ours, b"248\n")
+            command = [sys.executable, "-W", "error", "-m", "django", *COMMAND, "--tag", tag, *arguments]
+            streams = {"stdin": theirs, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            process = subprocess.Popen(command, env=site.environment, text=True, **streams)
+            os.close(theirs)
+            return process
+
+        yield start
 
 
 def finish(process):
@@ -42,32 +59,32 @@ def finish(process):
     return out
 
 
-def test_a_killed_command_and_its_repeat_make_one_batch(sandbox, site):
+def test_a_killed_command_and_its_repeat_make_one_batch(sandbox, start):
     """It dies while its request is being processed; the repeat needs no key, and waits in case that it lives."""
     sandbox.faults.script("busy-2")
-    killed = start(site)
+    killed = start()
     while not sandbox.store.stats()["sending_posts"]:
         time.sleep(0.01)
     killed.kill()
     killed.communicate(timeout=60)
-    out = finish(start(site))
-    assert "Another process sends it at this moment, or was killed. This waits for what becomes of it." in out
+    out = finish(start())
+    assert "Earlier  " in out
     assert "248 of 248 sent: completed" in out
     assert len(sandbox.store.messages()) == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("--key", "letter-5")], ids=["no key", "a key"])
-def test_two_terminals_at_once_make_one_request(sandbox, site, arguments):
+@pytest.mark.parametrize("arguments", [(), KEY], ids=["no key", "a key"])
+def test_two_terminals_at_once_make_one_request(sandbox, start, arguments):
     """What Migma would make of two at once is unknown."""
     sandbox.faults.script("busy-1")
-    both = [start(site, *arguments) for _ in range(2)]
+    both = [start(*arguments) for _ in range(2)]
     assert all("completed" in finish(each) for each in both)
     assert (len(sandbox.store.messages()), sandbox.store.stats()["sending_posts"]) == (1, 1)
 
 
-def test_a_lost_reply_and_a_second_terminal_make_one_batch(sandbox, site):
+def test_a_lost_reply_and_a_second_terminal_make_one_batch(sandbox, start):
     sandbox.faults.script("lost", "lost")
-    both = [start(site) for _ in range(2)]
+    both = [start() for _ in range(2)]
     assert all("completed" in finish(each) for each in both)
     assert len(sandbox.store.messages()) == 1
 
@@ -78,8 +95,8 @@ def interrupted(process):
     return process.returncode, err
 
 
-def test_ctrl_c_while_it_is_followed_leaves_it_going(sandbox, site):
-    followed = start(site, tag="sandbox endless")
+def test_ctrl_c_while_it_is_followed_leaves_it_going(sandbox, start):
+    followed = start(*KEY, tag="sandbox endless")
     while "GET /v1/sending/batches/{batchId}" not in sandbox.store.stats()["requests"]:
         time.sleep(0.01)
     status, err = interrupted(followed)
@@ -88,9 +105,9 @@ def test_ctrl_c_while_it_is_followed_leaves_it_going(sandbox, site):
     assert (status, text in err) == (130, True), err
 
 
-def test_ctrl_c_while_it_is_sent_says_that_it_may_be_on_its_way(sandbox, site):
+def test_ctrl_c_while_it_is_sent_says_that_it_may_be_on_its_way(sandbox, start):
     sandbox.faults.script("busy-30")
-    sent = start(site, "--key", "letter-5")
+    sent = start(*KEY)
     while not sandbox.store.stats()["sending_posts"]:
         time.sleep(0.01)
     status, err = interrupted(sent)

@@ -34,7 +34,16 @@ def test_a_refresh_reads_all_that_migma_says(wire):
     assert found.throttle == BatchThrottle(reason="limit", resumes_at=resumes_at, remaining=4)
 
 
-@pytest.mark.parametrize("told", [{}, {"expiresAt": "soon"}, {"expiresAt": "2030-99-01T09:00:00Z"}, {"expiresAt": 7}])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"expiresAt": "soon"},
+        {"expiresAt": "2030-05-01T09:00:00"},
+        {"expiresAt": "2030-99-01T09:00:00Z"},
+        {"expiresAt": 7},
+    ],
+)
 def test_a_throttle_is_read_leniently(wire, told):
     answers(wire, "throttled", throttle=told)
     assert batch().refresh().throttle == BatchThrottle()

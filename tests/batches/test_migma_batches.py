@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from django_migma.batches import send_batch
 from django_migma.models import Newsletter
+from django_migma.sandbox import account
 from tests.conftest import our_mailer
 
 pytestmark = pytest.mark.django_db
@@ -33,9 +34,11 @@ def test_the_list_asks_migma_about_what_is_unfinished(make_sandbox):
     make_sandbox(batch_step=0)
     first, second = send("a"), send("b", tag="sandbox partial")
     newest, oldest = run().splitlines()
-    text = f"{second.id}  partial, 36 of 40 sent  A better cup (tag sandbox partial)  4 mails were refused"
+    text = (
+        f"{second.id}  partial, 36 of 40 sent, in a sandbox  A better cup (tag sandbox partial)  4 mails were refused"
+    )
     assert newest.endswith(text)
-    assert oldest.endswith(f"{first.id}  completed, 248 of 248 sent  A better cup (tag Coffee letter)")
+    assert oldest.endswith(f"{first.id}  completed, 248 of 248 sent, in a sandbox  A better cup (tag Coffee letter)")
 
 
 def test_what_is_finished_is_not_asked_about_again(make_sandbox):
@@ -57,13 +60,13 @@ def test_what_is_in_doubt_is_listed(sandbox):
     text = (
         "no answer Nobody knows whether it went out: migma_send_batch with --key k, as it was, finds out for a day."
     )
-    assert f"  no id yet  unknown  A better cup (tag Coffee letter)  {text}" in run()
+    assert f"  no id yet  unknown, in a sandbox  A better cup (tag Coffee letter)  {text}" in run()
 
 
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="mailers have aliases since Django 6.1")
 def test_a_batch_is_asked_about_with_the_mailer_that_sent_it(make_sandbox, settings):
     sandbox = make_sandbox()
-    default, other = our_mailer({"API_URL": "http://127.0.0.1:9/v1"}), our_mailer({"API_URL": sandbox.api_url})
+    default, other = our_mailer({"api_url": "http://127.0.0.1:9/v1"}), our_mailer({"api_url": sandbox.api_url})
     settings.MAILERS = {"default": default["MAILERS"]["default"], "letters": other["MAILERS"]["default"]}
     batch = send(using="letters")
     assert f"batch {batch.id}: " in run(batch.id)
@@ -76,6 +79,23 @@ def test_a_batch_that_migma_cannot_tell_about_is_listed_with_the_problem(make_sa
     assert "Batch not found: gone" in run()
     Newsletter.objects.update(alias="nowhere")
     assert "nowhere" in json.loads(run("--json"))[0]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_sandbox", "problem"),
+    [
+        ("https://api.migma.ai/v1", True, "It went to a sandbox, which this site no longer uses."),
+        ("http://127.0.0.1:9/v1", False, "It went to Migma itself, and this site uses a sandbox now."),
+    ],
+)
+def test_who_has_not_got_it_is_not_asked_about_it(wire, settings, url, is_sandbox, problem):
+    settings.MIGMA = {**settings.MIGMA, "PROJECT_ID": None}
+    wire.post("http://127.0.0.1:9/v1/sending", json={"success": True, "data": {"batchId": "b1"}})
+    send_batch(account.WELCOME, tag=account.CUSTOMERS_TAG, subject="Hi", idempotency_key="k")
+    Newsletter.objects.update(is_sandbox=is_sandbox)
+    settings.MIGMA = {**settings.MIGMA, "API_URL": url}
+    [found] = json.loads(run("--json"))
+    assert (found["problem"], found["is_sandbox"], len(wire.calls)) == (problem, is_sandbox, 1)
 
 
 def test_one_is_shown_by_its_id(make_sandbox):

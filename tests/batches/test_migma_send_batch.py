@@ -13,11 +13,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from django_migma.batches import prepare_batch
+from django_migma.batches import find_batch, prepare_batch
 from django_migma.models import Newsletter, StoredEmail
 from django_migma.sandbox import account
 
 pytestmark = pytest.mark.django_db
+YES = ("--yes", "--key", "letter-5")
 
 
 class Terminal(io.StringIO):
@@ -86,7 +87,7 @@ def test_without_a_terminal_it_needs_yes(run, sandbox):
     status, _, error = run()
     assert (status, error) == (
         1,
-        "This is no terminal, so nobody can be asked. Add --yes to send it all the same.",
+        "This is no terminal, so nobody can be asked. Add --yes and --key to send it.",
     )
     assert sandbox.store.messages() == []
 
@@ -108,9 +109,10 @@ def test_transactional_asks_again_with_the_rule(run, sandbox):
 
 
 def test_a_second_run_sends_nothing_and_asks_nothing(run, sandbox):
-    run("--yes")
+    run(answers="248\n")
     status, out, _ = run()
     assert status == 0
+    assert "under this key, and it is completed. It goes out once" in out
     assert "It goes out once: give another --key for a second time." in out
     assert "Migma has it from before" in out
     assert len(sandbox.store.messages()) == 1
@@ -130,17 +132,18 @@ def test_a_lost_answer_says_what_to_do(run, make_sandbox):
 
 def test_a_refusal_says_that_nothing_was_sent(run, make_sandbox):
     make_sandbox(verified_domains=())
-    status, out, error = run("--yes", "--from", "a@nowhere.example")
+    status, out, error = run(*YES, "--from", "a@nowhere.example")
     assert "a domain that is NOT VERIFIED: Migma may refuse it" in out
-    text = "Nothing was sent. Migma may repeat this refusal for a day: once it is put right, give another --key."
+    text = "for a day: once it is put right, give a new idempotency key. Nothing was sent."
     assert (status, error.endswith(text)) == (1, True)
     assert "under this key, so nothing was sent." in run("--dry-run", "--from", "a@nowhere.example")[1]
+    assert "Earlier" not in run("--dry-run", "--key", "letter-6")[1]
 
 
 def test_a_failure_for_sure_says_that_nothing_was_sent(run, make_sandbox):
     sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
     sandbox.faults.script("503")
-    assert run("--yes")[2].endswith("Nothing was sent.")
+    assert run(*YES)[2].endswith("Nothing was sent.")
 
 
 def test_the_same_newsletter_of_another_process_is_named(run, sandbox):
@@ -154,10 +157,16 @@ def test_a_changed_newsletter_does_not_leave_the_first_in_doubt(run, make_sandbo
     """Without --key it would be another one, and the first may have gone out."""
     sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
     sandbox.faults.script("lost")
-    run("--yes")
-    status, _, error = run("--yes", "--subject", "A correction")
+    run(*YES)
+    status, _, error = run("--subject", "A correction")
     assert (status, "Whether that one went out is unknown: send it unchanged to find out" in error) == (1, True)
     assert len(sandbox.store.messages()) == 1
+
+
+def test_a_dry_run_says_that_the_key_was_used_for_another_newsletter(run, sandbox):
+    run(*YES)
+    status, _, error = run("--dry-run", "--key", "letter-5", "--subject", "Another")
+    assert (status, "This idempotency key was used for another newsletter" in error) == (1, True)
 
 
 def test_another_newsletter_of_the_same_email_to_the_same_people_is_shown(run, sandbox):
@@ -167,8 +176,8 @@ def test_another_newsletter_of_the_same_email_to_the_same_people_is_shown(run, s
     out = run("--dry-run")[1]
     assert "Earlier  Another one of this email to this tag, at 20" in out
     assert f" for {moment:%Y-%m-%d %H:%M:%S %Z}: scheduled, key letter-5. This one goes out as well." in out
-    run("--yes", "--no-wait")
-    assert ": queued, key letter-" in run("--dry-run", "--subject", "Another")[1]
+    run("--yes", "--no-wait", "--key", "letter-6")
+    assert ": queued, key letter-6" in run("--dry-run", "--subject", "Another")[1]
 
 
 def test_a_scheduled_newsletter_is_found_again_after_its_time(run, sandbox):
@@ -188,37 +197,42 @@ def test_a_scheduled_newsletter_is_found_again_after_its_time(run, sandbox):
     ],
 )
 def test_the_exit_status_says_how_it_ended(run, sandbox, tag, status, line):
-    ended, out, _ = run("--yes", to=("--tag", tag))
+    ended, out, _ = run(*YES, to=("--tag", tag))
     assert (ended, out.splitlines()[-1]) == (status, line)
 
 
 def test_a_throttled_batch_says_why_and_when_it_goes_on(run, make_sandbox):
     make_sandbox(batch_step=1)
-    status, out, _ = run("--yes", "--timeout", "2", to=("--tag", "sandbox throttled"))
+    status, out, _ = run(*YES, "--timeout", "2", to=("--tag", "sandbox throttled"))
     assert status == 3
     assert "20 of 40 sent: throttled; The sending limit of this hour is reached; goes on at 20" in out
     assert "It is not at its end after 2 s, and goes on. Look at it with manage.py migma_batches" in out
 
 
 def test_a_batch_that_never_ends_is_left(run, sandbox):
-    assert run("--yes", "--timeout", "1", to=("--tag", "sandbox endless"))[0] == 3
+    assert run(*YES, "--timeout", "1", to=("--tag", "sandbox endless"))[0] == 3
 
 
 def test_it_need_not_be_followed(run, sandbox):
-    status, out, _ = run("--yes", "--no-wait")
+    status, out, _ = run(*YES, "--no-wait")
     assert status == 0
-    assert out.splitlines()[-1] == f"Look at it with manage.py migma_batches {sandbox.store.messages()[0].id}."
+    look = f"Look at it with manage.py migma_batches {sandbox.store.messages()[0].id}."
+    assert out.splitlines()[-1] == f"It is queued. {look}"
 
 
 def test_a_time_makes_a_campaign_that_can_be_cancelled(run, sandbox):
     moment = (timezone.now() + timedelta(hours=1)).isoformat()
-    status, out, _ = run("--yes", "--at", moment)
+    status, out, _ = run(*YES, "--at", moment)
     [campaign] = sandbox.store.campaigns()
     assert (status, f"When     {moment}, by a campaign" in out) == (0, True)
-    look = f"Look at it with manage.py migma_batches {campaign.id}, cancel it with --cancel."
-    assert out.splitlines()[-1] == look
     [address] = re.findall("See it at (.*)", out)
     assert sandbox.store.inbox.mail(address.removeprefix(f"{sandbox.url}/mail/"))
+    look = f"It is scheduled. Look at it with manage.py migma_batches {campaign.id}"
+    assert out.splitlines()[-1] == f"{look}, cancel it with --cancel."
+    find_batch(campaign.id).cancel()
+    status, out, _ = run(*YES, "--at", moment)
+    assert (status, "under this key, and it is cancelled. It goes out once" in out) == (1, True)
+    assert out.splitlines()[-1] == f"{look}.".replace("scheduled", "cancelled")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +244,11 @@ def test_a_time_makes_a_campaign_that_can_be_cancelled(run, sandbox):
         (("--at", "2020-05-01T09:00+02:00"), "scheduled_at must be at least a minute ahead"),
         (("--var", "month"), "Give --var as name=value, such as --var month=May."),
         (("--yes", "--key", " "), "idempotency_key must be a text"),
-        (("--json",), "--json asks no questions: add --yes or --dry-run."),
+        (("--json",), "asks no questions: add --yes, not --dry-run."),
+        (("--json", "--dry-run", *YES), "asks no questions: add --yes, not --dry-run."),
+        (("--yes",), "Where nobody is asked, only a key tells a repeat from the next newsletter. Add --key"),
+        (("--timeout", "nan"), "invalid time 'nan': give seconds"),
+        (("--timeout", "soon"), "invalid time 'soon': give seconds"),
         (("--subject", "a\nb"), "The subject contains a line break"),
     ],
 )
@@ -253,18 +271,18 @@ def test_missing_variables_are_shown(run, sandbox):
 
 def test_a_terminal_shows_a_bar(run, make_sandbox):
     make_sandbox(batch_step=1)
-    out = run("--yes", is_terminal=True)[1]
+    out = run(*YES, is_terminal=True)[1]
     assert "[........................] 0 of 248 sent: queued" in out
     assert "[########################] 248 of 248 sent: completed" in out
 
 
 def test_a_narrow_terminal_shows_what_fits(run, sandbox, monkeypatch):
     monkeypatch.setenv("COLUMNS", "24")
-    assert "\r248 of 248 sent: comple\x1b[K" in run("--yes", is_terminal=True)[1]
+    assert "\r248 of 248 sent: comple\x1b[K" in run(*YES, is_terminal=True)[1]
 
 
 def test_elsewhere_a_line_is_written_where_something_has_changed(run, sandbox):
-    out = run("--yes", "--timeout", "4", to=("--tag", "sandbox endless"))[1]
+    out = run(*YES, "--timeout", "4", to=("--tag", "sandbox endless"))[1]
     assert out.count("20 of 40 sent: processing") == 1
 
 
@@ -292,7 +310,10 @@ def test_a_failed_look_at_the_domains_is_no_reason_to_stop(run, wire, domains, s
             (200, {"success": True, "data": {"status": "throttled", "throttle": {}}}),
             "throttled; Migma does not say why",
         ),
-        ((401, {"success": False, "error": "no"}), "The batch goes on. Look at it with manage.py migma_batches b1."),
+        (
+            (401, {"success": False, "error": "no"}),
+            "Migma has taken the batch. Look at it with manage.py migma_batches b1.",
+        ),
     ],
     ids=["throttled", "refused"],
 )
@@ -301,7 +322,7 @@ def test_a_batch_whose_end_is_not_seen_goes_on(run, wire, domains, answer, text)
     wire.get(domains, status=403)
     wire.post("http://127.0.0.1:9/v1/sending", json={"success": True, "data": {"id": "b1", "status": "queued"}})
     wire.get("http://127.0.0.1:9/v1/sending/batches/b1", status=status, json=body)
-    ended, out, error = run("--yes", "--timeout", "0.01", to=("--tag", account.CUSTOMERS_TAG))
+    ended, out, error = run(*YES, "--timeout", "0.01", to=("--tag", account.CUSTOMERS_TAG))
     assert (ended, text in out + error) == (3, True), out + error
 
 
@@ -310,7 +331,7 @@ def test_of_migma_itself_there_is_no_inbox_to_look_into(run, wire, domains, sett
     wire.get("https://api.example.org/v1/domains", status=403)
     answer = {"success": True, "data": {"id": "b1", "status": "queued"}}
     wire.post("https://api.example.org/v1/sending", json=answer)
-    status, out, _ = run("--yes", "--no-wait", to=("--tag", account.CUSTOMERS_TAG))
+    status, out, _ = run(*YES, "--no-wait", to=("--tag", account.CUSTOMERS_TAG))
     assert (status, "See it" in out) == (0, False)
     assert "Migma has taken it: batch b1." in out
 
@@ -320,7 +341,7 @@ def test_ctrl_c_before_the_question_sends_nothing(run, wire, domains):
         raise KeyboardInterrupt
 
     wire.add_callback("GET", domains, interrupt)
-    status, _, error = run("--yes", to=("--tag", account.CUSTOMERS_TAG))
+    status, _, error = run(*YES, to=("--tag", account.CUSTOMERS_TAG))
     assert (status, error) == (130, "Interrupted. Nothing was sent.")
 
 
@@ -349,7 +370,7 @@ def test_an_unreadable_table_is_named(run, make_sandbox, model, error):
     with connection.schema_editor() as editor:
         editor.delete_model(model)
     try:
-        status, _, text = run("--yes")
+        status, _, text = run(*YES)
     finally:
         with connection.schema_editor() as editor:
             editor.create_model(model)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import django
 import pytest
 from django.conf import settings
 from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
 
-from django_migma.api import Conflict, MigmaError, NoResponse
+from django_migma.api import Conflict, InvalidRequest, MigmaError, NoResponse
 from django_migma.batches import prepare_batch, send_batch
 from django_migma.models import Newsletter
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
+from tests.conftest import our_mailer
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +162,61 @@ def test_without_a_key_doubt_does_not_end_with_the_day(sandbox):
             prepared.send(row.caller_key)
     prepared.send("after a look")
     assert prepare_batch("letter", tag="Coffee letter").remembered() is None
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="mailers have aliases since Django 6.1")
+def test_a_key_is_the_same_newsletter_under_another_mailer(sandbox, settings):
+    """Also after the day in which Migma knows the key."""
+    ours = our_mailer({"api_url": sandbox.api_url})["MAILERS"]["default"]
+    settings.MAILERS = {"default": ours, "letters": ours}
+    first = send()
+    pass_a_day(sandbox)
+    assert send(using="letters").id == first.id
+    assert prepare_batch("letter", tag="Coffee letter", using="letters").previous().migma_id == first.id
+    assert len(sandbox.store.messages()) == 1
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="mailers have aliases since Django 6.1")
+def test_a_refused_newsletter_is_followed_with_the_mailer_that_sent_it_at_last(make_sandbox, settings):
+    make_sandbox(migma={"MAX_RETRIES": 0})
+    keys = {"a": KEYS.no_send, "b": KEYS.full}
+    settings.MAILERS = {name: our_mailer({"api_key": key})["MAILERS"]["default"] for name, key in keys.items()}
+    with pytest.raises(MigmaError, match="email:send"):
+        send(using="a")
+    send(using="b")
+    assert Newsletter.objects.get().alias == "b"
+
+
+def test_a_rehearsal_in_a_sandbox_keeps_no_newsletter_from_migma(wire, settings):
+    settings.MIGMA = {**settings.MIGMA, "PROJECT_ID": None}
+    for url in ("http://127.0.0.1:9/v1", "https://api.migma.ai/v1"):
+        settings.MIGMA = {**settings.MIGMA, "API_URL": url}
+        wire.post(f"{url}/sending", json={"success": True, "data": {"batchId": "b1"}})
+        prepared = prepare_batch(account.WELCOME, tag=account.CUSTOMERS_TAG, subject="Hi")
+        assert prepared.remembered("k") is prepared.previous() is prepared.remembered() is None
+        prepared.send("k")
+    assert [row.is_sandbox for row in Newsletter.objects.order_by("pk")] == [True, False]
+
+
+def test_a_refusal_that_migma_repeats_says_the_way_out(make_sandbox):
+    sandbox = make_sandbox(verified_domains=())
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match="once it is put right, give a new idempotency key"):
+            send(from_email="a@nowhere.example")
+        object.__setattr__(sandbox.switches, "verified_domains", ("nowhere.example",))
+    assert send("letter-5 again", from_email="a@nowhere.example").wait(20).status == "completed"
+
+
+def test_a_site_without_time_zones_sends_now_and_later(sandbox, settings):
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
+    prepared = prepare_batch("letter", tag="Coffee letter")
+    prepared.send(prepared.usual_key()).wait(20)
+    moment = timezone.make_aware(timezone.now() + timedelta(hours=1))
+    for _ in range(2):
+        assert send(scheduled_at=moment).scheduled_at == moment
+    with pytest.raises(ValueError, match="at least a minute ahead"):
+        send("late", scheduled_at=moment - timedelta(hours=1))
+    assert (len(sandbox.store.messages()), len(sandbox.store.campaigns())) == (1, 1)
 
 
 def test_a_long_status_and_id_do_not_lose_what_was_taken(wire, settings):

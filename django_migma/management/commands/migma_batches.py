@@ -17,6 +17,7 @@ from django_migma.mailers import mailer
 from django_migma.management.batches import batch_as_json, progress_text
 from django_migma.management.output import write_line
 from django_migma.models import UNREADABLE, Newsletter
+from django_migma.models.newsletter import aware
 
 
 class Command(BaseCommand):
@@ -67,15 +68,22 @@ class Command(BaseCommand):
         return documents
 
 
+_LIVE = "It went to Migma itself, and this site uses a sandbox now."
+
+
 def _ask(row: Newsletter) -> str:
     """Bring a row up to date that is not at its end; return what kept Migma from answering, or an empty text."""
     if row.is_in_doubt:
         again = f"migma_send_batch with --key {shlex.quote(row.caller_key)}, as it was, finds out for a day"
-        return " ".join(filter(None, [row.error, f"Nobody knows whether it went out: {again}."]))
+        text = f"Nobody knows whether it went out: {again}. Then Migma's dashboard tells."
+        return " ".join(filter(None, [row.error, text]))
     if row.is_finished or not row.migma_id:
         return ""
     try:
-        batch_of(row, make_client(mailer(row.alias or None).config())).refresh()
+        chosen = mailer(row.alias or None)
+        if chosen.is_sandbox != row.is_sandbox:
+            return "It went to a sandbox, which this site no longer uses." if row.is_sandbox else _LIVE
+        batch_of(row, make_client(chosen.config())).refresh()
     except (ConfigurationError, MigmaError) as error:
         return str(error)
     return ""
@@ -83,8 +91,9 @@ def _ask(row: Newsletter) -> str:
 
 def _line(row: Newsletter, problem: str) -> str:
     sent = "" if row.sent is None else f", {row.sent} of {row.total} sent"
-    moment = f"{timezone.localtime(row.created_at):%Y-%m-%d %H:%M}"
-    text = f"{moment}  {row.migma_id or 'no id yet'}  {row.status}{sent}  {row}"
+    moment = f"{timezone.localtime(aware(row.created_at)):%Y-%m-%d %H:%M}"
+    where = ", in a sandbox" if row.is_sandbox else ""
+    text = f"{moment}  {row.migma_id or 'no id yet'}  {row.status}{sent}{where}  {row}"
     return f"{text}  {problem or row.error}".rstrip()
 
 
@@ -98,11 +107,12 @@ def _document(row: Newsletter) -> dict[str, Any]:
         "recipient_type",
         "recipient_id",
         "recipient_name",
+        "is_sandbox",
     )
     return {
         "id": row.migma_id,
         "key": row.caller_key,
         **{name: getattr(row, name) for name in (*names, "total", "queued", "sent", "failed", "error")},
-        "scheduled_at": row.scheduled_at and row.scheduled_at.isoformat(),
-        "created_at": row.created_at.isoformat(),
+        "scheduled_at": row.scheduled_at and aware(row.scheduled_at).isoformat(),
+        "created_at": aware(row.created_at).isoformat(),
     }

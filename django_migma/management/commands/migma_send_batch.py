@@ -13,12 +13,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from django_migma.api.errors import Forbidden, InvalidRequest, MigmaError, NotFound
+from django_migma.api.errors import Forbidden, MigmaError
 from django_migma.batches import CAMPAIGN, Batch, PreparedBatch, prepare_batch
 from django_migma.exceptions import ConfigurationError
-from django_migma.management.batches import BatchProgress, batch_as_json
+from django_migma.management.batches import BatchProgress, batch_as_json, time_text
 from django_migma.management.output import ProgressLine, write_line
 from django_migma.models import UNREADABLE
+from django_migma.models.newsletter import aware
 
 if TYPE_CHECKING:
     from django_migma.models import Newsletter
@@ -50,15 +51,14 @@ class Command(BaseCommand):
         add("--using", metavar="ALIAS", help="mailer to use (default: the default one, or the first)")
         add("--key", default="", help="idempotency key (default: one that is the same today for the same newsletter)")
         add("--dry-run", action="store_true", help="show what would happen, and send nothing")
-        add("--yes", action="store_true", help="do not ask")
+        add("--yes", action="store_true", help="do not ask; needs --key")
         add("--no-wait", action="store_true", help="do not follow it")
-        add("--timeout", type=float, default=3600.0, metavar="S", help="follow it for S seconds (default: 3600)")
+        add("--timeout", type=_seconds, default=3600.0, metavar="S", help="follow it for S seconds (default: 3600)")
         add("--json", action="store_true", help="print one JSON document instead of lines; needs --yes")
 
     def handle(self, **options: Any) -> None:
         """Exits with 0 once it is completed, see `INCOMPLETE`, and with 130 after Ctrl-C, when the batch goes on."""
-        if options["json"] and not (options["yes"] or options["dry_run"]):
-            raise CommandError("--json asks no questions: add --yes or --dry-run.")
+        _refuse_combination(options)
         line = ProgressLine(self.stdout, is_quiet=options["json"])
         try:
             prepared = _prepare(options)
@@ -76,7 +76,7 @@ class Command(BaseCommand):
             self._confirm(prepared)
         batch = self._send(prepared, key, line)
         if batch.kind == CAMPAIGN or options["no_wait"]:
-            line.write_line(_where_to_look(batch))
+            line.write_line(f"It is {batch.status}. {_where_to_look(batch)}")
         else:
             self._follow(batch, line, options["timeout"])
         if options["json"]:
@@ -86,7 +86,7 @@ class Command(BaseCommand):
     def _confirm(self, prepared: PreparedBatch) -> None:
         """Ask for the number of people, and once more for transactional mail. Raises CommandError if it differs."""
         if not self.stdin_is_terminal():
-            raise CommandError("This is no terminal, so nobody can be asked. Add --yes to send it all the same.")
+            raise CommandError("This is no terminal, so nobody can be asked. Add --yes and --key to send it.")
         count = prepared.audience.count
         wanted = prepared.audience.id if count is None else str(count)
         what = "the id of the audience" if count is None else "the number of people"
@@ -116,7 +116,9 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. The batch may be on its way. {again}", returncode=130) from None
         except (MigmaError, ValueError) as error:
-            raise CommandError(f"{error} {_what_was_sent(error, again)}") from None
+            is_in_doubt = getattr(error, "may_have_been_accepted", False)
+            what = f"It may be on its way. {again}" if is_in_doubt else "Nothing was sent."
+            raise CommandError(f"{error} {what}") from None
         word = "has it from before" if batch.replayed else "has taken it"
         line.write_line(f"Migma {word}: {batch.kind} {batch.id}.")
         if url := prepared.mailer.mail_url(batch.id):
@@ -132,7 +134,8 @@ class Command(BaseCommand):
             raise CommandError(f"Interrupted. The batch goes on. {_where_to_look(batch)}", returncode=130) from None
         except MigmaError as error:
             line.end()
-            raise CommandError(f"{error} The batch goes on. {_where_to_look(batch)}", returncode=INCOMPLETE) from None
+            text = f"{error} Migma has taken the batch. {_where_to_look(batch)}"
+            raise CommandError(text, returncode=INCOMPLETE) from None
         progress.end(batch)
         if not batch.is_finished:
             line.write_line(f"It is not at its end after {timeout:g} s, and goes on. {_where_to_look(batch)}")
@@ -165,14 +168,23 @@ def _prepare(options: dict[str, Any]) -> PreparedBatch:
 def _remembered(prepared: PreparedBatch, key: str) -> Newsletter | None:
     try:
         row = prepared.remembered(key)
-        if row is None or row.is_refused:
-            prepared.refuse_past()
-    except ValueError as error:
+        prepared.check(row)
+    except (MigmaError, ValueError) as error:
         raise CommandError(str(error)) from None
     except UNREADABLE as error:
         text = f"The table of newsletters cannot be read ({type(error).__name__})"
         raise CommandError(f"{text}, and it keeps one from going out twice. Run manage.py migrate.") from None
     return row
+
+
+def _refuse_combination(options: dict[str, Any]) -> None:
+    if options["json"] and (options["dry_run"] or not options["yes"]):
+        raise CommandError("--json tells what became of a batch, and asks no questions: add --yes, not --dry-run.")
+    if options["yes"] and not (options["key"] or options["dry_run"]):
+        raise CommandError(
+            "Where nobody is asked, only a key tells a repeat from the next newsletter. Add --key with a text that "
+            "is the same whenever this newsletter is meant, such as --key letter-2026-05."
+        )
 
 
 def _moment(text: str) -> dt.datetime:
@@ -183,6 +195,16 @@ def _moment(text: str) -> dt.datetime:
     if moment is None or timezone.is_naive(moment):
         raise ArgumentTypeError(f"invalid time {text!r}: give it with its offset, such as 2030-05-01T09:00+02:00")
     return moment
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not seconds >= 0:  # as of "nan"
+        raise ArgumentTypeError(f"invalid time {text!r}: give seconds")
+    return seconds
 
 
 def _description(prepared: PreparedBatch) -> list[str]:
@@ -208,13 +230,14 @@ def _earlier(row: Newsletter | None, *, is_same: bool) -> list[str]:
     """What is known of the same newsletter from before, or of another one of this email to this audience."""
     if row is None:
         return []
-    moment = f"{timezone.localtime(row.created_at):%Y-%m-%d %H:%M:%S %Z}"
+    moment = time_text(aware(row.created_at))
     if not is_same:
-        time = f" for {timezone.localtime(row.scheduled_at):%Y-%m-%d %H:%M:%S %Z}" if row.scheduled_at else ""
+        time = f" for {time_text(aware(row.scheduled_at))}" if row.scheduled_at else ""
         what = f"this email to this {row.recipient_type}, at {moment}{time}: {row.status}, key {row.caller_key}"
         return [f"Earlier  Another one of {what}. This one goes out as well."]
     if row.migma_id:
-        return [f"Earlier  Sent at {moment} under this key. It goes out once: give another --key for a second time."]
+        taken = f"Migma took it at {moment} under this key, and it is {row.status}"
+        return [f"Earlier  {taken}. It goes out once: give another --key for a second time."]
     if row.is_refused:
         return [f"Earlier  Refused at {moment} under this key, so nothing was sent."]
     if row.claimed_until and row.claimed_until > timezone.now():
@@ -234,20 +257,12 @@ def _domain_state(prepared: PreparedBatch) -> str:
     return "a verified domain" if is_verified else "a domain that is NOT VERIFIED: Migma may refuse it"
 
 
-def _what_was_sent(error: Exception, again: str) -> str:
-    if getattr(error, "may_have_been_accepted", False):
-        return f"It may be on its way. {again}"
-    if isinstance(error, InvalidRequest | Forbidden | NotFound):
-        return "Nothing was sent. Migma may repeat this refusal for a day: once it is put right, give another --key."
-    return "Nothing was sent."
-
-
 def _exit_status(batch: Batch, *, is_followed: bool) -> int:
-    if batch.kind == CAMPAIGN or not is_followed or batch.status == "completed":
-        return 0
-    return 1 if batch.status == "failed" else INCOMPLETE
+    if batch.status in {"failed", "cancelled"}:
+        return 1
+    return 0 if batch.kind == CAMPAIGN or not is_followed or batch.status == "completed" else INCOMPLETE
 
 
 def _where_to_look(batch: Batch) -> str:
     look = f"Look at it with manage.py migma_batches {batch.id}"
-    return f"{look}, cancel it with --cancel." if batch.kind == CAMPAIGN else f"{look}."
+    return f"{look}, cancel it with --cancel." if batch.kind == CAMPAIGN and not batch.is_finished else f"{look}."
