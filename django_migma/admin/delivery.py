@@ -25,7 +25,8 @@ from .base import LogAdminMixin, outside_transactions
 from .cells import DASH, chip, two_lines
 from .delivery_actions import MAX_ROWS, TITLES, ActionPage
 from .delivery_summary import summary
-from .delivery_verdict import Action, ahead, group_of, status_chip, timeline, verdict, why_not
+from .delivery_verdict import Action, ahead, timeline, verdict, why_not
+from .status_groups import group_of, status_chip
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

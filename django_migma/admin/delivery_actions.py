@@ -24,7 +24,8 @@ from django_migma.backends.wake_ups import wake_on_commit
 from django_migma.mailers import Destination, current_destination
 from django_migma.models import Delivery
 
-from .delivery_verdict import DOUBT, GOOD, Action, group_of, status_chip, why_not
+from .delivery_verdict import Action, why_not
+from .status_groups import DOUBT, GOOD, group_of, status_chip
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -15,7 +15,7 @@ from django.utils.formats import date_format
 from django_migma.models import Delivery
 
 from .delivery_list import ATTENTION, ON_THEIR_WAY
-from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING, Group, group_of
+from .status_groups import BAD, DOUBT, GOOD, QUIET, WAITING, Group, group_of
 
 if TYPE_CHECKING:
     Rows = QuerySet[Delivery]

@@ -10,7 +10,7 @@ from django_migma.models import Newsletter
 
 from .base import LogAdminMixin
 from .cells import DASH, two_lines
-from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING
+from .status_groups import BAD, DOUBT, GOOD, QUIET, WAITING
 
 _GROUPS = {
     "completed": GOOD,

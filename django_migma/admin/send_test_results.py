@@ -19,7 +19,7 @@ from django_migma.testsends.outcomes import Status, TestOutcome, count_outcomes
 from django_migma.testsends.rows import Confirmation, recipient_of
 from django_migma.testsends.sending import TestSend
 
-from .delivery_verdict import BAD, DOUBT, GOOD, QUIET, WAITING, group_of, status_chip
+from .status_groups import BAD, DOUBT, GOOD, QUIET, WAITING, group_of, status_chip
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
