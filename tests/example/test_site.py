@@ -299,7 +299,7 @@ print(client.post("/order/", fields, follow=True).content.decode())
 def test_the_documented_command_sends_the_coffee_letter_once(sandbox: Sandbox, variables: dict[str, str]) -> None:
     """The line of the example's README, run twice; only the question needs a terminal."""
     [line] = re.findall(r"python (manage\.py migma_send_batch .+)", (EXAMPLE / "README.rst").read_text())
-    done, again = (run(*shlex.split(line), "--yes", "--no-wait", **variables) for _ in range(2))
+    done, again = (run(*shlex.split(line), "--yes", "--key=letter-5", "--no-wait", **variables) for _ in range(2))
     assert done.returncode == again.returncode == 0, done.stderr + again.stderr
     assert "To       tag 'Coffee letter': 248 people" in done.stdout
     assert "Missing" not in done.stdout
