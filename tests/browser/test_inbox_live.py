@@ -103,6 +103,17 @@ def test_searching_takes_effect_while_one_types(page, inbox):
     expect(row(page, "Apples")).to_be_visible()
 
 
+def test_a_search_of_10_000_characters_fits_into_an_address(page, inbox):
+    """The field takes the beginning of what is pasted: addresses have room for 65,536 bytes."""
+    take(inbox, "Apples")
+    page.goto("/")
+    page.get_by_role("searchbox").focus()
+    page.keyboard.insert_text("茶" * 10_000)
+    expect(page.get_by_text("No mail matches")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("searchbox")).to_have_value("茶" * 1000)
+
+
 TOP = "row => row.getBoundingClientRect().top"
 
 

@@ -32,6 +32,16 @@ def test_the_list_offers_to_put_a_deleted_mail_back_in_its_place(start):
     assert subjects(sandbox) == ["Third", "Second", "First"]
 
 
+def test_a_search_of_10_000_characters_goes_along(start):
+    sandbox = start()
+    take(sandbox, "First")
+    [message] = sandbox.store.messages()
+    query = "%22" * 10_000
+    assert post(sandbox, f"/mail/1/delete?q={query}").headers["Location"] == f"/?q={query}&deleted=1"
+    assert post(sandbox, f"/mail/1/restore?q={query}").headers["Location"] == f"/mail/1?q={query}"
+    assert get(sandbox, f"/mail/{message.id}?q={query}").headers["Location"] == f"/mail/1?q={query}"
+
+
 def test_only_the_mail_that_was_deleted_last_can_be_put_back(start):
     sandbox = start()
     take(sandbox, "First", "Second")

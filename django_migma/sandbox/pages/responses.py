@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.template import Context, Engine
 
 from django_migma.sandbox.protocol import ApiError
@@ -78,9 +78,8 @@ def _context(request: Request, area: str, context: dict[str, Any]) -> Context:
 
 def see_other(address: str) -> HttpResponse:
     """After a deed: the browser asks for a page, and reloading that does not repeat the deed."""
-    response = HttpResponseRedirect(address, content_type="text/plain")
-    response.status_code = 303
-    return response
+    # Not Django's own redirect: newer ones refuse an address of 16,384 characters, and a search may be as long.
+    return HttpResponse(status=303, content_type="text/plain", headers={"Location": address})
 
 
 def error_page(request: Request, error: ApiError) -> HttpResponse:
