@@ -32,11 +32,12 @@ class NewsletterAdminMixin(LogAdminMixin):
     list_display = ("newsletter", "audience", "chip", "progress", "when")
     list_filter = ("status", "recipient_type", "is_sandbox")
     search_fields = ("subject", "caller_key", "migma_id")
-    fields = readonly_fields = (
+    readonly_fields = (
         "subject", "audience", "recipient_id", "from_email", "template", "transactional", "scheduled_at", "status",
         "progress", "error", "throttle_reason", "resumes_at", "caller_key", "migma_id", "kind", "alias", "created_at",
         "updated_at", "finished_at",
     )  # fmt: skip
+    fieldsets = ((_("Details"), {"fields": readonly_fields, "classes": ["migma-details"]}),)
 
     @admin.display(description=_("newsletter"), ordering="subject")
     def newsletter(self, row: Newsletter) -> str:
