@@ -14,7 +14,6 @@ import html
 import json
 from dataclasses import dataclass
 from importlib import resources
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django_migma.sandbox.protocol import ApiError
@@ -70,12 +69,27 @@ for _result in _RESULTS:
 SAMPLES: dict[str, dict[str, str]] = ACCOUNT["samples"]
 _PROJECTS = {project["_id"]: project for project in ACCOUNT["projects"]}
 _CONVERSATIONS = {each["conversationId"]: each for each in ACCOUNT["conversations"]}
-_AUDIENCE_NAMES: dict[str, str] = {
-    item["id"]: item["name"] for kind in ("tags", "segments") for items in ACCOUNT[kind].values() for item in items
-}
 _LISTED_FIELDS = (
     "conversationId", "title", "subject", "previewText", "status", "screenshotUrl", "createdAt", "updatedAt"
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience:
+    """A tag or a segment, which a batch goes to."""
+
+    kind: str  # "tag" or "segment"
+    name: str
+    size: int
+    project: str  # its id
+
+
+_AUDIENCES = {
+    (kind, item["id"]): Audience(kind=kind, name=item["name"], size=item[counted], project=project)
+    for kind, counted in (("tag", "subscriberCount"), ("segment", "count"))
+    for project, items in ACCOUNT[f"{kind}s"].items()
+    for item in items
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,19 +169,19 @@ def _placeholder_page(body: Mapping[str, Any]) -> str:
     )
 
 
+def find_audience(recipient_type: str, recipient_id: str) -> Audience | None:
+    """By the fields of a body, where "audience" means a segment too. None for an unknown id."""
+    return _AUDIENCES.get(("tag" if recipient_type == "tag" else "segment", recipient_id.lower()))
+
+
 def count_recipients(body: Mapping[str, Any], project: Json) -> int:
-    """The size of the segment ("audience" means one too) or tag that ``recipientId`` names."""
+    """The size of the segment or tag that a checked body names, which must be one of the project."""
+    found = find_audience(body["recipientType"], body["recipientId"])
+    if found is not None and found.project == project["_id"]:
+        return found.size
     kind = "Tag" if body["recipientType"] == "tag" else "Segment"
-    for item in ACCOUNT[f"{kind.lower()}s"][project["_id"]]:
-        if item["id"] == body["recipientId"].lower():
-            return int(item["subscriberCount" if kind == "Tag" else "count"])
     text = f"recipientId must be the id of a {kind.lower()} of {project['name']}, not its name"
     raise ApiError(404, f"{kind} not found: {text}")
-
-
-def audience_name(recipient_id: str) -> str:
-    """The name of a segment or tag, whatever its project; empty for an unknown id."""
-    return _AUDIENCE_NAMES.get(recipient_id.lower(), "")
 
 
 def listed_emails(project: Json, *, status: str | None, search: str) -> list[Json]:
@@ -192,11 +206,3 @@ def stored_email_or_none(body: Mapping[str, Any]) -> Json | None:
         return find_stored_email(body)
     except (ApiError, AttributeError, LookupError, TypeError):
         return None
-
-
-def describe_group(kind: str, group_id: str) -> str:
-    """A batch's recipients, such as "segment Coffee lovers, 412 recipients". Of an unknown one, the id."""
-    for item in chain.from_iterable(ACCOUNT[f"{kind}s"].values()):
-        if item["id"] == group_id.lower():
-            return f"{kind} {item['name']}, {item['subscriberCount' if kind == 'tag' else 'count']} recipients"
-    return f"{kind} {group_id}"

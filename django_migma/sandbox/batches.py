@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django_migma.sandbox.account import audience_name
+from django_migma.sandbox.account import find_audience
 from django_migma.sandbox.options import BATCH_OUTCOMES
 from django_migma.sandbox.protocol import timestamp
 
@@ -96,5 +96,6 @@ def _throttled(batch: Message, total: int) -> Progress:
 
 
 def _outcome(batch: Message) -> str:
-    name = audience_name(batch.body["recipientId"]).removeprefix(NAME_PREFIX)
+    audience = find_audience(batch.body["recipientType"], batch.body["recipientId"])
+    name = audience.name.removeprefix(NAME_PREFIX) if audience else ""
     return name if name in BATCH_OUTCOMES else batch.switches.batch_outcome

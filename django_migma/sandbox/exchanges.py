@@ -1,4 +1,4 @@
-"""What the inbox is made of: requests to the two sending endpoints, with their answers, and the mails they meant.
+"""What the inbox is made of: requests to send, with their answers, and the mails they meant.
 
 A `Mail` is what the application meant: all requests under one API key and Idempotency-Key, those included that were
 refused or that a fault struck. A request without an Idempotency-Key is a mail of its own, and so is its repeat.
@@ -103,10 +103,12 @@ class Exchange:
         payload = self.payload
         if self.is_test:
             return _text(payload, "to")
-        kind = _text(payload, "recipientType")
+        kind, audience_id = _text(payload, "recipientType"), _text(payload, "recipientId")
         if kind not in ("segment", "audience", "tag"):
             return _text(payload, "recipientEmail")
-        return account.describe_group("tag" if kind == "tag" else "segment", _text(payload, "recipientId"))
+        if (audience := account.find_audience(kind, audience_id)) is not None:
+            return f"{audience.kind} {audience.name}, {audience.size} recipients"
+        return f"{'tag' if kind == 'tag' else 'segment'} {audience_id}"
 
     @property
     def sender(self) -> str:
