@@ -25,9 +25,11 @@ HEARTBEAT = 15.0
 """Seconds of silence until a comment is sent: a laptop that was asleep notices a dead connection by it."""
 _POLL = 1.0  # seconds until it is noticed that a client has left
 _GAP = 0.25  # seconds between two events
-_FLOOD = 20  # changes a second: mail pours in, and drawing it at each gap would slow down what sends it, so gaps grow
+# While mail pours in, drawing it at each gap would slow down what sends it. So above this many changes a second, each
+# gap is so many times as long as the one before.
+_FLOOD = 20
 _GROWTH = 4
-_LONGEST_GAP = 5.0
+_LONGEST_GAP = 5.0  # seconds
 _GLANCE = 0.001  # seconds: long enough to see whether the client is still there
 _RETRY = "retry: 1000\n\n"  # milliseconds until a browser connects again; its own choice would be several seconds
 

@@ -23,7 +23,7 @@ FULL = KEYS.full
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class Answer:
     status: int
     headers: Message
     content: bytes
@@ -51,7 +51,7 @@ def ask(
     body: object = None,
     key: str | None = FULL,
     headers: dict[str, str] | None = None,
-) -> Reply:
+) -> Answer:
     """One request on a connection of its own; ``body`` is bytes, or becomes JSON."""
     sent = {"Authorization": f"Bearer {key}"} if key is not None else {}
     if body is not None and not isinstance(body, bytes):
@@ -62,16 +62,16 @@ def ask(
     try:
         connection.request(method, path, body=body, headers=sent | (headers or {}))
         response = connection.getresponse()
-        return Reply(status=response.status, headers=response.headers, content=response.read())
+        return Answer(status=response.status, headers=response.headers, content=response.read())
     finally:
         connection.close()
 
 
-def get(sandbox: Sandbox, path: str, **options: Any) -> Reply:
+def get(sandbox: Sandbox, path: str, **options: Any) -> Answer:
     return ask(sandbox, "GET", path, **options)
 
 
-def send(sandbox: Sandbox, body: object, *, idempotency_key: str | None = None, key: str | None = FULL) -> Reply:
+def send(sandbox: Sandbox, body: object, *, idempotency_key: str | None = None, key: str | None = FULL) -> Answer:
     headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
     return ask(sandbox, "POST", "/v1/sending", body=body, key=key, headers=headers)
 
