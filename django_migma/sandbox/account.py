@@ -146,11 +146,17 @@ def find_content(body: Mapping[str, Any], *, any_id: bool) -> Content:
     except ApiError as error:
         if not any_id or error.status != 404:
             raise
-    return Content(html=body.get("template") or _placeholder_page(body), project=_PROJECTS[FERNHILL])
+    page = body["template"] if _is_raw(body) else _placeholder_page(body)
+    return Content(html=page, project=_PROJECTS[FERNHILL])
+
+
+def _is_raw(body: Mapping[str, Any]) -> bool:
+    """Whether its template counts. Beside an id it is ignored, and may be anything."""
+    return "emailId" not in body and "conversationId" not in body
 
 
 def _known_content(body: Mapping[str, Any]) -> Content:
-    if "emailId" not in body and "conversationId" not in body:
+    if _is_raw(body):
         return Content(html=body["template"], project=find_project(body["projectId"]))
     email = find_stored_email(body)
     project = find_project(_CONVERSATIONS[email["conversationId"]]["projectId"])

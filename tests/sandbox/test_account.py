@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_migma.sandbox import account
-from tests.sandbox.asking import batch, send, single
+from tests.sandbox.asking import batch, get, send, single
 
 NOWHERE = "f" * 24
 
@@ -89,6 +89,15 @@ def test_raw_html_of_a_project_of_another_account_may_be_taken(start):
     sandbox = start(any_id=True, accept_template=True)
     send(sandbox, single(emailId=None, template="<p>Hello</p>", projectId=NOWHERE))
     assert [message.html for message in sandbox.store.messages()] == ["<p>Hello</p>"]
+
+
+@pytest.mark.parametrize("template", ["<p>Hello</p>", ["<p>"], {"a": 1}, 1])
+def test_beside_an_id_of_another_account_a_template_is_ignored_whatever_it_is(start, template):
+    """One that was no text made every page of the inbox fail."""
+    sandbox = start(any_id=True)
+    assert send(sandbox, single(emailId=NOWHERE, template=template)).status == 200
+    assert f"The email {NOWHERE} is stored at Migma" in sandbox.mails[0].html
+    assert get(sandbox, "/").status == 200
 
 
 def test_taking_any_id_keeps_every_other_rule(start):
