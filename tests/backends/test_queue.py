@@ -174,9 +174,9 @@ class TestRows:
         assert [row.priority for row in rows()] == [0] * 20 + [1] * 21
 
     def test_many_rows_are_inserted_in_chunks_of_one_transaction(self, django_assert_max_num_queries):
-        with django_assert_max_num_queries(2500 // 30):
-            assert send_all(mail() for _ in range(2500)) == 2500
-        assert Delivery.objects.filter(priority=1).count() == 2500
+        with django_assert_max_num_queries(1200 // 30):
+            assert send_all(mail() for _ in range(1200)) == 1200
+        assert Delivery.objects.filter(priority=1).count() == 1200
 
     def test_nothing_at_all_is_nothing(self, django_assert_num_queries):
         with django_assert_num_queries(0):
@@ -587,11 +587,11 @@ def test_a_generator_of_many_messages_takes_constant_memory():
     alive = []
 
     def messages():
-        for number in range(5_000):
+        for number in range(3_000):
             yield mail()
             if number % 900 == 899:
                 gc.collect()
                 alive.append(sum(isinstance(one, MigmaMessage) for one in gc.get_objects()))
 
-    assert send_all(messages()) == 5_000
+    assert send_all(messages()) == 3_000
     assert max(alive) <= 1_001 + ALIVE_ELSEWHERE

@@ -69,8 +69,7 @@ def addresses(sandbox):
     return [*PAGES, *(f"/mail/{mail.id}?tab={tab}" for mail in mails for tab in TABS)]
 
 
-@pytest.mark.parametrize("window", [WINDOW, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "window"), [("light", WINDOW), ("dark", PHONE)], ids=["light", "dark, phone"])
 def test_no_page_has_a_fault(new_page, full, inbox, scheme, window):
     for sandbox in (full, inbox):
         page = new_page(sandbox.url, color_scheme=scheme)
