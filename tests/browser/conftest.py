@@ -58,7 +58,8 @@ def new_page(chromium):
     contexts, errors = [], []
 
     def make(address, **options):
-        context = chromium.new_context(base_url=address, viewport=WINDOW, **options)
+        # A transition between two pages that a busy machine draws too late counts as a failed script.
+        context = chromium.new_context(base_url=address, viewport=WINDOW, reduced_motion="reduce", **options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         context.on("weberror", lambda error: errors.append(error))  # noqa: PLW0108 - it wants a function of its own
