@@ -77,7 +77,7 @@ def plain(text: str) -> str:
         ("settings", "System checks", CHECK_IDS),
         ("features", "What is refused", FEATURES),
         ("sandbox", "Options", sandbox_options()),
-        ("sandbox", "Look at the mail", INSPECTION),
+        ("sandbox", "For programs", INSPECTION),
         (
             "stored-emails",
             "The attributes of a message",
