@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("alias", models.CharField(blank=True, max_length=64, verbose_name="mailer")),
-                ("is_sandbox", models.BooleanField(verbose_name="to a sandbox")),
+                ("is_sandbox", models.BooleanField(verbose_name="sandbox")),
                 ("account", models.CharField(editable=False, max_length=64, verbose_name="account")),
                 ("key_digest", models.CharField(max_length=64, verbose_name="idempotency key")),
                 ("caller_key", models.CharField(max_length=255, verbose_name="key")),

@@ -107,7 +107,7 @@ class Newsletter(models.Model):
     """
 
     alias = models.CharField(_("mailer"), max_length=64, blank=True)
-    is_sandbox = models.BooleanField(_("to a sandbox"))
+    is_sandbox = models.BooleanField(_("sandbox"))
     account = models.CharField(_("account"), max_length=64, editable=False)
     key_digest = models.CharField(_("idempotency key"), max_length=64)
     caller_key = models.CharField(_("key"), max_length=255)

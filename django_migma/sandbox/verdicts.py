@@ -231,7 +231,7 @@ def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
 def _doubts(mail: Mail) -> Iterator[tuple[str, str]]:
     """What is wrong with the way in which the application sends, however it went this time."""
     if mail.exchanges[0].idempotency_key is None:
-        if not mail.is_test:
+        if not mail.main.is_test:
             which = "second mail" if mail.is_accepted else "mail of its own"
             yield "bad", f"No key: a repeat of this request is a {which}."
     elif len(mail.messages) > 1 and not mail.messages[0].switches.idempotency:

@@ -116,7 +116,9 @@ def test_a_test_is_also_what_the_admin_has_sent_as_customers_get_it(full):
     sends(full, single(recipientEmail="eva@example.com", subject="[Test] Your receipt 42"))
     sends(full, single(recipientEmail="fay@example.com", subject="Your [Test] results"))
     assert recipients(full, "is:test") == ["eva@example.com", "demo@example.com"]
-    assert "Tests 2" in listed(full).content.decode()
+    page = listed(full).content.decode()
+    assert "Tests 2" in page
+    assert page.count("test</span>") == 2
 
 
 def test_a_search_without_a_match_is_said_back_and_can_be_cleared(full):

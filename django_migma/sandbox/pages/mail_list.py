@@ -31,7 +31,7 @@ _STATES: dict[str, Callable[[Mail], object]] = {
     "refused": lambda mail: mail.is_refused,
     "not-accepted": lambda mail: not mail.is_accepted and not mail.is_refused,
     "missing": lambda mail: mail.missing_variables,
-    "test": lambda mail: mail.is_test or mail.subject.startswith("[Test] "),  # as the admin marks them
+    "test": lambda mail: mail.is_test,
     "repeated": lambda mail: mail.attempts > 1,
     "unread": lambda mail: not mail.is_read,
 }

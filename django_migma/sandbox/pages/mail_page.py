@@ -85,12 +85,12 @@ def restore(request: Request, mail_id: str) -> HttpResponse:
 def _head(request: Request, mail: Mail) -> dict[str, Any]:
     body = mail.main.payload
     return {
-        "sender": "Migma's own sender" if mail.is_test else mail.main.sender,
+        "sender": "Migma's own sender" if mail.main.is_test else mail.main.sender,
         "reply_to": str(body.get("replyTo", "")),
         "email": _title(mail),
         "email_id": mail.main.email_id,
         "outcome": verdicts.outcome(mail),
-        "kind": "test send" if mail.is_test else _kind(body),
+        "kind": "test send" if mail.main.is_test else _kind(body),
         "time": clock_time(mail.at, request.sandbox.store.clock()),
     }
 
