@@ -272,7 +272,7 @@ class Mail:
 
     @property
     def is_test(self) -> bool:
-        """Through Migma's endpoint for tests, or marked by its subject, as the admin marks what it sends by the site."""
+        """Through Migma's endpoint for tests, or marked by its subject, as the admin does with mail of the site."""
         return self.main.is_test or self.subject.startswith("[Test] ")
 
     @property
