@@ -124,7 +124,7 @@ def test_the_list_has_a_limit(sandbox):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--limit", "0"], "--limit must be at least 1, not 0."),
+        (["--limit", "0"], "argument --limit: invalid number '0': give a whole number above 0"),
         (["--cancel"], "--cancel needs the id of the campaign."),
         (["nothing"], "Campaign not found: nothing"),
         (["../x"], "Not found: GET /v1/campaigns/../x"),

@@ -105,10 +105,10 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("number", ["0", "-1"])
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
 def test_no_requests_at_all_is_a_mistake(number):
-    run = Run("--max", number)
-    assert (run.status, run.error) == (1, f"--max must be at least 1, not {number}.")
+    error = f"Error: argument --max: invalid number '{number}': give a whole number above 0"
+    assert Run(f"--max={number}").error == error
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,6 +14,7 @@ from django_migma.backends.base import make_client
 from django_migma.batches import batch_of, find_batch
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import mailer
+from django_migma.management.arguments import positive_number
 from django_migma.management.batches import batch_as_json, progress_text
 from django_migma.management.output import write_line
 from django_migma.models import UNREADABLE, Newsletter
@@ -27,14 +28,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("id", nargs="?", help="only the batch or campaign with this id of Migma's")
         parser.add_argument("--cancel", action="store_true", help="cancel it, before its time has come")
-        parser.add_argument("--limit", type=int, default=20, metavar="N", help="list so many (default: 20)")
+        parser.add_argument(
+            "--limit", type=positive_number, default=20, metavar="N", help="list so many (default: 20)"
+        )
         parser.add_argument("--using", metavar="ALIAS", help="mailer to ask with, for an id of another site")
         parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
 
     def handle(self, **options: Any) -> None:
         """List or show. Raises CommandError where nothing can be shown, and if a batch cannot be cancelled."""
-        if options["limit"] < 1:
-            raise CommandError(f"--limit must be at least 1, not {options['limit']}.")
         if options["cancel"] and not options["id"]:
             raise CommandError("--cancel needs the id of the campaign.")
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from argparse import ArgumentTypeError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_migma.delivery.deliverer import Deliverer, Progress
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import Mailer, mailers
+from django_migma.management.arguments import positive_number, seconds
 from django_migma.management.output import ProgressLine, printable
 from django_migma.models import UNREADABLE
 
@@ -26,10 +26,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="end as soon as nothing is due, for cron")
-        parser.add_argument("--idle", type=_seconds, metavar="S", help="end after S seconds without mail")
-        parser.add_argument("--max", type=_positive, metavar="N", help="end after N mails")
+        parser.add_argument("--idle", type=seconds, metavar="S", help="end after S seconds without mail")
+        parser.add_argument("--max", type=positive_number, metavar="N", help="end after N mails")
         parser.add_argument(
-            "--batch", type=_positive, metavar="N", help="mails in hand at most (default: twice MAX_CONCURRENCY)"
+            "--batch",
+            type=positive_number,
+            metavar="N",
+            help="mails in hand at most (default: twice MAX_CONCURRENCY)",
         )
 
     def handle(self, **options: Any) -> None:
@@ -53,22 +56,6 @@ class Command(BaseCommand):
         line.write_line(f"Done: {_describe(result.counts)}.")
         if options["once"] and result.is_paused:
             raise CommandError("Mail is left, since its mailer pauses. Run this again later.", returncode=PAUSED)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or (number := int(text)) < 1:
-        raise ArgumentTypeError(f"invalid number {text!r}: give a whole number above 0")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not seconds >= 0:  # as of "nan"
-        raise ArgumentTypeError(f"invalid time {text!r}: give seconds")
-    return seconds
 
 
 def _describe_mailers() -> str:

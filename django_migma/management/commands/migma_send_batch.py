@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from django_migma.api.errors import Forbidden, MigmaError
 from django_migma.batches import CAMPAIGN, Batch, PreparedBatch, prepare_batch
 from django_migma.exceptions import ConfigurationError
+from django_migma.management.arguments import seconds
 from django_migma.management.batches import BatchProgress, batch_as_json, time_text
 from django_migma.management.output import ProgressLine, write_line
 from django_migma.models import UNREADABLE
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         add("--dry-run", action="store_true", help="show what would happen, and send nothing")
         add("--yes", action="store_true", help="do not ask; needs --key")
         add("--no-wait", action="store_true", help="do not follow it")
-        add("--timeout", type=_seconds, default=3600.0, metavar="S", help="follow it for S seconds (default: 3600)")
+        add("--timeout", type=seconds, default=3600.0, metavar="S", help="follow it for S seconds (default: 3600)")
         add("--json", action="store_true", help="print one JSON document instead of lines; needs --yes")
 
     def handle(self, **options: Any) -> None:
@@ -195,16 +196,6 @@ def _moment(text: str) -> dt.datetime:
     if moment is None or timezone.is_naive(moment):
         raise ArgumentTypeError(f"invalid time {text!r}: give it with its offset, such as 2030-05-01T09:00+02:00")
     return moment
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not seconds >= 0:  # as of "nan"
-        raise ArgumentTypeError(f"invalid time {text!r}: give seconds")
-    return seconds
 
 
 def _description(prepared: PreparedBatch) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 
+from django_migma.management.arguments import positive_number
 from django_migma.management.output import write_line
 from django_migma.tracking import MAX_PAGES, TrackResult, track
 
@@ -17,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--max",
-            type=int,
+            type=positive_number,
             default=MAX_PAGES,
             metavar="N",
             help=f"make at most so many requests, each for 100 mails (default: {MAX_PAGES})",
@@ -25,8 +26,6 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Track. Raises CommandError: status 3 if something is left, 1 if a setting is wrong, 130 after Ctrl-C."""
-        if options["max"] < 1:
-            raise CommandError(f"--max must be at least 1, not {options['max']}.")
         try:
             result = track(max_pages=options["max"])
         except DatabaseError as error:
