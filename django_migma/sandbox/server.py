@@ -273,7 +273,8 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, sandbox: Sandbox) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Thread] = {}
+        self._open: set[socket.socket] = set()
+        self._handlers: list[threading.Thread] = []  # one for each connection, and a few whose connection is closed
         super().__init__((host, port), partial(_Handler, sandbox))
 
     def server_bind(self) -> None:
@@ -284,13 +285,14 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._lock:
-            self._open[request] = thread
+            self._open.add(request)
+            self._handlers = [*filter(threading.Thread.is_alive, self._handlers), thread]
         thread.start()
 
     def shutdown_request(self, request: Any) -> None:
         super().shutdown_request(request)
         with self._lock:
-            self._open.pop(request, None)
+            self._open.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # clients may leave early
@@ -298,9 +300,9 @@ class _Server(ThreadingHTTPServer):
 
     def close_connections(self) -> None:
         with self._lock:
-            still_open = dict(self._open)
+            still_open, threads = set(self._open), self._handlers
         for connection in still_open:
             with contextlib.suppress(OSError):  # its thread was faster
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in still_open.values():
+        for thread in filter(threading.Thread.is_alive, threads):
             thread.join(_JOIN)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from django_migma.sandbox.server import Sandbox
 
 FULL = KEYS.full
+PATIENCE = 60.0
+"""Seconds for what happens at once on a machine that is not busy. Nobody waits for them unless it does not happen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def ask(
         body = json.dumps(body).encode()
     if body is not None:
         sent["Content-Type"] = "application/json"
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=PATIENCE)
     try:
         connection.request(method, path, body=body, headers=sent | (headers or {}))
         response = connection.getresponse()
@@ -78,7 +80,7 @@ def send(sandbox: Sandbox, body: object, *, idempotency_key: str | None = None, 
 
 def raw(sandbox: Sandbox, request: bytes) -> bytes:
     """Send bytes as they are; return everything until the sandbox closes."""
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         answer = b""
         while chunk := connection.recv(65536):
@@ -130,7 +132,7 @@ def request_bytes(body: object, *, idempotency_key: str = "", key: str = FULL) -
 @contextmanager
 def sent(sandbox: Sandbox, body: object, **options: str) -> Iterator[socket.socket]:
     """A connection over which one request has gone out and nothing was read yet."""
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(request_bytes(body, **options))
         yield connection
 
@@ -146,9 +148,14 @@ def received(connection: socket.socket, *, until: bytes = b"") -> bytes:
     return answer
 
 
+def is_idle(sandbox: Sandbox) -> bool:
+    """Whether no connection is open any more, so that nothing is still being answered, recorded or printed."""
+    return not sandbox._server._open
+
+
 def eventually(happened: Callable[[], object]) -> bool:
-    """Whether it happens within ten seconds."""
-    end = time.monotonic() + 10
+    """Whether it happens in the end."""
+    end = time.monotonic() + PATIENCE
     while not happened() and time.monotonic() < end:
         time.sleep(0.005)
     return bool(happened())

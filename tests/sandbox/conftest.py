@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
+from tests.sandbox.asking import PATIENCE, eventually, is_idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,15 +27,36 @@ class Clock:
         self.now += timedelta(**duration)
 
 
+class HoldingClock(Clock):
+    """Keeps a request under way: the first to ask for the time once ``is_due`` says so gets it after ``go_on``.
+
+    A request asks when it has come, when its key is taken, and when it is accepted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_due: Callable[[], object] = bool  # not before a test says when
+        self.is_holding = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self) -> datetime:
+        if not self.is_holding.is_set() and self.is_due():
+            self.is_holding.set()
+            assert self.go_on.wait(PATIENCE)
+        return super().__call__()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    """Its clock stands still: no test depends on the date, or on how long the machine takes for it."""
+    with Sandbox(clock=Clock()) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox(shared: Sandbox) -> Sandbox:
     """A sandbox with the default switches and nothing in it."""
+    assert eventually(lambda: is_idle(shared)), "a request of the test before is still being answered"
     shared.store.reset()
     shared.faults.clear()
     return shared

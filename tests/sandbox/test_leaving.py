@@ -11,15 +11,11 @@ import pytest
 
 from django_migma.sandbox.faults import KINDS
 from django_migma.sandbox.server import Sandbox
-from tests.sandbox.asking import eventually, received, send, sent, single
+from tests.sandbox.asking import PATIENCE, eventually, is_idle, received, send, sent, single
+from tests.sandbox.conftest import HoldingClock
 
 EXAMPLES = [word.replace("-N", "-1") for kind in KINDS for word in kind.words]
 WAITING = ["slow", "silent", "busy", "endless", "drip"]
-
-
-def is_idle(sandbox):
-    """Whether no connection is open any more, so that nothing is still being answered."""
-    return not sandbox._server._open
 
 
 def leave_at_once(connection):
@@ -39,12 +35,17 @@ def test_a_fault_ends_when_its_client_leaves(sandbox, capfd, word, leave):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_busy_request_is_accepted_even_if_its_client_has_left(sandbox, capfd):
+def test_a_busy_request_is_accepted_even_if_its_client_has_left(start, capfd):
+    clock = HoldingClock()
+    sandbox = start(clock=clock)
+    clock.is_due = lambda: sandbox.store.stats()["faults"]
     sandbox.faults.script("busy-0.2")
     with sent(sandbox, single(), idempotency_key="order-1") as connection:
-        assert eventually(lambda: sandbox.store.idempotency._running)
+        assert clock.is_holding.wait(PATIENCE)
         leave_at_once(connection)
-    assert eventually(lambda: sandbox.store.stats()["accepted"] == 1 and is_idle(sandbox))
+    clock.go_on.set()
+    assert eventually(lambda: is_idle(sandbox))
+    assert sandbox.store.stats()["accepted"] == 1
     assert send(sandbox, single(), idempotency_key="order-1").headers["Idempotent-Replayed"] == "true"
     assert capfd.readouterr() == ("", "")
 
@@ -59,7 +60,7 @@ def test_stop_ends_every_fault_under_way(word, capfd):
         assert eventually(lambda: sandbox.store.stats()["faults"] == {word: 2})
         stopping = threading.Thread(target=sandbox.stop)
         stopping.start()
-        stopping.join(5)
+        stopping.join(PATIENCE)
         assert not stopping.is_alive()
         assert set(threading.enumerate()) <= before
         for connection in (one, other):
@@ -86,7 +87,7 @@ def test_clients_that_leave_in_the_middle_of_a_long_answer_print_nothing(start, 
     sandbox = start()
     for _ in range(4):
         send(sandbox, single(variables={"first_name": "x" * 2_000_000}))
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET /_sandbox/messages HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received(connection, until=b"\r\n")
         leave(connection)

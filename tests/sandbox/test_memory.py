@@ -12,7 +12,7 @@ from django.http import HttpResponse
 
 from django_migma.sandbox import account, idempotency, inbox, store
 from django_migma.sandbox.idempotency import IdempotencyStore
-from tests.sandbox.asking import FULL, ask, batch, get, send, single
+from tests.sandbox.asking import FULL, PATIENCE, ask, batch, eventually, get, is_idle, send, single
 
 MB = 1_000_000
 
@@ -24,12 +24,13 @@ def large(number: int = 0, **changes):
 
 
 @contextmanager
-def bounded(size: int):
-    """Fails if more memory than this, in bytes, is still in use at the end."""
+def bounded(size: int, sandbox=None):
+    """Fails if more memory than this, in bytes, is in use at the end, once a sandbox holds no request any more."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
         yield
+        assert sandbox is None or eventually(lambda: is_idle(sandbox))
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -44,7 +45,7 @@ def test_large_mails_push_older_ones_out_of_the_inbox_the_messages_and_the_logs(
     sandbox = start()
     send(sandbox, single())
     # At most: the parsed bodies of the messages, and as many raw ones in the inbox.
-    with bounded(inbox.MAX_BYTES + store.MAX_BYTES + 20 * MB):
+    with bounded(inbox.MAX_BYTES + store.MAX_BYTES + 20 * MB, sandbox):
         for number in range(12):
             assert send(sandbox, large(number), idempotency_key=str(number)).status == 200
     assert [mail.id for mail in sandbox.store.inbox.mails()] == ["13", "12", "11"]
@@ -66,7 +67,7 @@ def test_values_that_are_larger_as_objects_than_as_text_count_as_what_they_take(
     """A hundred thousand empty lists are 6 MB in memory, and 0.3 MB on the wire."""
     sandbox = start()
     body = single(variables={"first_name": [[]] * 100_000})
-    with bounded(inbox.MAX_BYTES + 20 * MB):
+    with bounded(inbox.MAX_BYTES + 20 * MB, sandbox):
         for number in range(20):
             assert send(sandbox, body, idempotency_key=str(number)).status == 200
     assert 1 < len(sandbox.store.inbox.mails()) < 20
@@ -76,7 +77,7 @@ def test_refused_bodies_count_as_what_they_take_once_somebody_has_looked_at_them
     """Their JSON is parsed for the list, and kept for the next look at it."""
     sandbox = start()
     body = single(recipientEmail="nobody", variables={"first_name": [[]] * 100_000})
-    with bounded(inbox.MAX_BYTES + 20 * MB):
+    with bounded(inbox.MAX_BYTES + 20 * MB, sandbox):
         for number in range(20):
             assert send(sandbox, body, idempotency_key=str(number)).status == 400
         assert get(sandbox, "/", key=None).status == 200
@@ -85,7 +86,7 @@ def test_refused_bodies_count_as_what_they_take_once_somebody_has_looked_at_them
 
 def test_the_newest_mail_stays_however_large_it_is(start):
     sandbox = start()
-    with bounded(inbox.MAX_BYTES + 20 * MB):
+    with bounded(inbox.MAX_BYTES + 20 * MB, sandbox):
         for number in range(12):
             send(sandbox, large(number), idempotency_key="order-1")
     [mail] = sandbox.store.inbox.mails()
@@ -97,7 +98,7 @@ def test_the_newest_mail_stays_however_large_it_is(start):
 
 def test_repeats_of_a_large_mail_share_its_body(start):
     sandbox = start()
-    with bounded(40 * MB):
+    with bounded(40 * MB, sandbox):
         for _ in range(15):
             send(sandbox, large(), idempotency_key="order-1")
     [mail] = sandbox.store.inbox.mails()
@@ -107,7 +108,7 @@ def test_repeats_of_a_large_mail_share_its_body(start):
 
 def test_of_5000_mails_the_newest_are_kept(start):
     sandbox = start(max_messages=300)
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=PATIENCE)
     headers = {"Authorization": f"Bearer {FULL}", "Content-Type": "application/json"}
     body = json.dumps(single())
     for number in range(5000):

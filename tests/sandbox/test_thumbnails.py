@@ -6,12 +6,13 @@ import pytest
 import requests
 
 from django_migma.sandbox import account, thumbnails
+from tests.sandbox.asking import PATIENCE
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def picture(sandbox, email_id, **headers):
-    return requests.get(f"{sandbox.url}/thumbnails/{email_id}.svg", headers=headers, timeout=10)
+    return requests.get(f"{sandbox.url}/thumbnails/{email_id}.svg", headers=headers, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("email_id", account.EMAIL_NAMES)

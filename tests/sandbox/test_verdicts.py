@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from tests.sandbox.asking import ask, eventually, get, send, single
+from tests.sandbox.asking import PATIENCE, ask, get, send, single
+from tests.sandbox.conftest import HoldingClock
 
 TEST_SEND = {"to": "demo@example.com", "emailId": "665f1c2ab7d3e4f5a6b70001"}
 
@@ -207,14 +208,18 @@ def test_a_conflict_is_told_in_few_words(sandbox, body, expected):
     assert verdict(sandbox).endswith(expected)
 
 
-def test_a_conflict_with_a_request_in_progress_is_another(sandbox):
+def test_a_conflict_with_a_request_in_progress_is_another(start):
     """The first is still being accepted when its repeat comes."""
-    sandbox.faults.script("busy-1")
+    clock = HoldingClock()
+    sandbox = start(clock=clock)
+    clock.is_due = lambda: sandbox.store.idempotency.forgotten_at("full", "order-1")
     first = threading.Thread(target=sends, args=(sandbox, single()))
     first.start()
-    assert eventually(lambda: sandbox.store.idempotency.forgotten_at("full", "order-1"))
+    assert clock.is_holding.wait(PATIENCE)
     sends(sandbox, single())
+    clock.go_on.set()
     first.join()
+    assert verdict(sandbox).startswith("One mail from 2 requests. ")
     assert "Conflict: the first request under this key was still being processed." in verdict(sandbox)
 
 
