@@ -88,6 +88,8 @@ def verdict(delivery: Delivery, today: Destination, now: dt.datetime) -> Verdict
         return _of_unknown(delivery, today, now)
     if status in {Status.FAILED, Status.CANCELLED}:
         return _of_failed(delivery, today, now)
+    if status == Status.NOT_ATTEMPTED:
+        return Verdict(text=_of_not_attempted(delivery))
     if status == Status.ACCEPTED and delivery.replayed:
         found = _("Migma had it already when it was asked again: it was accepted once.")
         return Verdict(text=f"{found} {_ARRIVAL}")
@@ -113,9 +115,6 @@ _FINAL: Mapping[str, Any] = {
         "bounced before."
     ),
     Status.FALLBACK: gettext_lazy("Migma cannot carry it, so another mailer has sent it."),
-    Status.NOT_ATTEMPTED: gettext_lazy(
-        "Nothing was sent: an earlier error stopped the call. Send it again from the site."
-    ),
 }
 
 
@@ -170,6 +169,14 @@ def _of_failed(delivery: Delivery, today: Destination, now: dt.datetime) -> Verd
     if reason := why_not(Action.RETRY, delivery, today, now):
         return Verdict(text=f"{text} {reason}")
     return Verdict(text=f"{text} {_('When the cause is gone, try again with the same key.')}", action=Action.RETRY)
+
+
+def _of_not_attempted(delivery: Delivery) -> str:
+    """A row without an error of its own met one of another mail, as its call went no further."""
+    is_explained = any(_entries(delivery))
+    text = _("the reason is below.") if is_explained else _("an earlier error stopped the call.")
+    advice = _("Send the test again.") if delivery.is_test else _("Send it again from the site.")
+    return f"{_('Nothing was sent:')} {text} {advice}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,8 @@ LOOK_FIRST = "Its request is not kept. Look it up at Migma before you send it ag
 ARRIVAL = "Whether it arrived shows in Migma's dashboard."
 OTHER_KEY = "The API key or the API's address has changed since: another attempt may be a second mail."
 NOT_KEPT = "Its request is not kept: send it again from the site."
+STOPPED = "Nothing was sent: an earlier error stopped the call."
+EXPLAINED = "Nothing was sent: the reason is below."
 ASK = "Migma answers with the mail that it has, or takes it now."
 
 
@@ -127,6 +129,9 @@ class TestVerdict:
                 f"Migma had it already when it was asked again: it was accepted once. {ARRIVAL}",
                 None,
             ),
+            ("not_attempted", {}, f"{STOPPED} Send it again from the site.", None),
+            ("not_attempted", {"errors": [{"text": "x"}]}, f"{EXPLAINED} Send it again from the site.", None),
+            ("not_attempted", {"errors": [{"text": "x"}], "is_test": True}, f"{EXPLAINED} Send the test again.", None),
             ("of another release", {}, "This status is of another release.", None),
         ],
     )
