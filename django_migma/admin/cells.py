@@ -23,6 +23,11 @@ def two_lines(first: Any, second: Any) -> str:
     return format_html('{} <span class="migma-second">{}</span>', first, second)
 
 
+def with_link(text: str, url: str, label: str) -> str:
+    """The text with a link behind it, where there is an address."""
+    return format_html('{} <a href="{}">{}</a>', text, url, label) if url else text
+
+
 def chip(group: str, symbol: str, word: Any, hint: str = "") -> str:
     """A word with a symbol, in the colour of a group: good, waiting, doubt, bad or quiet."""
     mark = format_html('<span aria-hidden="true">{}</span> ', symbol) if symbol else ""

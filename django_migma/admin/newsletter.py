@@ -6,10 +6,11 @@ from django.contrib import admin
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_migma.mailers import current_destination
 from django_migma.models import Newsletter
 
 from .base import LogAdminMixin
-from .cells import DASH, two_lines
+from .cells import DASH, two_lines, with_link
 from .status_groups import BAD, DOUBT, GOOD, QUIET, WAITING
 
 _GROUPS = {
@@ -34,8 +35,8 @@ class NewsletterAdminMixin(LogAdminMixin):
     search_fields = ("subject", "caller_key", "migma_id")
     readonly_fields = (
         "subject", "audience", "recipient_id", "from_email", "template", "transactional", "scheduled_at", "status",
-        "progress", "error", "throttle_reason", "resumes_at", "caller_key", "migma_id", "kind", "alias", "created_at",
-        "updated_at", "finished_at",
+        "progress", "error", "throttle_reason", "resumes_at", "id_at_migma", "caller_key", "kind", "alias",
+        "created_at", "updated_at", "finished_at",
     )  # fmt: skip
     fieldsets = ((_("Details"), {"fields": readonly_fields, "classes": ["migma-details"]}),)
 
@@ -59,6 +60,12 @@ class NewsletterAdminMixin(LogAdminMixin):
             return DASH
         text = gettext("%(sent)d of %(total)d") % {"sent": row.sent, "total": row.total}
         return f"{text}, {gettext('%(failed)d failed') % {'failed': row.failed}}" if row.failed else text
+
+    @admin.display(description=_("Migma's id"))
+    def id_at_migma(self, row: Newsletter) -> str:
+        """The id, with the way to the mail where it went to a sandbox that the site still uses."""
+        url = current_destination(row.alias or None).mail_url(row.migma_id) if row.is_sandbox else ""
+        return with_link(row.migma_id or DASH, url, gettext("See it in the sandbox"))
 
 
 class NewsletterAdmin(NewsletterAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -19,6 +18,7 @@ from django_migma.testsends.outcomes import Status, TestOutcome, count_outcomes
 from django_migma.testsends.rows import Confirmation, recipient_of
 from django_migma.testsends.sending import TestSend
 
+from .cells import with_link
 from .status_groups import BAD, DOUBT, GOOD, QUIET, WAITING, group_of, status_chip
 
 if TYPE_CHECKING:
@@ -47,11 +47,6 @@ def result_messages(
     level = messages.SUCCESS if set(statuses) == {Status.ACCEPTED} else messages.WARNING
     counted = ngettext("%(count)d test", "%(count)d tests", len(tests)) % {"count": len(tests)}
     yield level, with_link(f"{counted}: {count_outcomes(statuses)}", results_url, _("Look at them"))
-
-
-def with_link(text: str, url: str, label: str) -> str:
-    """The text with a link behind it, where there is an address."""
-    return format_html('{} <a href="{}">{}</a>', text, url, label) if url else text
 
 
 def results_page(admin: Any, request: HttpRequest, batch: str) -> HttpResponse:

@@ -131,7 +131,12 @@ class TestVerdict:
             ),
             ("not_attempted", {}, f"{STOPPED} Send it again from the site.", None),
             ("not_attempted", {"errors": [{"text": "x"}]}, f"{EXPLAINED} Send it again from the site.", None),
-            ("not_attempted", {"errors": [{"text": "x"}], "is_test": True}, f"{EXPLAINED} Send the test again.", None),
+            (
+                "not_attempted",
+                {"errors": [{"text": "x"}], "is_test": True},
+                f"{EXPLAINED} Send the test again.",
+                None,
+            ),
             ("of another release", {}, "This status is of another release.", None),
         ],
     )

@@ -62,6 +62,29 @@ def test_a_page_shows_all_but_the_request(admin_client):
     assert "{secret}" not in html
 
 
+@pytest.mark.parametrize(
+    ("changes", "link"),
+    [
+        (
+            {"is_sandbox": True, "migma_id": "b/1"},
+            '<a href="http://127.0.0.1:9/mail/b%2F1">See it in the sandbox</a>',
+        ),
+        ({"is_sandbox": True, "migma_id": ""}, ""),
+        ({"is_sandbox": False}, ""),
+    ],
+)
+def test_a_page_leads_to_the_mail_in_the_sandbox(admin_client, mailer, changes, link):
+    """What went to Migma itself is not there, whatever the settings of today say."""
+    html = page(admin_client, "change", newsletter(**changes).pk).content.decode()
+    assert ("See it" in html, link in html) == (bool(link), True)
+
+
+def test_no_link_leads_to_a_sandbox_that_the_site_no_longer_uses(admin_client, mailer, migma):
+    migma(API_URL="https://api.migma.ai/v1")
+    html = page(admin_client, "change", newsletter(is_sandbox=True).pk).content.decode()
+    assert ("b1" in html, "See it" in html) == (True, False)
+
+
 def test_nobody_adds_changes_or_deletes_one(admin_client):
     row = newsletter()
     assert page(admin_client, "add").status_code == 403
