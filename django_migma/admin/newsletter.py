@@ -34,7 +34,7 @@ class NewsletterAdminMixin(LogAdminMixin):
     list_filter = ("status", "recipient_type", "is_sandbox")
     search_fields = ("subject", "caller_key", "migma_id")
     readonly_fields = (
-        "subject", "audience", "recipient_id", "from_email", "template", "transactional", "scheduled_at", "status",
+        "subject", "audience", "recipient_id", "from_email", "template", "is_transactional", "scheduled_at", "status",
         "progress", "error", "throttle_reason", "resumes_at", "id_at_migma", "caller_key", "kind", "alias",
         "created_at", "updated_at", "finished_at",
     )  # fmt: skip
@@ -60,6 +60,13 @@ class NewsletterAdminMixin(LogAdminMixin):
             return DASH
         text = gettext("%(sent)d of %(total)d") % {"sent": row.sent, "total": row.total}
         return f"{text}, {gettext('%(failed)d failed') % {'failed': row.failed}}" if row.failed else text
+
+    @admin.display(description=_("transactional"))
+    def is_transactional(self, row: Newsletter) -> str:
+        """Unset is no: that is Migma's default for segments and tags."""
+        if row.transactional:
+            return gettext("Yes: also to the unsubscribed, without a link to unsubscribe")
+        return gettext("No: marketing, not to the unsubscribed, and with a link to unsubscribe")
 
     @admin.display(description=_("Migma's id"))
     def id_at_migma(self, row: Newsletter) -> str:

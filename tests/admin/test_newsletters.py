@@ -63,6 +63,20 @@ def test_a_page_shows_all_but_the_request(admin_client):
 
 
 @pytest.mark.parametrize(
+    ("transactional", "words"),
+    [
+        (None, "No: marketing, not to the unsubscribed, and with a link to unsubscribe"),
+        (False, "No: marketing, not to the unsubscribed, and with a link to unsubscribe"),
+        (True, "Yes: also to the unsubscribed, without a link to unsubscribe"),
+    ],
+)
+def test_a_page_says_whether_the_unsubscribed_get_it(admin_client, transactional, words):
+    """In words: nobody knows what a question mark or an icon means here."""
+    html = page(admin_client, "change", newsletter(transactional=transactional).pk).content.decode()
+    assert f'<div class="readonly">{words}</div>' in html
+
+
+@pytest.mark.parametrize(
     ("changes", "link"),
     [
         (
