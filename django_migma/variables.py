@@ -44,6 +44,11 @@ def value_to_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that fill something in: an empty sample is none, so that readers see the default."""
+    return {name: value for name, value in values.items() if value not in (None, "")}
+
+
 def to_json_value(value: Any, path: str, depth: int = 0) -> Any:
     """Return the value in JSON's own types: dates, decimals, UUIDs and lazy texts become strings.
 

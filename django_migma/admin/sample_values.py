@@ -14,14 +14,13 @@ from django_migma.conf import get_setting
 from django_migma.exceptions import ConfigurationError
 from django_migma.models.fields import validate_variables
 from django_migma.stored_emails import DeclaredEmails
-from django_migma.variables import value_to_text
+from django_migma.variables import value_to_text, without_empty
 
 if TYPE_CHECKING:
     from django_migma.models import StoredEmail
 
 INPUT = "value."  # begins the names of inputs for values
 LONG = 60  # characters from which on a value is shown in several lines, or cut off
-_EMPTY = (None, "")  # values that fill nothing in
 
 
 def known_values(email: StoredEmail) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -85,11 +84,6 @@ def read_values(texts: Mapping[str, str], samples: Mapping[str, Any]) -> dict[st
     A text in the place of another JSON value is JSON where it can be.
     """
     return {name: _read(text.replace("\r\n", "\n"), samples.get(name)) for name, text in texts.items()}
-
-
-def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that fill something in."""
-    return {name: value for name, value in values.items() if value not in _EMPTY}
 
 
 def _read(text: str, sample: Any) -> Any:

@@ -15,9 +15,9 @@ from django_migma.api.errors import InvalidAddress
 from django_migma.models import StoredEmail
 from django_migma.testsends.limit import Allowance
 from django_migma.testsends.sending import MAX_TESTS, parse_addresses
-from django_migma.variables import value_to_text
+from django_migma.variables import value_to_text, without_empty
 
-from .sample_values import INPUT, LONG, known_values, posted_texts, read_values, value_widget, without_empty
+from .sample_values import INPUT, LONG, known_values, posted_texts, read_values, value_widget
 
 CUSTOMERS, STORED = "customers", "stored"
 TOO_MANY = gettext_lazy("At most %(most)d tests may be sent at a time. Choose fewer emails or fewer addresses.")

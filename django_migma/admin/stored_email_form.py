@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 
 from django_migma.doctor.references import find_references
 from django_migma.models import StoredEmail
-from django_migma.variables import value_to_text
+from django_migma.variables import value_to_text, without_empty
 
 from .sample_values import (
     INPUT,
@@ -21,7 +21,6 @@ from .sample_values import (
     read_values,
     shown_values,
     value_widget,
-    without_empty,
     without_sample,
 )
 

@@ -287,6 +287,16 @@ class TestLive:
         [message] = migma_sandbox.store.messages()
         assert message.body["variables"] == {"a": "default", "b": "sample", "c": "var", "total": 12.5}
 
+    def test_an_empty_sample_is_none_and_an_empty_var_a_value(self, run, welcome, migma_sandbox):
+        """As in the admin, where an emptied input takes the sample away; but what is typed here is meant."""
+        StoredEmail.objects.update(
+            default_variables={"a": "default", "b": "default", "c": "default"},
+            sample_variables={"a": "", "b": None, "c": "sample", "total": 0},
+        )
+        run("welcome", "--to", ADA, "--live", "--var", "c=")
+        [message] = migma_sandbox.store.messages()
+        assert message.body["variables"] == {"a": "default", "b": "default", "c": "", "total": 0}
+
     def test_migma_itself_has_no_inbox_to_look_into(self, wire, welcome, migma):
         migma(API_URL="https://api.migma.ai/v1")
         wire.accepts()

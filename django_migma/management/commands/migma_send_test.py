@@ -33,6 +33,7 @@ from django_migma.testsends.sending import (
     send_live_tests,
     send_tests,
 )
+from django_migma.variables import without_empty
 
 _MARKS = {Status.ACCEPTED: "✓", Status.FAILED: "✗", Status.UNKNOWN: "?", Status.NOT_ATTEMPTED: "✗"}
 
@@ -196,7 +197,7 @@ def _message(send: TestSend, variables: dict[str, str], subject: str) -> MigmaMe
     stored = send.stored
     is_raw_conversation = stored.name == stored.conversation_id  # otherwise the name is a key or an email's id
     chosen: dict[str, Any] = {"conversation_id" if is_raw_conversation else "template_id": stored.name}
-    merged = {**stored.sample_variables, **variables}
+    merged = {**without_empty(stored.sample_variables), **variables}
     return MigmaMessage(subject, "", None, [send.to], merge_global_data=merged, **chosen)
 
 
