@@ -12,7 +12,7 @@ from django.apps import apps
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from django_migma.api.errors import NotFound, TemporaryError
+from django_migma.api.errors import MigmaError, NotFound, TemporaryError
 from django_migma.api.resources import as_int, as_str
 from django_migma.api.retries import Clock
 from django_migma.backends.base import make_client
@@ -96,11 +96,18 @@ class Batch:
         )
         self.throttle = _throttle(found.throttle) if found.status == "throttled" else None
 
-    def wait(self, timeout: float | None = None, *, on_change: Callable[[Batch], object] | None = None) -> Self:
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        on_change: Callable[[Batch], object] | None = None,
+        on_error: Callable[[MigmaError], object] | None = None,
+    ) -> Self:
         """Ask for the status until the batch ends, or for ``timeout`` seconds; return itself, see ``is_finished``.
 
         ``on_change`` is called after every answer. Migma may not know a batch right after it was sent, and the API
-        may be away for a while: only after two minutes of that are the errors raised. Others are raised at once.
+        may be away for a while: only after two minutes of that are the errors raised, and until then ``on_error`` is
+        called with each. Others are raised at once.
         """
         end = math.inf if timeout is None else self.clock.monotonic() + timeout
         wait, patience = _FIRST_WAIT, self.clock.monotonic() + PATIENCE
@@ -110,9 +117,11 @@ class Batch:
                 patience = self.clock.monotonic() + PATIENCE
                 if on_change:
                     on_change(self)
-            except (NotFound, TemporaryError):
+            except (NotFound, TemporaryError) as error:
                 if self.clock.monotonic() >= patience:
                     raise
+                if on_error:
+                    on_error(error)
             left = end - self.clock.monotonic()
             if self.is_finished or left <= 0:
                 return self

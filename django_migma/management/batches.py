@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from django_migma.api.errors import MigmaError, NotFound
 from django_migma.batches import Batch
 from django_migma.management.output import ProgressLine
 
@@ -42,14 +43,21 @@ def time_text(moment: dt.datetime) -> str:
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
 
 
+def forgotten(error: Exception, *, is_sandbox: bool) -> str:
+    """Return what a 404 may mean in a sandbox, which keeps nothing; else an empty text."""
+    is_unknown = is_sandbox and isinstance(error, NotFound)
+    return "A sandbox that was restarted has forgotten it." if is_unknown else ""
+
+
 class BatchProgress:
     """A batch on its way: on a terminal as a bar, elsewhere as a line of text where that has changed.
 
     Why a batch is throttled is longer than a row of a terminal. There, it is a line of its own, once.
     """
 
-    def __init__(self, line: ProgressLine) -> None:
+    def __init__(self, line: ProgressLine, *, is_sandbox: bool) -> None:
         self._line = line
+        self._is_sandbox = is_sandbox
         self._told = ""
 
     def show(self, batch: Batch) -> None:
@@ -59,6 +67,11 @@ class BatchProgress:
         reason = _throttle_text(batch)
         self._tell(f"Throttled: {reason}." if reason else "")
         self._line.show(_with_bar(batch, self._line.columns))
+
+    def show_error(self, error: MigmaError) -> None:
+        """Say why nothing is known of it for now."""
+        text = f"{error.reason}. It is asked again for two minutes at most."
+        self._tell(f"{text} {forgotten(error, is_sandbox=self._is_sandbox)}".rstrip())
 
     def end(self, batch: Batch) -> None:
         """Leave a line of text, also in place of the bar."""

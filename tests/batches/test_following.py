@@ -119,6 +119,16 @@ def test_every_answer_renews_the_patience(wire):
     assert sum(clock.slept) > 120
 
 
+def test_what_is_waited_out_is_told(wire):
+    """Minutes without a word would look like a program that hangs."""
+    told = []
+    wire.get(STATUS, status=404, json=refusal("not yet"))
+    wire.get(STATUS, status=503, json=refusal("away"))
+    answers(wire, "completed")
+    batch().wait(on_error=told.append)
+    assert [type(error) for error in told] == [NotFound, ServerError]
+
+
 def test_other_errors_are_raised_at_once(wire):
     clock = FakeClock()
     wire.get(STATUS, status=401, json=refusal("revoked"))

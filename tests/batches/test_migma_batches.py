@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import timedelta
 
 import django
@@ -76,7 +77,7 @@ def test_a_batch_that_migma_cannot_tell_about_is_listed_with_the_problem(make_sa
     make_sandbox()
     send()
     Newsletter.objects.update(migma_id="gone")
-    assert "Batch not found: gone" in run()
+    assert re.search("Batch not found: gone.*A sandbox that was restarted has forgotten it[.]\n", run())
     Newsletter.objects.update(alias="nowhere")
     assert "nowhere" in json.loads(run("--json"))[0]["problem"]
 

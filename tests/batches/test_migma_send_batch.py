@@ -213,6 +213,18 @@ def test_a_batch_that_never_ends_is_left(run, sandbox):
     assert run(*YES, "--timeout", "1", to=("--tag", "sandbox endless"))[0] == 3
 
 
+def test_a_batch_that_a_restarted_sandbox_has_forgotten_is_named_at_once(run, sandbox):
+    """Not after the two minutes for which Migma may not know a new batch."""
+    run(*YES, "--no-wait")
+    Newsletter.objects.update(migma_id="gone")
+    status, out, _ = run(*YES, "--timeout", "0")
+    assert (status, out.splitlines()[-3]) == (
+        3,
+        "Migma answered 404: Batch not found: gone. It is asked again for two minutes at most. A sandbox that was "
+        "restarted has forgotten it.",
+    )
+
+
 def test_it_need_not_be_followed(run, sandbox):
     status, out, _ = run(*YES, "--no-wait")
     assert status == 0

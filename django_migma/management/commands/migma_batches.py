@@ -15,7 +15,7 @@ from django_migma.batches import batch_of, find_batch
 from django_migma.exceptions import ConfigurationError
 from django_migma.mailers import mailer
 from django_migma.management.arguments import positive_number
-from django_migma.management.batches import batch_as_json, progress_text
+from django_migma.management.batches import batch_as_json, forgotten, progress_text
 from django_migma.management.output import write_line
 from django_migma.models import UNREADABLE, Newsletter
 from django_migma.models.newsletter import aware
@@ -86,7 +86,7 @@ def _ask(row: Newsletter) -> str:
             return "It went to a sandbox, which this site no longer uses." if row.is_sandbox else _LIVE
         batch_of(row, make_client(chosen.config())).refresh()
     except (ConfigurationError, MigmaError) as error:
-        return str(error)
+        return f"{error} {forgotten(error, is_sandbox=row.is_sandbox)}".rstrip()
     return ""
 
 

@@ -79,7 +79,7 @@ class Command(BaseCommand):
         if batch.kind == CAMPAIGN or options["no_wait"]:
             line.write_line(f"It is {batch.status}. {_where_to_look(batch)}")
         else:
-            self._follow(batch, line, options["timeout"])
+            self._follow(batch, BatchProgress(line, is_sandbox=prepared.mailer.is_sandbox), line, options["timeout"])
         if options["json"]:
             self.stdout.write(json.dumps(batch_as_json(batch) | {"key": key}, indent=2))
         sys.exit(_exit_status(batch, is_followed=not options["no_wait"]))
@@ -126,10 +126,9 @@ class Command(BaseCommand):
             line.write_line(f"See it at {url}")
         return batch
 
-    def _follow(self, batch: Batch, line: ProgressLine, timeout: float) -> None:
-        progress = BatchProgress(line)
+    def _follow(self, batch: Batch, progress: BatchProgress, line: ProgressLine, timeout: float) -> None:
         try:
-            batch.wait(timeout, on_change=progress.show)
+            batch.wait(timeout, on_change=progress.show, on_error=progress.show_error)
         except KeyboardInterrupt:
             line.end()
             raise CommandError(f"Interrupted. The batch goes on. {_where_to_look(batch)}", returncode=130) from None
