@@ -4,11 +4,9 @@ import datetime as dt
 import hashlib
 import itertools
 import json
-import time
 
 from django_migma.conf import has_mailers
 from django_migma.models import Delivery
-from tests.api.servers import whole
 
 LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _numbers = itertools.count(1)
@@ -48,14 +46,3 @@ def waiting(count=1, **fields):
 
 
 YES = (200, {"success": True, "data": {"id": "m1", "status": "queued", "provider": "migma"}})
-
-
-def slowly(seconds):
-    """Accept after a while."""
-    accept = whole(YES[1])
-
-    def answer(exchange):
-        time.sleep(seconds)
-        accept(exchange)
-
-    return answer

@@ -1,8 +1,7 @@
 """A database that is locked, gone, or quicker for somebody else."""
 
-import threading
-import time
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.db import OperationalError, connection
@@ -10,6 +9,7 @@ from django.db.models import F
 
 from django_migma.delivery.deliverer import Deliverer
 from django_migma.models import Delivery
+from tests.api.clocks import until
 from tests.api.servers import whole
 from tests.delivery.rows import YES, waiting
 
@@ -44,13 +44,19 @@ def test_results_wait_in_memory_while_the_database_is_gone(transactional_db, acc
 
 def test_an_endless_loop_waits_for_its_database(transactional_db, accepting, deliverer, clock):
     """The waits grow to half a minute."""
-    outage = Outage(after=1)
-    threading.Timer(0.2, deliverer.stop).start()
-    began = clock.monotonic()
-    with connection.execute_wrapper(outage):
+    outage, looks = Outage(after=1), []
+
+    def stop_at_the_ninth_look(*arguments):
+        looks.append(clock.monotonic())
+        if len(looks) == 10:  # with the one at the start, which succeeds
+            deliverer.stop()
+        return outage(*arguments)
+
+    with connection.execute_wrapper(stop_at_the_ninth_look):
         result = deliverer.run()
     assert result.counts == {}
-    assert 10**6 - outage.times < 20 + (clock.monotonic() - began) / 30
+    waits = [later - look for look, later in pairwise(looks[1:10])]
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 30, 30, 30], abs=0.5)
 
 
 @pytest.mark.parametrize("after", [0, 1], ids=["at the start", "later"])
@@ -96,7 +102,7 @@ def test_a_bounded_run_keeps_what_is_in_flight_when_the_database_goes(transactio
 
     def fall_ill(exchange):
         outage.times = 1
-        time.sleep(0.6)
+        until(lambda: not outage.times)
         whole(YES[1])(exchange)
 
     serve(whole(YES[1]), fall_ill)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import threading
 from collections import Counter
 from unittest.mock import patch
 
@@ -26,6 +27,7 @@ from django_migma.api.credentials import account_digest
 from django_migma.api.retries import Clock
 from django_migma.delivery.deliverer import Deliverer
 from django_migma.models import Delivery
+from tests.api.clocks import until
 from tests.conftest import SENDING, our_mailer
 from tests.delivery.queueing import queue_mails
 
@@ -144,6 +146,7 @@ class Queue(RuleBasedStateMachine):
         """A worker dies at one of its statements, before the database has got it."""
         self.ledger.plan = list(plan)
         left = iter(range(statements))
+        others = set(threading.enumerate())
 
         def execute_or_crash(execute, *arguments):
             if next(left, None) is None:
@@ -155,6 +158,8 @@ class Queue(RuleBasedStateMachine):
                 Deliverer(clock=self.clock).run(idle=0)
             except Crash:
                 connection.close_if_unusable_or_obsolete()
+        # Its threads outlive it here, and a request that one of them has begun must not come hours later.
+        until(lambda: others.issuperset(threading.enumerate()))
 
     @rule(seconds=st.sampled_from([1, 20, 90, 1000, 4 * HOURS, 22 * HOURS, DAY]))
     def wait(self, seconds):
