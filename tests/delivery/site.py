@@ -14,7 +14,7 @@ from pathlib import Path
 OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
-    "timeout": 20,
+    "timeout": 60,
 }
 MIGRATED = "from django.core.management import call_command; call_command('migrate', verbosity=0)"
 
@@ -42,7 +42,7 @@ class Site:
         code = f"import django; django.setup()\n{script}"
         command = [sys.executable, "-W", "error", "-c", code]
         return subprocess.run(
-            command, env=self.environment, check=True, capture_output=True, text=True, timeout=60
+            command, env=self.environment, check=True, capture_output=True, text=True, timeout=300
         ).stdout
 
     def insert(self, count: int) -> None:
