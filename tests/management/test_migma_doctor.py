@@ -27,8 +27,9 @@ def run(*arguments):
 
 
 @pytest.fixture
-def healthy(migma_sandbox, settings, migma):
-    """A site where all is well."""
+def healthy(migma_sandbox, settings, migma, monkeypatch):
+    """A site where all is well, and where a minute for an answer is no news."""
+    monkeypatch.setattr("django_migma.doctor.account._SLOW", 60.0)
     settings.DEFAULT_FROM_EMAIL, settings.DEBUG = "Fernhill <hello@fernhill.example>", True
     migma(LAYOUT_EMAIL_ID=account.LAYOUT)
     return migma_sandbox

@@ -42,7 +42,7 @@ def test_serves_until_interrupted_and_takes_the_projects_senders(ctrl_c):
             state = json.load(answer)
     finally:
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert "sk_test_sandbox_full" in printed
     assert "example.com" in json.dumps(state["switches"])

@@ -137,7 +137,7 @@ class TestSandbox:
         settings.write_text(
             textwrap.dedent(f"""
             from tests.settings import *
-            DATABASES["default"]["NAME"] = {str(tmp_path / "db.sqlite3")!r}
+            DATABASES["default"] |= {{"NAME": {str(tmp_path / "db.sqlite3")!r}, "OPTIONS": {{"timeout": 60}}}}
             MIGMA |= {{"API_URL": {migma_sandbox.api_url!r}, "API_KEY": {KEYS.full!r}}}
             """)
         )
@@ -151,7 +151,7 @@ class TestSandbox:
             )
             for _ in range(2)
         ]
-        ended = [(*sync.communicate(timeout=60), sync.returncode) for sync in syncs]
+        ended = [(*sync.communicate(timeout=300), sync.returncode) for sync in syncs]
         assert [(err, status) for _, err, status in ended] == [("", 0)] * 2
         created = [int(out.split()[2]) for out, _, _ in ended]
         assert sum(created) == 6
