@@ -5,6 +5,7 @@ import os
 import signal
 
 import django
+import hypothesis
 import pytest
 import responses
 from django.db import connection as database
@@ -14,6 +15,10 @@ from tests import services
 
 # A suite that was started in the background ignores Ctrl-C, and processes that it starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Time is judged nowhere: 200 ms for an example, and a second for making up some, pass on a busy machine.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 BACKEND = "django_migma.backends.EmailBackend"
 QUEUE = "django_migma.backends.queue.EmailBackend"

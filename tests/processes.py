@@ -29,5 +29,5 @@ def run(script, *, warnings="error", **migma):
     root = str(Path.cwd())
     code = textwrap.dedent(PROLOGUE).format(root=root, migma=migma) + textwrap.dedent(script)
     return subprocess.run(
-        [sys.executable, "-W", warnings, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", warnings, "-c", code], capture_output=True, text=True, timeout=300, check=False
     )

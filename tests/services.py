@@ -30,6 +30,8 @@ _INSTALLED = Path("/usr/lib/postgresql")  # where Debian puts its programs, in a
 _PROGRAMS = ("initdb", "postgres", "pg_isready")
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """For tests that kill programs and never the machine: the kernel keeps what a program has written."""
+_STEADY = ("autovacuum=off",)
+"""Each minute, it would give the planner other figures, by which the plan of a query changes."""
 
 
 def postgresql_folder() -> Path | None:
@@ -111,7 +113,9 @@ def postgresql() -> Iterator[Server]:
         data, where = folder / "data", str(folder)
         made = [initdb, "--pgdata", data, "--username=tests", "--auth=trust", "--encoding=UTF8", "--locale=C"]
         subprocess.run([*made, "--no-sync"], check=True, capture_output=True, cwd=folder, **_identity())
-        options = [f"--{option}" for option in (*_FAST, "listen_addresses=", f"unix_socket_directories={where}")]
+        options = [
+            f"--{option}" for option in (*_FAST, *_STEADY, "listen_addresses=", f"unix_socket_directories={where}")
+        ]
         command = [postgres, "-D", str(data), *options]
         with _running(Server(folder, command, [is_ready, "--host", where, "--username=tests"])) as server:
             yield server

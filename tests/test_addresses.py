@@ -135,15 +135,17 @@ def test_what_is_not_one_address_is_refused(text, problem):
 
 
 @pytest.mark.parametrize(
-    "text", ["(" * 100_000, "bob@example.com, " * 6_000, "a@" * 50_000, f"{'B' * 1_000} <b@example.com>"]
+    "text",
+    ["(" * 400_000, "bob@example.com, " * 24_000, "a@" * 200_000, f"{'B' * 1_000} <b@example.com>"],
+    ids=["brackets", "addresses", "at signs", "a long name"],
 )
 def test_more_than_1000_characters_are_refused_before_they_are_parsed(text):
-    """Python's parser takes quadratic time: 100 kB took 9 seconds."""
+    """Python's parser takes quadratic time: 100 kB took 9 seconds, and this is four times as long."""
     start = time.thread_time()
     assert split(text) == [text]
     with pytest.raises(InvalidAddress, match=r"^to has more than 1,000 characters\. Give one address"):
         parse(text, "to")
-    assert time.thread_time() - start < 1
+    assert time.thread_time() - start < 10
 
 
 PARSER_FAILURES = {

@@ -101,7 +101,7 @@ class TestLayout:
     def test_hostile_html_takes_no_long_time(self, accepting, shape):
         start = time.thread_time()
         html_mail(f"<p>Hi</p>{shape * (1_000_000 // len(shape))}").send()
-        assert time.thread_time() - start < 5
+        assert time.thread_time() - start < 20
 
     def test_a_big_text_takes_little_memory(self, accepting):
         """A contact form of 2.5 MB once took 2.1 GB."""

@@ -262,7 +262,7 @@ def test_no_text_of_1_mb_takes_more_than_moments(text):
     start = time.thread_time()
     for convert in text_to_html, html_to_text, body_content, escape_placeholders, escape_placeholders_in_text:
         convert(text)
-    assert time.thread_time() - start < 5
+    assert time.thread_time() - start < 20
 
 
 def peak_memory(function, *arguments):

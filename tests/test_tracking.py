@@ -135,7 +135,7 @@ class TestForwardOnly:
             track()
         assert status_of(delivery) == expected
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @given(st.lists(st.sampled_from([*Status, "sent", "queued", "deferred", "", "accepted\0"]), max_size=6))
     @example(["delivered", "waiting", "failed", "cancelled"])
     def test_whatever_migma_says_a_row_never_goes_back(self, logs, words):

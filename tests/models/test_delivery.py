@@ -224,8 +224,19 @@ def test_rows_are_found_by_the_beginning_of_an_address(text):
     }
 
 
+def fill():
+    """So many rows that a database reads an index for one of them, and knows it."""
+    Delivery.objects.bulk_create(
+        Delivery(recipient=f"ada{number}@example.org", status=Status.ACCEPTED, caller_key=f"order-{number}")
+        for number in range(3000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
 def test_an_address_is_found_by_the_index():
-    beginning = Delivery.objects.order_by().filter(Delivery.objects.beginning_with("recipient", "ada"))
+    fill()
+    beginning = Delivery.objects.order_by().filter(Delivery.objects.beginning_with("recipient", "ada77"))
     assert "django_migma_recipient" in beginning.explain()
 
 
@@ -312,12 +323,7 @@ def test_an_empty_key_is_a_mistake():
 
 def test_mail_is_found_by_an_index():
     """Not by reading all rows."""
-    Delivery.objects.bulk_create(
-        Delivery(recipient="a@example.org", status=Status.ACCEPTED, caller_key=f"order-{number}")
-        for number in range(3000)
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    fill()
     assert "django_migma_caller_key" in Delivery.objects.for_key("order-77").explain()
 
 

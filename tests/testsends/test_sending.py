@@ -297,17 +297,18 @@ class TestParseAddresses:
     @pytest.mark.parametrize(
         "typed",
         [
-            ",".join(f"Name {number} <a{number}@example.org>" for number in range(10_000)),
+            ",".join(f"Name {number} <a{number}@example.org>" for number in range(200_000)),
             '"' * 1_000_000,
             '"a\n' * 300_000,
             "a" * 1_000_000,
         ],
+        ids=["addresses", "quotes", "open quotes", "letters"],
     )
-    def test_ten_thousand_addresses_are_refused_at_once(self, typed):
-        began = time.process_time()
+    def test_a_text_of_megabytes_is_refused_at_once(self, typed):
+        began = time.thread_time()
         with pytest.raises(InvalidAddress):
             parse_addresses(typed)
-        assert time.process_time() - began < 1
+        assert time.thread_time() - began < 5
 
 
 class TestLive:
