@@ -36,6 +36,13 @@ def error_answer(status, text="Migma's own words", **headers):
 
 
 @pytest.fixture
+def noon(monkeypatch, settings):
+    """The clock stands at noon of a day, so that no day begins during the test."""
+    moment = dt.datetime(2026, 11, 18, 12, tzinfo=timezone.get_default_timezone())
+    monkeypatch.setattr(timezone, "now", lambda: moment if settings.USE_TZ else timezone.make_naive(moment))
+
+
+@pytest.fixture
 def welcome(db):
     return StoredEmail.objects.create(
         key="welcome", email_id=WELCOME, title="Welcome", subject="Hello {{first_name}}", html="<p>{{first_name}}</p>"

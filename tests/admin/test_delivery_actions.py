@@ -213,14 +213,15 @@ class TestDoing:
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize(("action", "count"), [("retry", 1), ("resend", 1), ("cancel", 0)])
-    def test_the_engine_is_woken_once(self, clerk, mailer, migma, deliver, settings, action, count):
+    def test_the_engine_is_woken_once(self, clerk, mailer, migma, deliver, settings, monkeypatch, action, count):
         tasks = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
         pytest.importorskip(tasks)
         settings.TASKS = {"default": {"BACKEND": f"{tasks}.backends.dummy.DummyBackend"}}
         migma(QUEUE={"ENGINE": "django_migma.engines.tasks"})
         from django_migma.engines import tasks as engine
 
-        wake_ups._not_before.clear()  # a wake-up of another test
+        monkeypatch.setattr(wake_ups, "DEBOUNCE", 600)  # longer than a busy machine takes from one row to the next
+        monkeypatch.setattr(wake_ups, "_not_before", {})  # no wake-up of another test, and ours stops none
         confirm(clerk, ask(clerk, action, deliver("failed"), deliver("failed")))
         assert len(engine.deliver.get_backend().results) == count
 

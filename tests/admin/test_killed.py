@@ -7,7 +7,7 @@ import sys
 import textwrap
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -51,6 +51,7 @@ class Killing(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked += 1
         if self.server.asked == 2:
+            assert self.server.is_known.wait(60)
             self.server.sender.kill()
             return
         data = {"id": "m1", "messageId": "m1", "status": "queued", "provider": "migma"}
@@ -67,7 +68,7 @@ class Killing(BaseHTTPRequestHandler):
 @pytest.fixture
 def killing():
     with ThreadingHTTPServer(("127.0.0.1", 0), Killing) as server:
-        server.asked = 0
+        server.asked, server.is_known = 0, Event()
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield server
@@ -82,7 +83,8 @@ def test_a_killed_process_leaves_no_gap(killing, tmp_path, kind):
     url = f"http://127.0.0.1:{killing.server_port}/v1"
     arguments = [str(ROOT), str(path), url, kind]
     killing.sender = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CONFIRMING), *arguments])
-    assert killing.sender.wait(timeout=60) == -9
+    killing.is_known.set()
+    assert killing.sender.wait(timeout=300) == -9
     assert killing.asked == 2
     with sqlite3.connect(path) as database:
         rows = database.execute(

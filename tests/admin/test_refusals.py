@@ -167,20 +167,22 @@ def test_after_a_refused_key_the_rest_is_not_sent_and_says_so(tester, wire, welc
 
 @pytest.mark.parametrize("word", ["500", "reset", "hangup", "half", "html", "redirect", "429-after-60"])
 def test_a_fault_on_the_way_is_a_message_within_the_time(tester, migma_sandbox, welcome, word):
+    """Of what it would take otherwise, the least is the minute that the last one asks for."""
     migma_sandbox.faults.script(word)
     before = time.monotonic()
     response = confirm(tester, ask(tester, welcome))
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 45
+    assert migma_sandbox.store.stats()["requests"] == {"POST /v1/emails/test/send": 1}
     assert response.status_code == 200
     assert len(messages_of(response)) == 1
 
 
 def test_a_silent_migma_costs_no_more_than_its_timeout(tester, migma_sandbox, migma, welcome):
     migma(TIMEOUT=0.2)
-    migma_sandbox.faults.script("silent")
+    migma_sandbox.faults.script("silent-90")
     before = time.monotonic()
     [(level, text)] = messages_of(confirm(tester, ask(tester, welcome)))
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 45
     assert level == "warning"
     assert "Migma did not answer in time" in text
 

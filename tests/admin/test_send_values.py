@@ -159,7 +159,7 @@ def test_a_megabyte_is_shown_and_sent_within_a_moment(tester, accepting, email):
     StoredEmail.objects.update(sample_variables=large)
     began = time.process_time()
     send(tester, email)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 30, "quadratic time would be hours"
     assert accepting.body["variables"] == large
 
 

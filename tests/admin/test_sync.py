@@ -170,7 +170,7 @@ def test_each_refusal_is_a_message_within_the_time(admin_client, wire, migma, ca
     answer(wire, refusal)
     before = time.monotonic()
     [(level, text)] = press(admin_client)
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - before < 45, "it asks for an hour"
     assert level == "error"
     assert text.startswith("The sync stopped. ")
     assert said in text

@@ -182,7 +182,7 @@ def test_what_a_test_asks_of_a_sandbox_has_its_line_and_exists(migma_sandbox):
     send = {"recipientEmail": "ada@example.org", "recipientType": "email", "emailId": WELCOME, "subject": "Welcome"}
     sender = {"from": "hello@fernhill.example", "fromName": "Fernhill"}
     headers = {"Authorization": f"Bearer {migma_sandbox.keys.full}"}
-    requests.post(f"{migma_sandbox.api_url}/sending", json=send | sender, headers=headers, timeout=10)
+    requests.post(f"{migma_sandbox.api_url}/sending", json=send | sender, headers=headers, timeout=60)
     [mail] = migma_sandbox.mails
     shown = {word.partition("(")[0] for word in first_column(section("testing", "The sandbox in tests"))}
     assert {name for name in vars(ForTests) if not name.startswith("_")} <= shown
