@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from django_migma import signals
 from django_migma.api.credentials import account_digest
-from django_migma.backends import EmailBackend, delivery_log, queue
+from django_migma.backends import EmailBackend, base, delivery_log, direct, queue
 from django_migma.exceptions import InvalidRequest, MigmaError
 from django_migma.message import MessageStatus, MigmaMessage, RecipientStatus
 from django_migma.models import Delivery, StoredEmail
@@ -98,7 +98,7 @@ class TestSwitch:
             print(one.migma_status.status, "django_migma.models" in sys.modules)
         """
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, timeout=300
         )
         assert done.stdout == "{'failed'} False\n"
 
@@ -491,8 +491,12 @@ class TestGroups:
             signals.batch_finished.disconnect(count)
         assert found == [1]
 
-    def test_mail_that_a_log_record_causes_touches_no_database(self, accepting, django_assert_num_queries):
+    def test_mail_that_a_log_record_causes_touches_no_database(
+        self, accepting, django_assert_num_queries, monkeypatch
+    ):
         """It may be the database that is broken."""
+        monkeypatch.setattr(direct, "LOGGING_SECONDS", 60)
+        monkeypatch.setattr(base, "LOGGING_REQUEST_SECONDS", 60)
 
         class Mailing(logging.Handler):
             def emit(self, record):

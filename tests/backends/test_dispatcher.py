@@ -1,6 +1,7 @@
 """Sends in flight: many at a time, in bounded numbers, from threads that end; and what an interrupt leaves behind."""
 
 import threading
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,7 +54,7 @@ def wait_for_threads():
 
     def wait():
         for thread in threads():
-            thread.join(5)
+            thread.join(60)
         return threads()
 
     return wait
@@ -72,7 +73,7 @@ def test_a_generator_is_sent_and_settled_in_order(proven, connection):
 
     def answer(request):
         if b'"subject":"0"' in request.body:
-            gate.wait(5)
+            gate.wait(60)
         elif b'"subject":"7"' in request.body:
             gate.set()
         return OK
@@ -107,7 +108,7 @@ def test_the_window_is_bounded(proven, connection, migma):
 def test_a_slow_first_answer_does_not_let_the_rest_pile_up(proven, connection, migma):
     """Messages wait behind the first to be settled in order, but not without end."""
     migma(MAX_CONCURRENCY=2)
-    release, built = threading.Event(), []
+    release, built, piled_up = threading.Event(), [], []
 
     def generate():
         for number in range(300):
@@ -116,13 +117,16 @@ def test_a_slow_first_answer_does_not_let_the_rest_pile_up(proven, connection, m
 
     def answer(request):
         if b'"subject":"0"' in request.body:
-            release.wait(5)
+            release.wait(60)
+            time.sleep(0.1)  # in which more would come
+            piled_up.append(len(built))
         elif b'"subject":"60"' in request.body:
             release.set()
         return OK
 
     proven(answer)
     assert connection().send_messages(generate()) == 300
+    assert piled_up[0] <= 2 * 32 + 1
 
 
 def test_threads_end_with_the_call(proven, connection, wait_for_threads):
@@ -179,24 +183,23 @@ def test_a_stop_takes_back_what_no_thread_has_begun(proven, connection, migma):
 def test_refused_messages_do_not_pile_up_behind_a_slow_one(proven, connection, migma):
     """They wait to be settled in order, but the generator waits with them."""
     migma(MAX_CONCURRENCY=2)
-    release, built = threading.Event(), []
+    is_hundredth_built, piled_up = threading.Event(), []
 
     def generate():
         yield mail(0)
         for number in range(1, 300):
-            built.append(number)
             if number == 100:
-                release.set()
+                is_hundredth_built.set()
             yield mail(number, tags=["refused"])
 
     def answer(request):
-        release.wait(0.3)
+        piled_up.append(is_hundredth_built.wait(0.3))
         return OK
 
     proven(answer)
     with pytest.raises(SendFailed, match="299 failures in one call, and 1 messages sent"):
         connection().send_messages(generate())
-    assert len(built) == 299
+    assert piled_up == [False]
 
 
 def test_receivers_may_change_the_list(proven, connection):
@@ -254,33 +257,37 @@ class TestProcesses:
         assert migma_sandbox.store.stats()["connections"] == 2
 
     def test_exit_does_not_wait_for_the_network(self, silent_server):
-        """A script that ends with calls in flight ends at once, not when the server answers."""
+        """A script that ends with calls in flight ends at once, not when the server answers: never, here."""
         result = run(
             """
             from django_migma.api import MigmaClient
             client = MigmaClient(settings.MIGMA["API_KEY"], api_url=settings.MIGMA["API_URL"])
             client._transport.limiter.has_succeeded = True
             import os, signal
-            asking = set()
+            asking, interrupted = set(), threading.Event()
             sys.addaudithook(lambda event, about: event == "http.client.send" and asking.add(about[0]))
+            def interrupt(*about):
+                if not interrupted.is_set():
+                    interrupted.set()
+                    raise KeyboardInterrupt
             def leave():
                 while len(asking) < 4:
                     time.sleep(0.01)
-                time.sleep(0.3)  # or the signal comes before the main thread waits, and does not wake it
-                os.kill(os.getpid(), signal.SIGINT)
+                while not interrupted.wait(0.3):  # a signal that comes just before a thread waits does not wake it
+                    os.kill(os.getpid(), signal.SIGINT)
+            signal.signal(signal.SIGINT, interrupt)
             threading.Thread(target=leave, daemon=True).start()
-            began = time.monotonic()
             messages = [message() for _ in range(4)]
             try:
                 EmailBackend().send_messages(messages)
             except KeyboardInterrupt:
-                print([next(iter(one.migma_status.status)) for one in messages], time.monotonic() - began < 10)
+                print([next(iter(one.migma_status.status)) for one in messages])
             """,
             API_URL=silent_server,
-            TIMEOUT=30,
-            RETRY_DEADLINE=30,
+            TIMEOUT=3600,
+            RETRY_DEADLINE=3600,
         )
-        assert result.stdout == "['unknown', 'unknown', 'unknown', 'unknown'] True\n", result.stderr
+        assert result.stdout == "['unknown', 'unknown', 'unknown', 'unknown']\n", result.stderr
 
     def test_mail_sent_while_the_interpreter_ends_needs_no_thread(self, migma_sandbox):
         """New threads cannot be started in atexit on Python 3.12; the calls are made in the caller's then."""
@@ -377,7 +384,7 @@ def test_a_call_keeps_its_key_when_it_goes_back_into_line(proven, connection, mi
     def answer(request):
         if b"r1@" not in request.body:
             return OK
-        last_is_made.wait(5)
+        last_is_made.wait(10)
         keys.append(request.headers["Idempotency-Key"])
         return next(answers, OK)
 

@@ -127,7 +127,7 @@ def smtp(wire, migma, settings):
     """A mail server, named by FALLBACK."""
     with smtp_server() as server:
         if HAS_MAILERS:
-            options = {"host": "127.0.0.1", "port": server.port, "timeout": 5}
+            options = {"host": "127.0.0.1", "port": server.port, "timeout": 60}
             settings.MAILERS = {"default": {"BACKEND": BACKEND}, "smtp": {"BACKEND": SMTP, "OPTIONS": options}}
         else:
             settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,9 +15,11 @@ import pytest
 
 import django_migma
 from django_migma import signals
-from django_migma.backends import dispatcher
+from django_migma.backends import EmailBackend, dispatcher
+from django_migma.backends.workers import Workers
 from django_migma.exceptions import SendFailed
 from django_migma.message import MigmaMessage
+from tests.api.clocks import FakeClock, until
 from tests.conftest import SENDING
 
 EMAIL_ID = "665f1c2ab7d3e4f5a6b70001"
@@ -49,16 +53,34 @@ def unaccepted(messages):
 
 @pytest.fixture
 def answering(wire):
-    """A wire whose key has been accepted, so that calls go to threads at once; answers come from a function."""
+    """A wire whose key has been accepted, so that calls go to threads at once; answers come from a function.
+
+    At the end it waits for the threads, or a late call would meet the wire of the next test.
+    """
     wire.accepts()
     mail().send()
     wire.mock.reset()
+    earlier = set(threading.enumerate())
 
     def answer_with(callback):
         wire.mock.add_callback("POST", SENDING, callback)
         return wire
 
-    return answer_with
+    yield answer_with
+    end_threads(earlier)
+
+
+def end_threads(earlier=()):
+    """Wait for the threads that make calls, but for earlier ones."""
+    for thread in [thread for thread in {*threading.enumerate()} - {*earlier} if thread.name == "django-migma"]:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def close_workers():
+    """Let the threads end that a strike has left waiting: it fell on the very line that was to end them."""
+    for workers in [one for one in gc.get_objects() if isinstance(one, Workers)]:
+        workers.close()
 
 
 @contextlib.contextmanager
@@ -77,7 +99,6 @@ def stuck(answering, monkeypatch):
     The value waits until so many calls have begun, the third among them.
     """
     monkeypatch.setattr(dispatcher, "GRACE", 0.1)
-    earlier = set(threading.enumerate())
     release, begun, changed = threading.Event(), set(), threading.Condition()
 
     def answer(request):
@@ -85,19 +106,16 @@ def stuck(answering, monkeypatch):
             begun.add(json.loads(request.body)["subject"])
             changed.notify_all()
         if b'"subject":"2"' in request.body:
-            release.wait(10)
+            release.wait(60)
         return OK
 
     def wait_for(count):
         with changed:
-            assert changed.wait_for(lambda: len(begun) == count and "2" in begun, timeout=5)
+            assert changed.wait_for(lambda: len(begun) == count and "2" in begun, timeout=60)
 
     answering(answer)
     yield wait_for
     release.set()
-    for thread in [thread for thread in {*threading.enumerate()} - earlier if thread.name == "django-migma"]:
-        thread.join(5)
-        assert not thread.is_alive()
 
 
 class TestOneInterrupt:
@@ -107,6 +125,7 @@ class TestOneInterrupt:
         def interrupted():
             yield from messages[:4]
             stuck(4)
+            until(lambda: statuses(messages[:4]).count("queued") == 3)
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -114,6 +133,28 @@ class TestOneInterrupt:
         assert statuses(messages[:4]) == ["queued", "queued", "unknown", "queued"]
         assert messages[2].migma_status.recipients["r2@example.org"].idempotency_key
         assert messages[4].migma_status.status == set()
+
+    def test_what_is_in_flight_is_given_time(self, answering, connection, monkeypatch):
+        monkeypatch.setattr(dispatcher, "GRACE", 60)
+        begun, release = threading.Event(), threading.Event()
+
+        def answer(request):
+            begun.set()
+            release.wait(60)
+            time.sleep(0.1)  # in which nobody would wait for it any more
+            return OK
+
+        def interrupted():
+            yield message
+            assert begun.wait(60)
+            release.set()
+            raise KeyboardInterrupt
+
+        answering(answer)
+        message = mail()
+        with pytest.raises(KeyboardInterrupt):
+            connection().send_messages(interrupted())
+        assert statuses([message]) == ["queued"]
 
     def test_the_rest_of_a_list_is_not_attempted(self, stuck, connection):
         def interrupt(sender, message, **kwargs):
@@ -156,12 +197,12 @@ class TestOneInterrupt:
 
         def answer(request):
             begun.set()
-            release.wait(10)
+            release.wait(60)
             return OK
 
         def interrupted():
             yield from messages
-            begun.wait(5)
+            assert begun.wait(60)
             raise KeyboardInterrupt
 
         answering(answer)
@@ -170,9 +211,7 @@ class TestOneInterrupt:
             connection().send_messages(interrupted())
         assert statuses(messages) == ["unknown"]
         release.set()
-        for thread in threading.enumerate():
-            if thread.name == "django-migma":
-                thread.join(5)
+        end_threads()
         assert statuses(messages) == ["queued"]
 
 
@@ -302,7 +341,9 @@ class Ledger:
 )
 def test_no_line_is_a_wrong_moment(answering, connection, migma, monkeypatch, kinds):
     """Struck at every few lines, twice: statuses agree with the API, and sending again doubles nothing."""
+    # After an exception, the calls that a strike has cut off are waited for so long. Requests go by another clock.
     migma(MAX_CONCURRENCY=2, RETRY_DEADLINE=0.2, TIMEOUT=0.2, RATE_LIMIT_WAIT=5)
+    monkeypatch.setattr(EmailBackend, "clock", FakeClock())
     monkeypatch.setattr(dispatcher, "GRACE", 0.05)
     monkeypatch.setattr("django_migma.api.retries.BACKOFF_FACTOR", 0.001)
     ledger, requests = Ledger(), []
@@ -330,6 +371,7 @@ def test_no_line_is_a_wrong_moment(answering, connection, migma, monkeypatch, ki
         found += ledger.contradictions(messages)
         assert all(status == "queued" for message in messages for status in message.migma_status.status)
         first += 13
+    close_workers()
     assert rounds_interrupted > 10
     found["doubled"] += sum(len(keys) > 1 for keys in ledger.keys.values())
     assert +found == Counter()
@@ -338,7 +380,7 @@ def test_no_line_is_a_wrong_moment(answering, connection, migma, monkeypatch, ki
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with Python 3.12")
 def test_no_line_of_sending_again_is_a_wrong_moment(answering, connection, migma, monkeypatch):
     """A mail that was accepted for one recipient, and perhaps for another, is sent again and struck."""
-    migma(MAX_CONCURRENCY=2, MAX_RETRIES=0, RETRY_DEADLINE=5, TIMEOUT=5)
+    migma(MAX_CONCURRENCY=2, MAX_RETRIES=0)
     monkeypatch.setattr(dispatcher, "GRACE", 0.05)
     ledger, is_mended = Ledger(), False
 
@@ -366,4 +408,5 @@ def test_no_line_of_sending_again_is_a_wrong_moment(answering, connection, migma
         if message in unaccepted([message]):
             message.send()
         first += 3
+    close_workers()
     assert sum(len(keys) > 1 for keys in ledger.keys.values()) == 0
