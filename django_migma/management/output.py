@@ -55,8 +55,8 @@ class ProgressLine:
         if self._is_quiet:
             return
         if self.is_terminal:
+            self._is_open = True  # first: Ctrl-C may come as soon as the line is there
             self._write_anew(_encodable(self._stream, printable(text)[: self.columns]))
-            self._is_open = True
         elif time.monotonic() - self._shown_at >= SECONDS_BETWEEN_LINES:
             self._shown_at = time.monotonic()
             self.write_line(text)
