@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
@@ -39,3 +40,10 @@ def make_sandbox():
 @pytest.fixture
 def sandbox(make_sandbox):
     return make_sandbox()
+
+
+def let_only_sends_take_time(sandbox, seconds):
+    """Stop the sandbox's clock, but for so many seconds after each send: its batches stay where they are then."""
+    now = [sandbox.store.clock()]
+    sandbox.store.clock = lambda: now[-1]
+    sandbox.on_send = lambda exchange: now.append(exchange.at + timedelta(seconds=seconds))

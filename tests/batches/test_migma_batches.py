@@ -44,7 +44,7 @@ def test_the_list_asks_migma_about_what_is_unfinished(make_sandbox):
 
 def test_what_is_finished_is_not_asked_about_again(make_sandbox):
     sandbox = make_sandbox(batch_step=0)
-    send().wait(5)
+    send().wait(60)
     before = sandbox.store.stats()["requests"]
     run()
     assert sandbox.store.stats()["requests"] == before

@@ -17,6 +17,8 @@ from django_migma.batches import find_batch, prepare_batch
 from django_migma.models import Newsletter, StoredEmail
 from django_migma.sandbox import account
 
+from .conftest import let_only_sends_take_time
+
 pytestmark = pytest.mark.django_db
 YES = ("--yes", "--key", "letter-5")
 
@@ -148,7 +150,7 @@ def test_a_failure_for_sure_says_that_nothing_was_sent(run, make_sandbox):
 
 def test_the_same_newsletter_of_another_process_is_named(run, sandbox):
     run("--yes", "--no-wait", "--key", "letter-5")
-    until = timezone.now() + timedelta(seconds=60)
+    until = timezone.now() + timedelta(hours=1)
     Newsletter.objects.update(migma_id="", status="unknown", claimed_until=until)
     assert "Earlier  Another process sends it at this moment, or was killed." in run("--dry-run")[1]
 
@@ -171,7 +173,7 @@ def test_a_dry_run_says_that_the_key_was_used_for_another_newsletter(run, sandbo
 
 def test_another_newsletter_of_the_same_email_to_the_same_people_is_shown(run, sandbox):
     """Somebody who forgot --at would send it today, and again when its time has come."""
-    moment = timezone.localtime() + timedelta(hours=1)
+    moment = timezone.localtime(timezone.now() + timedelta(hours=1))
     assert "Earlier" not in run("--yes", "--key", "letter-5", "--at", moment.isoformat())[1]
     out = run("--dry-run")[1]
     assert "Earlier  Another one of this email to this tag, at 20" in out
@@ -202,7 +204,7 @@ def test_the_exit_status_says_how_it_ended(run, sandbox, tag, status, line):
 
 
 def test_a_throttled_batch_says_why_and_when_it_goes_on(run, make_sandbox):
-    make_sandbox(batch_step=1)
+    let_only_sends_take_time(make_sandbox(batch_step=1), 2)
     status, out, _ = run(*YES, "--timeout", "2", to=("--tag", "sandbox throttled"))
     assert status == 3
     assert "20 of 40 sent: throttled; The sending limit of this hour is reached; goes on at 20" in out
@@ -281,13 +283,6 @@ def test_missing_variables_are_shown(run, sandbox):
     assert "Missing  month: Migma may know them of each contact. Else give them with --var." in run("--dry-run")[1]
 
 
-def test_a_terminal_shows_a_bar(run, make_sandbox):
-    make_sandbox(batch_step=1)
-    out = run(*YES, is_terminal=True)[1]
-    assert "[........................] 0 of 248 sent: queued" in out
-    assert "[########################] 248 of 248 sent: completed" in out
-
-
 def test_a_narrow_terminal_shows_what_fits(run, sandbox, monkeypatch):
     monkeypatch.setenv("COLUMNS", "24")
     assert "\r248 of 248 sent: comple\x1b[K" in run(*YES, is_terminal=True)[1]
@@ -336,6 +331,17 @@ def test_a_batch_whose_end_is_not_seen_goes_on(run, wire, domains, answer, text)
     wire.get("http://127.0.0.1:9/v1/sending/batches/b1", status=status, json=body)
     ended, out, error = run(*YES, "--timeout", "0.01", to=("--tag", account.CUSTOMERS_TAG))
     assert (ended, text in out + error) == (3, True), out + error
+
+
+def test_a_terminal_shows_a_bar(run, wire, domains):
+    wire.get(domains, status=403)
+    wire.post("http://127.0.0.1:9/v1/sending", json={"success": True, "data": {"id": "b1", "status": "queued"}})
+    for word, sent in (("queued", 0), ("completed", 248)):
+        data = {"status": word, "totalCount": 248, "queuedCount": 248 - sent, "sentCount": sent, "failedCount": 0}
+        wire.get("http://127.0.0.1:9/v1/sending/batches/b1", json={"success": True, "data": data})
+    out = run(*YES, to=("--tag", account.CUSTOMERS_TAG), is_terminal=True)[1]
+    assert "[........................] 0 of 248 sent: queued" in out
+    assert "[########################] 248 of 248 sent: completed" in out
 
 
 def test_of_migma_itself_there_is_no_inbox_to_look_into(run, wire, domains, settings):

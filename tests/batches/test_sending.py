@@ -25,6 +25,8 @@ from django_migma.models import Newsletter, StoredEmail
 from django_migma.sandbox import account
 from django_migma.sandbox.protocol import KEYS
 
+from .conftest import let_only_sends_take_time
+
 pytestmark = pytest.mark.django_db
 
 
@@ -49,7 +51,7 @@ def test_one_request_for_everybody(sandbox):
         "emailId": account.SERIES_1,
         "variables": {"month": "May", "price": 12.5},
     }
-    assert batch.wait(20).counts.sent == 248
+    assert batch.wait(60).counts.sent == 248
 
 
 def test_a_segment_with_a_subject_and_a_sender_of_its_own(sandbox):
@@ -112,7 +114,7 @@ def test_whatever_happens_on_the_way_it_is_one_batch(sandbox, fault):
     sandbox.faults.script(fault)
     batch = send()
     assert len(sandbox.store.messages()) == 1
-    assert batch.wait(20).status == "completed"
+    assert batch.wait(60).status == "completed"
 
 
 def test_an_answer_that_never_came_is_found_with_the_same_key(make_sandbox):
@@ -163,7 +165,7 @@ def test_a_refused_newsletter_may_be_sent_once_it_is_allowed(make_sandbox):
         send(from_email="a@nowhere.example")
     assert Newsletter.objects.get().status == "failed"
     object.__setattr__(sandbox.switches, "verified_domains", ("nowhere.example",))
-    assert send(from_email="a@nowhere.example").wait(20).status == "completed"
+    assert send(from_email="a@nowhere.example").wait(60).status == "completed"
     assert Newsletter.objects.get().status == "completed"
 
 
@@ -322,7 +324,7 @@ def test_a_batch_is_found_by_its_id(sandbox):
 
 
 def test_a_row_follows_its_batch(sandbox):
-    send(tag="sandbox partial").wait(20)
+    send(tag="sandbox partial").wait(60)
     row = Newsletter.objects.get()
     assert (row.status, row.total, row.sent, row.failed, row.error) == ("partial", 40, 36, 4, "4 mails were refused")
     assert row.finished_at
@@ -331,8 +333,8 @@ def test_a_row_follows_its_batch(sandbox):
 
 
 def test_a_throttled_row_says_why(make_sandbox):
-    make_sandbox(batch_step=0.5)
-    send(tag="sandbox throttled").wait(1)
+    let_only_sends_take_time(make_sandbox(batch_step=1), 2)
+    send(tag="sandbox throttled").refresh()
     row = Newsletter.objects.get()
     assert (row.status, row.throttle_reason) == ("throttled", "The sending limit of this hour is reached")
     assert row.resumes_at > row.created_at
@@ -352,7 +354,7 @@ def test_without_the_app_migma_alone_keeps_it_from_going_out_twice(sandbox):
     assert len(sandbox.store.messages()) == 1
     with pytest.raises(Conflict, match="IDEMPOTENCY_CONFLICT"):
         send(subject="Another")
-    assert find_batch(first.id).wait(20).is_finished
+    assert find_batch(first.id).wait(60).is_finished
     prepared = prepare_batch("letter", tag="Coffee letter")
     assert prepared.remembered() is prepared.previous() is None
     assert not Newsletter.objects.exists()
@@ -382,7 +384,8 @@ def test_a_request_of_another_terminal_is_waited_for(wire, settings):
 def test_a_newsletter_without_a_key_of_its_own_has_one_for_the_day(sandbox):
     prepared = prepare_batch("letter", tag="Coffee letter")
     key = prepared.usual_key()
-    assert key == prepare_batch("letter", tag="Coffee letter").usual_key()
+    earlier, later = (prepare_batch("letter", tag="Coffee letter").usual_key() for _ in range(2))
+    assert earlier in (key, later)  # midnight may come, but once
     assert key != prepare_batch("letter", tag="Coffee letter", variables={"a": 1}).usual_key()
     batch = prepared.send(key)
     assert prepare_batch("letter", tag="Coffee letter").remembered().migma_id == batch.id
