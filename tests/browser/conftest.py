@@ -13,7 +13,7 @@ from .chromium import path_or_skip
 from .live import database_on_disk, live_site
 
 WINDOW = {"width": 1280, "height": 800}
-PATIENCE = 30_000  # milliseconds to wait for something to appear on a page
+PATIENCE = 120_000  # milliseconds to wait for something to appear on a page; a busy machine needed more than 30 s
 PASSWORD = "a long enough one"
 
 expect.set_options(timeout=PATIENCE)

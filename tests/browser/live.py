@@ -27,7 +27,11 @@ def database_on_disk(path):
     on_disk = sqlite3.connect(path)
     in_memory.connection.backup(on_disk)
     on_disk.close()
-    connections.settings["default"] = {**in_memory_settings, "NAME": str(path)}
+    patient = {
+        **in_memory_settings["OPTIONS"],
+        "timeout": 60,
+    }  # seconds: whoever holds the lock may be stopped
+    connections.settings["default"] = {**in_memory_settings, "NAME": str(path), "OPTIONS": patient}
     del connections["default"]
     try:
         yield

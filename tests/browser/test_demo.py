@@ -84,7 +84,7 @@ def test_the_walk_through_the_admin(demo, new_page, picture):
     expect(frame.locator("body")).to_contain_text("Hello Robin")
     page.get_by_role("region", name="Preview", exact=True).evaluate("region => region.scrollIntoView()")
     picture(page, "stored-email-preview")
-    newest = requests.get(f"{inbox}_sandbox/messages", timeout=10).json()["messages"][-1]
+    newest = requests.get(f"{inbox}_sandbox/messages", timeout=60).json()["messages"][-1]
     assert (newest["endpoint"], newest["subject"]) == ("POST /v1/sending", "[Test] Welcome to Fernhill, Robin")
     page.get_by_role("link", name="See it").click()
     expect(page.get_by_text("[Test] Welcome to Fernhill, Robin").first).to_be_visible()

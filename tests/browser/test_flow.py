@@ -9,7 +9,7 @@ from django_migma.models import StoredEmail
 from django_migma.sandbox import account
 
 from .conftest import PASSWORD
-from .visiting import LIST, message, press, rows, sync
+from .visiting import LIST, message, press, rows, stop_clock, sync
 
 SEND = re.compile("Send a test…", re.IGNORECASE)
 
@@ -106,13 +106,17 @@ def test_a_double_click_sends_once(visit, sandbox, admin):
 
 
 def test_a_key_can_be_copied(visit, stored_email, admin):
-    """The button beside a key puts it into the clipboard."""
+    """The button beside a key puts it into the clipboard, and says so for two seconds."""
     stored_email("<p>Hello</p>", key="welcome")
     page = visit(admin, permissions=["clipboard-read", "clipboard-write"])
+    stop_clock(page)
     page.goto(LIST)
-    page.get_by_role("button", name="Copy the key welcome").click()
+    copy = page.get_by_role("button", name="Copy the key welcome")
+    copy.click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == "welcome"
+    page.clock.run_for(2_000)
+    expect(copy).to_be_visible()
 
 
 def test_without_permissions_there_are_no_buttons_and_the_views_answer_403(visit, stored_email, colleague, sandbox):
@@ -137,11 +141,11 @@ def test_with_the_api_down_the_page_says_so(visit, stored_email, admin):
     stored_email("<p>Hello</p>")
     page = visit(admin)
     sync(page)
-    expect(message(page, "The sync stopped.")).to_be_visible(timeout=20_000)
+    expect(message(page, "The sync stopped.")).to_be_visible()
     expect(page.get_by_role("link", name="Made here")).to_be_visible()
     page.get_by_role("link", name="Made here").click()
     press(page.get_by_role("link", name=SEND))
     page.get_by_role("button", name="Send").click()
     shown = message(page, "Test of “Made here” to ada@example.org:")
-    expect(shown).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.", timeout=20_000)
+    expect(shown).to_contain_text("Check API_URL, DNS, proxy and firewall, and try again.")
     assert StoredEmail.objects.get().title == "Made here"

@@ -101,6 +101,7 @@ def test_faults_are_taken_back_chance_and_limit_set_without_script(bare, running
     bare.get_by_role("button", name="Strike", exact=True).click()
     expect(bare.get_by_text("25 % of all other sends are struck.")).to_be_visible()
     bare.get_by_role("button", name="Stop").click()
+    expect(bare.locator("summary", has_text="By chance off")).to_be_visible()  # the next page
     unfold(bare, "Rate limit none")
     bare.get_by_label("Requests").fill("5")
     bare.get_by_label("per", exact=True).select_option("second")

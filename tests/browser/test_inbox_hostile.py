@@ -10,7 +10,8 @@ from playwright.sync_api import expect
 from django_migma.sandbox import account
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
-from tests.sandbox.asking import ask, eventually, raw, request_bytes, send, single
+from tests.api.clocks import until
+from tests.sandbox.asking import ask, raw, request_bytes, send, single
 
 from .chromium import path_or_skip
 from .conftest import PATIENCE
@@ -140,7 +141,8 @@ def test_load_them_loads_the_pictures_of_that_mail_only(chromium, hostile, elsew
         page.goto(f"/mail/{first.id}")
         page.get_by_role("link", name="Load them").click()
         expect(page.frame_locator("iframe").get_by_text("Dear reader")).to_be_visible()
-        assert eventually(lambda: elsewhere.asked >= PICTURES | ALSO_PICTURES)
+        until(lambda: elsewhere.asked >= PICTURES | ALSO_PICTURES)
+        page.wait_for_load_state()
         assert elsewhere.asked == PICTURES | ALSO_PICTURES
         elsewhere.asked.clear()
         for mail in others:

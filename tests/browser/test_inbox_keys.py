@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import expect
 
-from .visiting import row, take
+from .visiting import row, stop_clock, take
 
 REFUSING = "navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError')); null"
 
@@ -18,12 +18,12 @@ def page(new_page, inbox):
 
 
 def open_mail(page, number=2):
-    """A mail, once its page obeys keys."""
     page.goto(f"/mail/{number}")
 
 
 def press(page, *keys):
-    """Press one key after the other."""
+    """Press one key after the other, once the page obeys keys: what it shows may be seen earlier."""
+    page.wait_for_load_state()
     for key in keys:
         page.keyboard.press(key)
 
@@ -88,6 +88,7 @@ def test_numbers_choose_tabs(page):
 
 
 def test_a_deleted_mail_can_be_put_back_for_a_while(page):
+    stop_clock(page)
     open_mail(page)
     press(page, "#")
     expect(page.get_by_role("status")).to_have_text("Deleted “Second”. Undo")
@@ -96,16 +97,19 @@ def test_a_deleted_mail_can_be_put_back_for_a_while(page):
     expect(page.get_by_role("heading", name="Second")).to_be_visible()
     press(page, "#")
     expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    page.wait_for_load_state()
+    page.clock.run_for(5_000)
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
     expect(page).to_have_url("/")
 
 
 def test_the_offer_to_undo_stays_while_somebody_is_about_to_take_it(page):
-    page.clock.install()
+    stop_clock(page)
     open_mail(page)
     press(page, "#")
     undo = page.get_by_role("button", name="Undo")
     undo.focus()
+    page.wait_for_load_state()
     page.clock.run_for(20_000)
     expect(undo).to_be_visible()
     undo.click()
@@ -169,7 +173,7 @@ def test_the_choice_of_colours_is_remembered_and_holds_in_every_tab(page):
     page.get_by_label("Colours").select_option("dark")
     dark = page.evaluate(ground)
     assert dark != light
-    other.wait_for_function(f"{ground} === '{dark}'")
+    other.wait_for_function(f"{ground} === '{dark}'", polling=100)
     page.reload()
     assert page.evaluate(ground) == dark
     page.get_by_label("Colours").select_option("")
@@ -202,7 +206,9 @@ def test_what_cannot_be_copied_is_shown(page):
     page.evaluate(f"document.execCommand = () => false; {REFUSING}")
     shown = []
     page.on("dialog", lambda dialog: (shown.append((dialog.message, dialog.default_value)), dialog.dismiss()))
-    page.get_by_role("button", name="Copy sk_test_sandbox_full").click()
+    with ExitStack() as stack:
+        stack.enter_context(page.expect_event("dialog"))
+        page.get_by_role("button", name="Copy sk_test_sandbox_full").click()
     expect(page.get_by_role("status")).to_be_empty()
     assert shown == [("The browser did not copy it. Copy it from here:", "sk_test_sandbox_full")]
 

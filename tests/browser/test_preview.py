@@ -7,7 +7,8 @@ from django.test import Client
 from playwright.sync_api import expect
 
 from .chromium import path_or_skip
-from .visiting import LIST, press
+from .conftest import PATIENCE
+from .visiting import LIST, press, settle
 
 FRAME = "iframe[title=Preview]"
 HOSTILE = """<!doctype html>
@@ -53,7 +54,7 @@ def page(visit, admin, stored_email, elsewhere):
     page.goto(LIST)
     page.get_by_role("link", name="Made here").click()
     read(page)
-    page.wait_for_load_state("networkidle")
+    settle(page)
     return page
 
 
@@ -75,7 +76,7 @@ def test_clicks_lead_nowhere(page, elsewhere):
     frame = page.frame_locator(FRAME)
     for text in TARGETS:
         press(frame.get_by_text(text, exact=True))
-    page.wait_for_load_state("networkidle")
+    settle(page)
     read(page)
     expect(page).to_have_title(OWN_TITLE)
     assert (page.url, page.context.pages) == (address, [page])
@@ -100,7 +101,7 @@ def test_the_frame_is_as_harmless_in_a_tab_of_its_own(page, elsewhere):
     """The headers of its response restrict it."""
     page.goto(page.locator(FRAME).get_attribute("src"))
     expect(page.get_by_text("Dear reader")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    settle(page)
     expect(page).to_have_title("")
     assert elsewhere.asked == set()
 
@@ -115,7 +116,7 @@ def test_links_are_inert_where_no_page_is_around_them(page, elsewhere, query, mo
     targets.append(page.get_by_alt_text("Map"))
     for target in targets:
         target.click(modifiers=modifiers)
-    page.wait_for_load_state("networkidle")
+    settle(page)
     assert page.url.endswith(address)
     assert page.context.pages == [page]
     assert elsewhere.asked <= (PICTURES if query else set())
@@ -157,6 +158,7 @@ def of_the_system(request, chromium, site, admin):
     switch = f"--blink-settings=preferredColorScheme={['dark', 'light'].index(request.param)}"
     with chromium.browser_type.launch(executable_path=path_or_skip(), args=[switch]) as browser:
         page = browser.new_page(base_url=site, color_scheme="null")
+        page.set_default_timeout(PATIENCE)
         client = Client()
         client.force_login(admin)
         page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}])

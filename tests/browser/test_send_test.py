@@ -1,5 +1,7 @@
 """The page "Send a test", as staff see it: what it counts, shows and sends, with its script and without."""
 
+from itertools import product
+
 import pytest
 from playwright.sync_api import expect
 
@@ -7,7 +9,7 @@ from django_migma.models import Delivery, StoredEmail
 from django_migma.sandbox import account
 
 from .test_accessibility import violations
-from .visiting import LIST, message, rows, sync
+from .visiting import LIST, message, rows, settle, sync
 
 LONG = "a-rather-long-address.with-many-parts@some-department.of.a-large-company.example.com"
 FRAME = "iframe[title=Preview]"
@@ -142,11 +144,10 @@ def test_no_page_has_a_fault(visit, admin, pages, scheme):
         assert violations(page) == [], address
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_no_page_scrolls_sideways(visit, admin, pages, width):
+def test_no_page_scrolls_sideways(visit, admin, pages):
     page = visit(admin)
-    page.set_viewport_size({"width": width, "height": 800})
-    for address in pages:
+    for width, address in product((320, 390, 1280), pages):
+        page.set_viewport_size({"width": width, "height": 800})
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
 
@@ -161,5 +162,5 @@ def test_hostile_values_stay_text(visit, admin, emails):
     expect(page.get_by_role("textbox", name="items_html")).to_have_value(hostile)
     page.get_by_role("textbox", name="total").fill(hostile)
     expect(shown(page)).to_contain_text("<img src=x")
-    page.wait_for_load_state("networkidle")
+    settle(page)
     expect(page).to_have_title("Send a test | Django site admin")

@@ -30,6 +30,24 @@ def press(target):
     target.press("Enter")
 
 
+def settle(page):
+    """Give the page, and the mail in it, time for what it should not do.
+
+    Not until the network is idle: a page that is never quite idle on a busy machine would fail, however harmless.
+    """
+    page.wait_for_load_state()
+    page.wait_for_timeout(500)
+
+
+def stop_clock(page):
+    """Let timers of the page, and of all others of its context, run out only when the test says so.
+
+    By the real clock, what a page shows for some seconds may be gone before a busy machine has looked.
+    """
+    page.clock.install(time=0)
+    page.clock.pause_at(3600)
+
+
 def take(inbox, *subjects, **changes):
     """Let the sandbox take a mail for each subject."""
     for subject in subjects:
