@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_BODY = 10 * 1024 * 1024  # bytes
 _CHUNK = 64 * 1024
 _POLL = 0.05  # seconds until a stop, or a client that left, is noticed
+_LEAST = 0.001  # seconds of a timeout: 0 would be another mode, and the answer has to be written yet
+_TOO_LATE = "The rest of the request did not come in time"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -37,13 +39,16 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        # Not a timeout for each read: a client that sends a byte now and then would never reach it.
-        left = None if self.deadline is None else max(self.deadline - time.monotonic(), 0.001)
-        self._connection.settimeout(left)
+        # Not a timeout for each read: a client that sends a byte now and then would never reach it. And no last read
+        # once the time is over: a client that sends without a pause would get one after the other.
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        self._connection.settimeout(None if left is None else max(left, _LEAST))
+        if left is not None and left <= 0:
+            raise ApiError(408, _TOO_LATE)
         try:
             return self._raw.readinto(buffer)
         except TimeoutError:
-            raise ApiError(408, "The rest of the request did not come in time") from None
+            raise ApiError(408, _TOO_LATE) from None
 
     def close(self) -> None:
         self._raw.close()

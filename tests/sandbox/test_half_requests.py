@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.sandbox.asking import eventually, get, received, request_bytes, send, sent, single
+from tests.sandbox.asking import PATIENCE, eventually, get, received, request_bytes, send, sent, single
 
 HALF_A_HEAD = b"POST /v1/sending HTTP/1.1\r\nHost: localhost\r\n"
 HALVES = [b"P", b"POST /v1/sen", HALF_A_HEAD, HALF_A_HEAD + b"Content-Length: 9\r\n\r\n{"]
@@ -23,7 +23,7 @@ def hasty(start):
 
 
 def connected(sandbox):
-    return socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -52,6 +52,15 @@ def test_drops_do_not_keep_a_request_alive(hasty):
         connection.sendall(HALF_A_HEAD + b"X-Long: ")
         with pytest.raises(ConnectionError):
             eventually(lambda: connection.sendall(b"x"))
+
+
+def test_a_stream_without_a_pause_does_not_either(hasty):
+    """Its next bytes are always there, so that no wait for them ends it."""
+    hasty.client_timeout = 0
+    with connected(hasty) as connection:
+        connection.sendall(b"POST /v1/sending HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            connection.sendall(bytes(100_000_000))
 
 
 def test_a_huge_body_is_read_no_longer_than_that(hasty):
@@ -89,6 +98,7 @@ def test_idle_connections_may_stay(hasty):
 
 def test_200_half_requests_keep_nobody_waiting(start):
     sandbox = start()
+    sandbox.client_timeout = PATIENCE  # none of them is let go while the others come
     with ExitStack() as stack:
         for number in range(200):
             connection = stack.enter_context(connected(sandbox))
