@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from django_migma.sandbox.options import Switches
+from django_migma.sandbox.pages import emails
 from django_migma.sandbox.server import Sandbox
 from tests.sandbox.asking import PATIENCE, eventually, is_idle
 
@@ -81,3 +82,9 @@ def start() -> Iterator[Callable[..., Sandbox]]:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture(autouse=True)
+def _patient_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the page that sends stored emails lead to its mail, however long a busy machine takes to accept it."""
+    monkeypatch.setattr(emails, "PATIENCE", PATIENCE)

@@ -91,11 +91,11 @@ def test_a_search_of_10_000_characters_finds_nothing_and_takes_no_time(start, qu
     read = start()
     for number in range(300):
         send(read, single(subject=f"{'y' * 200}{number}"))
-    started = time.monotonic()
+    started = time.process_time()  # of this process, and not of what else a busy machine has to do
     reply = get(read, f"/?q={query.replace(' ', '%20')}", headers=PERSON)
     assert reply.status == 200
     assert get(read, f"/_sandbox/list?q={query.replace(' ', '%20')}").status == 200
-    assert time.monotonic() - started < 5, "seconds, where a slow search would take minutes"
+    assert time.process_time() - started < 5, "seconds, where a slow search would take minutes"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from urllib.request import urlopen
 
@@ -20,6 +21,7 @@ from django_migma.sandbox.__main__ import main, run
 from django_migma.sandbox.faults import KINDS
 from django_migma.sandbox.options import Switches, add_arguments, switches_from
 from django_migma.sandbox.server import Sandbox
+from tests.sandbox.asking import PATIENCE, eventually
 
 KNOWN = ", ".join(word for kind in KINDS for word in kind.words)
 
@@ -201,17 +203,6 @@ def test_an_address_that_cannot_be_bound_is_one_line_that_names_the_options(caps
             assert printed.count("\n") == 1
 
 
-def test_a_script_of_the_command_line_strikes_the_first_sends(ctrl_c):
-    command = [sys.executable, "-m", "django_migma.sandbox", "--port", "0", "--script", "500, lost ,ok"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
-        url = program.stdout.readline().split()[-1]
-        with urlopen(f"{url}/_sandbox/faults", timeout=10) as answer:
-            script = json.load(answer)["script"]
-        program.send_signal(signal.SIGINT)
-        program.communicate(timeout=20)
-    assert script == ["500", "lost", "ok"]
-
-
 @pytest.fixture
 def ctrl_c():
     """Processes started in the background of a shell inherit an ignored Ctrl-C; children must not."""
@@ -220,42 +211,77 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def program(*options, **streams):
+    """The sandbox as a program. One that a failed test leaves behind is killed, or nobody would end it."""
+    command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0", *options]
+    with subprocess.Popen(command, **streams) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def interrupt(started):
+    """Press Ctrl-C, and again, as a person would: Python drops what a finalizer raises, and the first may fall there.
+
+    Nothing is read meanwhile.
+    """
+    started.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        started.wait(PATIENCE)
+    started.send_signal(signal.SIGINT)  # does nothing to one that has ended
+    assert started.wait(PATIENCE) == 0
+
+
+def test_a_script_of_the_command_line_strikes_the_first_sends(ctrl_c):
+    with program("--script", "500, lost ,ok", stdout=subprocess.PIPE, text=True) as started:
+        url = started.stdout.readline().split()[-1]
+        with urlopen(f"{url}/_sandbox/faults", timeout=PATIENCE) as answer:
+            script = json.load(answer)["script"]
+        interrupt(started)
+    assert script == ["500", "lost", "ok"]
+
+
 def test_ctrl_c_ends_the_program_silently(ctrl_c):
-    command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
-        url = re.fullmatch(r"Migma sandbox on (http://127\.0\.0\.1:\d+)\n", program.stdout.readline())[1]
-        with urlopen(f"{url}/_sandbox/stats", timeout=10) as answer:
+    with program(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        url = re.fullmatch(r"Migma sandbox on (http://127\.0\.0\.1:\d+)\n", started.stdout.readline())[1]
+        with urlopen(f"{url}/_sandbox/stats", timeout=PATIENCE) as answer:
             assert answer.status == 200
-        program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=20)
-    assert (program.returncode, errors) == (0, "")
+        interrupt(started)
+        assert started.stderr.read() == ""
 
 
-def send_and_stop(program, count):
-    """Send so many mails to a sandbox that has just been started, press Ctrl-C, and read nothing meanwhile."""
-    url = program.stdout.readline().split()[-1]
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+def send_to(url, count):
+    """Send so many mails without a key over one connection."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
     for _ in range(count):
         connection.request("POST", "/v1/sending", body="{}")
         assert connection.getresponse().read()
     connection.close()
-    program.send_signal(signal.SIGINT)
-    assert program.wait(timeout=20) == 0
 
 
 @pytest.mark.parametrize(("options", "lines"), [([], 3), (["--quiet"], 0)])
-def test_a_line_is_printed_for_each_request_to_send_unless_it_is_to_be_quiet(ctrl_c, options, lines):
-    command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as program:
-        send_and_stop(program, 3)
-        printed = program.stdout.read()
-    assert (
-        len(re.findall(r'^\d\d:\d\d:\d\d nobody "" → refused 401: Missing API key', printed, re.MULTILINE)) == lines
-    )
+def test_a_line_is_printed_for_each_request_to_send_unless_it_is_to_be_quiet(ctrl_c, tmp_path, options, lines):
+    """They are waited for while it runs: at its end, it waits for its last ones for a moment only."""
+    output = tmp_path / "output"
+
+    def printed(pattern):
+        return re.findall(pattern, output.read_text("utf-8", errors="replace"), re.MULTILINE)
+
+    def refusals():
+        return len(printed(r'^\d\d:\d\d:\d\d nobody "" → refused 401: Missing API key'))
+
+    with output.open("wb") as file, program(*options, stdout=file) as started:
+        assert eventually(lambda: printed(r"^Migma sandbox on \S+\n"))
+        send_to(printed(r"\S+$")[0], 3)
+        assert eventually(lambda: refusals() == lines)
+        interrupt(started)
+    assert refusals() == lines
 
 
 def test_ctrl_c_ends_the_program_while_nobody_reads_its_lines(ctrl_c):
-    command = [sys.executable, "-W", "error", "-m", "django_migma.sandbox", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as program:
-        send_and_stop(program, 1500)  # more than a pipe holds
-        assert program.stderr.read() == ""
+    with program(stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as started:
+        send_to(started.stdout.readline().split()[-1], 1500)  # more than a pipe holds
+        interrupt(started)
+        assert started.stderr.read() == ""

@@ -39,7 +39,7 @@ from django_migma.sandbox.server import Sandbox
 from django_migma.sandbox.urls import ENDPOINTS
 with Sandbox() as sandbox:
     sandbox.faults.script("429-date-1", "html", "ok")
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=60)
     for endpoint in ["POST /v1/sending", "POST /v1/sending", *ENDPOINTS, "GET /nowhere"]:
         method, path = endpoint.split()
         body = "{}" if method == "POST" else None
@@ -60,10 +60,12 @@ assert not settings.configured
 LOOK_AROUND = f"""
 import http.client
 from django.conf import settings
+from django_migma.sandbox.pages import emails
 from django_migma.sandbox.server import Sandbox
+emails.PATIENCE = 60  # so that the mail is there, however busy the machine
 tabs = ("mail", "variables", "requests", "json", "source", "links")
 with Sandbox() as sandbox:
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=60)
     for method, path in [
         ("POST", "/emails"), *(("GET", f"/mail/1?tab={{tab}}") for tab in tabs), ("GET", "/mail/1/html"),
         ("GET", "/"), ("GET", "/faults"), ("GET", "/emails"), ("GET", "/setup"),

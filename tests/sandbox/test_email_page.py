@@ -11,6 +11,7 @@ from django.test import override_settings
 
 from django_migma.api.connections import close_pools
 from django_migma.sandbox import account
+from django_migma.sandbox.pages import emails
 from tests.sandbox.asking import ask, get
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
@@ -94,8 +95,9 @@ def test_a_fault_strikes_it_and_its_row_tells(sandbox, fault):
     assert [exchange.fault.word for exchange in mail.exchanges] == [fault]
 
 
-def test_where_no_row_is_there_yet_the_page_leads_to_the_list(start):
+def test_where_no_row_is_there_yet_the_page_leads_to_the_list(start, monkeypatch):
     """A busy sandbox records a request when it is through with it, which may be later than one wants to wait."""
+    monkeypatch.setattr(emails, "PATIENCE", 0.1)
     sandbox = start()
     sandbox.fail_next("busy-60")
     assert press(sandbox, account.WELCOME).headers["Location"] == "/"

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from django_migma.sandbox.protocol import KEYS
-from tests.sandbox.asking import get, send, single
+from tests.sandbox.asking import PATIENCE, get, send, single
 
 
 def accepted(sandbox):
@@ -67,7 +67,7 @@ def test_a_redirect_leads_to_a_path_that_answers_with_success(sandbox):
 def test_answers_that_are_whole_leave_their_connection_usable(sandbox):
     words = ["429", "502", "html", "redirect", "empty", "slow-0.01", "busy-0.01", "ok"]
     sandbox.faults.script(*words)
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=PATIENCE)
     for _ in words:
         headers = {"Authorization": f"Bearer {KEYS.full}", "Content-Type": "application/json"}
         connection.request("POST", "/v1/sending", body=json.dumps(single()), headers=headers)

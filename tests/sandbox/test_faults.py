@@ -93,7 +93,7 @@ def test_a_repetition_meets_409_while_the_first_request_is_busy(start):
     sandbox = start()
     sandbox.faults.script("busy")
     with sent(sandbox, single(), idempotency_key="order-1"):
-        assert eventually(lambda: sandbox.store.idempotency._running)
+        assert eventually(lambda: sandbox.store.idempotency.forgotten_at("full", "order-1"))
         again = send(sandbox, single(), idempotency_key="order-1")
         assert again.status == 409
         text = "A request with this Idempotency-Key is still being processed"

@@ -9,7 +9,7 @@ import pytest
 from django_migma.sandbox import account
 from django_migma.sandbox.options import Switches
 from django_migma.sandbox.server import Sandbox
-from tests.sandbox.asking import ask, received, send, sent, single
+from tests.sandbox.asking import PATIENCE, ask, eventually, received, send, sent, single
 
 UNVERIFIED = "hello@unverified.example"
 
@@ -89,7 +89,7 @@ def test_waiting_ends_when_the_mail_is_there(sandbox):
     sandbox.fail_next("busy-0.3")
     thread = Thread(target=send, args=(sandbox, to("late@example.com")))
     thread.start()
-    [mail] = sandbox.wait_for(1, timeout=60)
+    [mail] = sandbox.wait_for(1, timeout=PATIENCE)
     thread.join()
     assert mail.recipient == "late@example.com"
 
@@ -112,8 +112,14 @@ def test_waiting_for_a_request_that_never_came_gives_a_hint(sandbox):
 def test_waiting_ends_with_the_sandbox():
     with Sandbox() as sandbox:
         pass
+    thread = Thread(target=wait_in_vain, args=(sandbox,), daemon=True)
+    thread.start()
+    assert eventually(lambda: not thread.is_alive())
+
+
+def wait_in_vain(sandbox):
     with pytest.raises(AssertionError, match="0 of 1"):
-        sandbox.wait_for(1, timeout=60)
+        sandbox.wait_for(1, timeout=10 * PATIENCE)
 
 
 def test_a_test_send_is_a_mail_too(sandbox):

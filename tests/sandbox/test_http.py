@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 import pytest
 
 from django_migma.sandbox.connections import MAX_BODY
-from tests.sandbox.asking import ask, get, raw, send, single
+from tests.sandbox.asking import PATIENCE, ask, get, raw, send, single
 
 CLOSE = b"Host: localhost\r\nConnection: close\r\n"
 
 
 def test_a_connection_serves_many_requests(sandbox):
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=PATIENCE)
     for _ in range(3):
         connection.request("GET", "/v1/domains")
         connection.getresponse().read()
@@ -29,7 +29,7 @@ def test_a_connection_serves_many_requests(sandbox):
 
 
 def test_a_refused_request_leaves_its_connection_usable(sandbox):
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=PATIENCE)
     statuses = []
     for _ in range(2):
         connection.request("POST", "/v1/sending", body=b"{}")
@@ -117,7 +117,7 @@ def test_a_body_over_ten_mebibytes_is_413(sandbox):
 
 def test_a_client_that_gives_up_a_huge_body_gets_its_413(sandbox):
     head = b"POST /v1/sending HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(head + b"some")
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(12) == b"HTTP/1.1 413"
@@ -125,7 +125,7 @@ def test_a_client_that_gives_up_a_huge_body_gets_its_413(sandbox):
 
 def test_a_body_cut_short_gets_no_answer_and_is_not_accepted(sandbox):
     head = b"POST /v1/sending HTTP/1.1\r\nContent-Length: 100\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(head + b"{")
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
@@ -138,7 +138,7 @@ def test_expect_100_continue_is_answered_before_the_body_comes(sandbox):
         b"POST /v1/sending HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nConnection: close\r\n"
         b"Content-Type: application/json\r\nAuthorization: Bearer %b\r\nContent-Length: %d\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE) as connection:
         connection.sendall(head % (sandbox.keys.full.encode(), len(body)))
         assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue")
         connection.sendall(body)
@@ -189,7 +189,7 @@ def test_a_fault_of_the_sandbox_is_500_with_the_traceback_on_stderr_only(start, 
 
 def test_a_client_that_resets_its_connection_prints_nothing(start, capsys):
     sandbox = start()
-    connection = socket.create_connection(("127.0.0.1", sandbox.port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", sandbox.port), timeout=PATIENCE)
     connection.sendall(b"GET / HT")
     linger_zero = struct.pack("ii", 1, 0)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_zero)

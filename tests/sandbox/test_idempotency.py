@@ -8,7 +8,8 @@ import json
 import pytest
 
 from django_migma.sandbox.protocol import KEYS
-from tests.sandbox.asking import ask, eventually, send, sent, single
+from tests.sandbox.asking import PATIENCE, ask, received, send, sent, single
+from tests.sandbox.conftest import HoldingClock
 
 
 def replayed(reply):
@@ -110,12 +111,16 @@ def test_a_fault_of_the_sandbox_frees_the_key(start, clock, capsys):
     assert "TypeError" in capsys.readouterr().err
 
 
-def test_a_reset_forgets_keys_even_of_running_requests(sandbox):
-    sandbox.faults.script("busy-0.2")
-    with sent(sandbox, single(), idempotency_key="order-1"):
-        assert eventually(lambda: sandbox.store.idempotency._running)
+def test_a_reset_forgets_keys_even_of_running_requests(start):
+    clock = HoldingClock()
+    sandbox = start(clock=clock)
+    clock.is_due = lambda: sandbox.store.idempotency.forgotten_at("full", "order-1")
+    with sent(sandbox, single(), idempotency_key="order-1") as connection:
+        assert clock.is_holding.wait(PATIENCE)
         sandbox.store.reset()
-        assert eventually(lambda: sandbox.store.stats()["accepted"])
+        clock.go_on.set()
+        assert b" 200 OK\r\n" in received(connection, until=b"}}")
+    assert sandbox.store.stats()["accepted"] == 1
     assert send(sandbox, single(subject="Other"), idempotency_key="order-1").status == 200
 
 

@@ -8,7 +8,8 @@ from django_migma.sandbox import account
 from django_migma.sandbox.exchanges import Result
 from django_migma.sandbox.faults import Reply, parse_fault
 from django_migma.sandbox.protocol import KEYS
-from tests.sandbox.asking import ask, batch, eventually, get, raw, received, send, sent, single
+from tests.sandbox.asking import PATIENCE, ask, batch, get, raw, received, send, sent, single
+from tests.sandbox.conftest import HoldingClock
 
 TEST_SEND = {"to": "tester@example.com", "emailId": account.RECEIPT}
 
@@ -125,16 +126,26 @@ def test_newest_first_by_the_first_request(sandbox):
     assert [mail.subject for mail in sandbox.store.inbox.mails()] == ["order-2", "order-1"]
 
 
-def test_requests_stand_in_the_order_in_which_they_came(sandbox):
-    sandbox.faults.script("busy-0.3")
+def test_requests_stand_in_the_order_in_which_they_came(start):
+    """Also where the first is answered last."""
+    clock = HoldingClock()
+    sandbox = start(clock=clock)
+    clock.is_due = lambda: sandbox.store.idempotency.forgotten_at("full", "order-1")
     with sent(sandbox, single(), idempotency_key="order-1") as connection:
-        assert eventually(lambda: sandbox.store.stats()["faults"])
-        assert eventually(lambda: send(sandbox, single(), idempotency_key="order-1").status == 409)
+        assert clock.is_holding.wait(PATIENCE)
+        assert send(sandbox, single(), idempotency_key="order-1").status == 409
+        assert results(sandbox) == [["conflict"]]
+        clock.go_on.set()
         received(connection, until=b"}}")
-    mail = only_mail(sandbox)
-    assert [exchange.result.value for exchange in mail.exchanges[:2]] == ["accepted", "conflict"]
-    assert mail.exchanges[0].took >= 0.3
-    assert mail.exchanges[0].reply is Reply.LATE
+    assert results(sandbox) == [["accepted", "conflict"]]
+
+
+def test_a_busy_request_says_how_long_it_took(sandbox):
+    sandbox.faults.script("busy-0.3")
+    send(sandbox, single())
+    [exchange] = only_mail(sandbox).exchanges
+    assert exchange.took >= 0.3
+    assert exchange.reply is Reply.LATE
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.sandbox.asking import eventually, send, single
+from tests.sandbox.asking import PATIENCE, eventually, send, single
 
 
 @pytest.fixture
@@ -122,8 +122,9 @@ def test_a_stop_ends_every_wait(start):
     sandbox = start()
     inbox = sandbox.store.inbox
     version = inbox.version
-    thread = threading.Thread(target=lambda: inbox.wait(version, 60))
-    thread.start()
+    threads = [threading.Thread(target=inbox.wait, args=(version, 10 * PATIENCE), daemon=True) for _ in range(2)]
+    threads[0].start()
     sandbox.stop()
-    thread.join()
-    assert inbox.wait(version, 60) == version
+    threads[1].start()  # too late to be woken by it
+    assert eventually(lambda: not any(thread.is_alive() for thread in threads))
+    assert inbox.version == version

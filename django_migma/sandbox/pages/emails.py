@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _RECIPIENT = "robin@example.com"
 _SENDER = {"from": "hello@fernhill.example", "fromName": "Fernhill Coffee"}
 _PREFIX = "value-"  # of the fields that hold variables
-_PATIENCE = 2.0  # seconds to wait for the answer, if a fault lets it take its time
+PATIENCE = 2.0
+"""Seconds to wait for the answer, if a fault lets it take its time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,7 @@ def _send(sandbox: Sandbox, form: Form) -> str:
 def _post(sandbox: Sandbox, body: dict[str, Any], idempotency_key: str) -> None:
     """Over the socket, so that faults strike as they would strike a site. What came of it stands in the inbox."""
     address = urlsplit(sandbox.url)
-    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=PATIENCE)
     headers = {
         "Authorization": f"Bearer {sandbox.keys.full}",
         "Content-Type": "application/json",
