@@ -327,7 +327,7 @@ class TestSandbox:
 def test_the_plugin_is_inert_unless_used():
     """In a project without Django it imports no Django."""
     code = "import sys, django_migma.pytest_plugin; print(*sorted(m for m in sys.modules if m.startswith('django')))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=True)
     assert result.stdout.split() == ["django_migma", "django_migma.pytest_plugin"]
 
 
@@ -371,7 +371,7 @@ def test_the_fixtures_leave_no_settings_behind(suite, options, tmp_path):
     path = tmp_path / "test_site.py"
     path.write_text(suite)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

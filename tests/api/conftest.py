@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,6 +41,14 @@ def wire() -> Iterator[responses.RequestsMock]:
     """The network replaced below requests; every registered answer has to be asked for."""
     with responses.RequestsMock(registry=responses.registries.OrderedRegistry) as mock:
         yield mock
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections: taken, so that no other test gets it, and nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

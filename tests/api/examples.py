@@ -28,8 +28,8 @@ def send_request(**changes: Any) -> SendRequest:
 
 
 def client(url: str = URL, key: str = KEY, **options: Any) -> MigmaClient:
-    """A client whose waits take no time, unless a clock is given."""
-    return MigmaClient(key, api_url=url, **({"clock": FakeClock()} | options))
+    """A client whose waits take no time, unless a clock is given. A busy machine has 20 s for each answer."""
+    return MigmaClient(key, api_url=url, **({"clock": FakeClock(), "timeout": 20} | options))
 
 
 def refusal(text: str = "no", **more: Any) -> dict[str, Any]:

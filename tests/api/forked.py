@@ -12,7 +12,7 @@ import sys
 from django_migma.api import MigmaClient
 from tests.api.examples import send_request
 
-client = MigmaClient("sk_test", api_url=sys.argv[1])
+client = MigmaClient("sk_test", api_url=sys.argv[1], timeout=60, retry_deadline=60)
 client.send(send_request(subject="before the fork"))
 child = os.fork()
 status = os.waitpid(child, 0)[1] if child else None

@@ -46,9 +46,8 @@ class Tunnel:
                 self._connect(client)
 
     def _connect(self, client: socket.socket) -> None:
-        asked = b""
-        while b"\r\n\r\n" not in asked:
-            asked += client.recv(4096)
+        with client.makefile("rb") as stream:  # the next bytes come when the client has its answer
+            asked, *_ = iter(lambda: stream.readline().strip(), b"")
         host, port = asked.split()[1].decode().rsplit(":", 1)
         server = socket.create_connection((host, int(port)))
         self._open.append(server)

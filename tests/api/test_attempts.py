@@ -11,6 +11,7 @@ import responses
 from django_migma.api import (
     Conflict,
     InvalidRequest,
+    MigmaClient,
     MigmaError,
     NoResponse,
     RateLimited,
@@ -18,7 +19,7 @@ from django_migma.api import (
     TestSendRequest,
 )
 from tests.api.clocks import FakeClock
-from tests.api.examples import ACCEPTED, EMAIL_ID, SENDING, URL, as_json, client, refusal, send_request
+from tests.api.examples import ACCEPTED, EMAIL_ID, KEY, SENDING, URL, as_json, client, refusal, send_request
 
 TEST = TestSendRequest(to="ada@example.org", email_id=EMAIL_ID)
 
@@ -255,7 +256,7 @@ def test_an_answer_that_is_whole_counts_however_late_it_is(wire):
 def test_every_send_has_a_deadline_of_its_own(wire):
     clock = Slow()
     clock.answers(wire, (15, 400), (15, 400))
-    sender = client(clock=clock)
+    sender = MigmaClient(KEY, api_url=URL, clock=clock)
     for _ in range(2):
         with pytest.raises(InvalidRequest, match="busy"):
             sender.send(send_request())

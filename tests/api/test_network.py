@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 
 import pytest
@@ -28,14 +27,7 @@ from tests.api.servers import head, raw, whole
 
 ANSWER = as_json(ACCEPTED)
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def closed_port():
-    """A port that refuses connections: taken, and nothing listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
+FIN_WAIT2 = b"\x05"  # of a connection that we have ended: the other side has got the end, and still has the socket
 
 
 def test_a_refused_connection(closed_port, clock):
@@ -139,7 +131,7 @@ def test_a_server_that_never_answers(serve):
     """The read timeout ends the wait, and the mail may have been accepted."""
     server = serve(servers.silence)
     with pytest.raises(Timeout) as caught:
-        client(server.url, timeout=(5, 0.05), max_retries=0).send(send_request(), idempotency_key="a")
+        client(server.url, timeout=(20, 0.05), max_retries=0).send(send_request(), idempotency_key="a")
     assert str(caught.value) == (
         f"Migma did not answer in time (ReadTimeoutError). {Timeout.hint} Idempotency key: a"
     )
@@ -157,11 +149,11 @@ def stalled(start):
 def test_a_server_that_stops_in_the_middle(serve):
     server = serve(stalled(head(length=500) + ANSWER))
     with pytest.raises(Timeout, match=r"^Migma did not answer in time \(ReadTimeoutError\)") as caught:
-        client(server.url, timeout=(5, 0.05), max_retries=0).send(send_request())
+        client(server.url, timeout=(20, 0.05), max_retries=0).send(send_request())
     assert caught.value.may_have_been_accepted is True
 
 
-@pytest.mark.parametrize("limits", [{"timeout": (5, 0.1)}, {"timeout": 5, "retry_deadline": 0.1}])
+@pytest.mark.parametrize("limits", [{"timeout": (20, 0.1)}, {"timeout": 20, "retry_deadline": 0.1}])
 def test_a_body_that_drips_ends_with_the_timeout_or_the_deadline(serve, limits):
     """Each byte comes in time; all of them would not."""
     server = serve(servers.drip)
@@ -171,18 +163,22 @@ def test_a_body_that_drips_ends_with_the_timeout_or_the_deadline(serve, limits):
         f"Migma did not answer in time (ReadTimeoutError). {Timeout.hint} Idempotency key: a"
     )
     assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, True)
+    until(lambda: server.connections)  # the server may be slow to see its client
     assert server.connections == 1
 
 
 def test_a_body_that_dripped_is_asked_for_again(serve):
+    """Until there is a whole one: on a busy machine, even that may come too late at first."""
     server = serve(servers.drip, whole(ACCEPTED, "200 OK", "Idempotent-Replayed: true"))
-    result = client(server.url, timeout=(5, 1)).send(send_request())
-    assert (result.id, result.attempts, result.replayed) == ("m1", 2, True)
+    result = client(server.url, timeout=(20, 1), max_retries=50).send(send_request())
+    assert (result.id, result.replayed) == ("m1", True)
+    assert result.attempts >= 2
+    assert {request.headers["Idempotency-Key"] for request in server.received} == {result.idempotency_key}
 
 
 def test_an_answer_without_end_is_refused(serve):
     """Some 10 MiB are read, whatever its length says; what lies in the sockets' buffers comes on top."""
-    server = serve(servers.flood(head("200 OK", length=60 * MIB), 60 * MIB))
+    server = serve(servers.flood(head("200 OK", length=200 * MIB), 200 * MIB))
     with pytest.raises(InvalidResponse) as caught:
         client(server.url, max_retries=0).send(send_request(), idempotency_key="a")
     assert str(caught.value) == (
@@ -190,7 +186,7 @@ def test_an_answer_without_end_is_refused(serve):
     )
     assert caught.value.may_have_been_accepted is True
     server.stop()
-    assert 10 * MIB < server.exchanges[0].written < 40 * MIB
+    assert 10 * MIB < server.exchanges[0].written < 100 * MIB
 
 
 @pytest.mark.parametrize(("status", "error"), [("400 Bad Request", InvalidRequest), ("401 No", AuthenticationError)])
@@ -273,7 +269,8 @@ def test_a_connection_that_ended_idle_is_replaced(serve):
 def closing(answer):
     def then_close(exchange):
         answer(exchange)
-        exchange.socket.shutdown(socket.SHUT_RDWR)  # the client has the end of it when this returns
+        exchange.socket.shutdown(socket.SHUT_RDWR)
+        until(lambda: exchange.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == FIN_WAIT2)
         exchange.kept, exchange.gone = False, True
 
     return then_close
@@ -309,7 +306,7 @@ def test_cookies_are_not_sent_back(serve):
 
 def test_the_machines_own_clock_is_used_unless_another_is_given(serve):
     server = serve(whole(refusal(), "503 Busy", "Retry-After: 0.01"), whole(ACCEPTED))
-    assert client(server.url, clock=None).send(send_request()).attempts == 2
+    assert client(server.url, clock=None, retry_deadline=60).send(send_request()).attempts == 2
 
 
 def test_a_head_that_the_standard_library_stumbles_over_leaves_doubt(serve):
@@ -321,16 +318,17 @@ def test_a_head_that_the_standard_library_stumbles_over_leaves_doubt(serve):
     assert caught.value.may_have_been_accepted is True
 
 
-def test_a_late_body_that_drips_gets_no_time_beyond_the_timeout(serve):
-    """The time for the head counts too."""
-    late = 1
+def test_a_late_body_that_drips_gets_no_time_beyond_the_timeout(serve, monkeypatch):
+    """The time for the head counts too. A minute passes in a jump, so that a busy machine may take its own time."""
+    passed, true_time = [], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: true_time() + sum(passed))
 
-    def slow(exchange):
-        threading.Event().wait(late)
+    def late(exchange):
+        passed.append(60)
         exchange.write(head(length=10**6))
         until(lambda: exchange.write(b" ") or exchange.gone)
 
-    began = time.monotonic()
+    began = true_time()
     with pytest.raises(Timeout):
-        client(serve(slow).url, timeout=1.2, max_retries=0).send(send_request())
-    assert time.monotonic() - began < 1.2 + late
+        client(serve(late).url, timeout=59, retry_deadline=60, max_retries=0).send(send_request())
+    assert true_time() - began < 50

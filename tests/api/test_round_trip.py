@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from django_migma.api import (
@@ -22,7 +24,8 @@ SENDER = "hello@fernhill.example"
 
 @pytest.fixture(scope="module")
 def running():
-    with Sandbox() as sandbox:
+    """Its clock stands still: a batch moves on by it."""
+    with Sandbox(clock=lambda: datetime(2030, 5, 1, tzinfo=UTC)) as sandbox:
         yield sandbox
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,14 +39,14 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
 
 def submit(session: requests.Session, url: str, **fields: str) -> requests.Response:
     """Fill in a form and send it, as a browser does."""
-    session.get(url, timeout=10).raise_for_status()
+    session.get(url, timeout=60).raise_for_status()
     answer = session.post(url, data=fields | {"csrfmiddlewaretoken": session.cookies["csrftoken"]}, timeout=60)
     answer.raise_for_status()
     return answer
@@ -88,7 +87,7 @@ def site(variables: dict[str, str]) -> Iterator[str]:
         assert process.stdout
         found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
         yield next(match[0] for match in found if match)
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not Ctrl-C: an interrupt that falls into a finalizer is dropped, and nothing would end
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from django.db import transaction
 from django.test import Client
 
 def sends():
-    return requests.get("{url}/_sandbox/stats", timeout=10).json()["sending_posts"]
+    return requests.get("{url}/_sandbox/stats", timeout=60).json()["sending_posts"]
 
 with transaction.atomic():
     fields = {{"first_name": "Robin", "email": "customer@example.com", "bags_1": 1}}
@@ -66,7 +66,7 @@ def test_the_password_reset_is_a_stored_email_and_its_link_works(
     assert "{{" not in message.html
     link = re.search(rf'href="({site}/accounts/reset/[^"]+)"', message.html)
     assert link
-    form = browser.get(link[1], timeout=10)
+    form = browser.get(link[1], timeout=60)
     changed = submit(browser, form.url, new_password1="another long one", new_password2="another long one")
     assert "Your password is changed" in changed.text
     signed_in = submit(browser, f"{site}/accounts/login/", username="forgetful", password="another long one")
@@ -169,7 +169,7 @@ for path, fields in (("/sign-up/", who | new), ("/order/", who | {"bags_1": 1}))
 
 def test_every_page_leads_to_the_inbox_of_the_sandbox(sandbox: Sandbox, site: str, browser: requests.Session) -> None:
     for page in ("", "order/", "accounts/login/"):
-        assert f'Mail of this shop: <a href="{sandbox.url}/">' in browser.get(f"{site}/{page}", timeout=10).text
+        assert f'Mail of this shop: <a href="{sandbox.url}/">' in browser.get(f"{site}/{page}", timeout=60).text
 
 
 def test_with_a_key_of_your_own_no_page_speaks_of_a_sandbox(variables: dict[str, str]) -> None:
@@ -204,7 +204,7 @@ def test_the_admin_lists_orders(
     password = {"DJANGO_SUPERUSER_PASSWORD": "a long enough one"}
     assert run("manage.py", "createsuperuser", *options, **password, **variables).returncode == 0
     submit(browser, f"{site}/admin/login/", username="keeper", password="a long enough one")
-    page = browser.get(f"{site}/admin/shop/order/", timeout=10)
+    page = browser.get(f"{site}/admin/shop/order/", timeout=60)
     assert "listed@example.com" in page.text
     assert "25.50" in page.text
 
@@ -216,7 +216,7 @@ def test_staff_see_the_stored_emails_by_the_keys_that_code_uses(
     password = {"DJANGO_SUPERUSER_PASSWORD": "a long enough one"}
     assert run("manage.py", "createsuperuser", *options, **password, **variables).returncode == 0
     submit(browser, f"{site}/admin/login/", username="marketer", password="a long enough one")
-    page = browser.get(f"{site}/admin/django_migma/storedemail/", timeout=10)
+    page = browser.get(f"{site}/admin/django_migma/storedemail/", timeout=60)
     keys = re.findall(r'class="field-display_key"><code title="([^"]+)"', page.text)
     assert sorted(keys) == ["letter", "password-reset", "receipt", "welcome"]
 
@@ -235,7 +235,7 @@ def test_every_page_of_an_account_is_the_shops_own(site: str, browser: requests.
     submit(browser, f"{site}/sign-up/", **fields, password1=password, password2=password)
     pages = ("login", "password_change", "password_change/done", "password_reset", "password_reset/done")
     for page in (*pages, "reset/done", "reset/MQ/no-token"):
-        answer = browser.get(f"{site}/accounts/{page}/", timeout=10)
+        answer = browser.get(f"{site}/accounts/{page}/", timeout=60)
         assert answer.status_code == 200
         assert "Fernhill <em>Coffee</em>" in answer.text
     answer = submit(browser, f"{site}/accounts/password_change/", old_password="wrong")
@@ -272,7 +272,7 @@ Delivery.objects.filter(subject__startswith="Your receipt").update(status="{stat
     said = []
     for status in ("delivered", "bounced", "failed", "unknown"):
         assert run("manage.py", "shell", "-v0", "-c", script.format(status=status), **variables).returncode == 0
-        said.append(mail_on_page(browser.get(page.url, timeout=10).text)[0].rpartition(f"{number} ")[2])
+        said.append(mail_on_page(browser.get(page.url, timeout=60).text)[0].rpartition(f"{number} ")[2])
     assert said == [
         "delivered ·",
         "refused by your mail server: is the address right? ·",

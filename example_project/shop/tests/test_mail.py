@@ -84,9 +84,11 @@ def test_a_newsletter_keeps_to_the_rate_limit(migma_sandbox):
 
 def test_mail_of_a_thread_is_waited_for(migma_sandbox, settings):
     settings.MIGMA = settings.MIGMA | {"DELIVERY_LOG": False}  # the thread is not part of the test's transaction
-    Thread(target=send_mail, args=("News", "Night Train is back.", None, ["ada@example.org"])).start()
-    [mail] = migma_sandbox.wait_for(1)
+    thread = Thread(target=send_mail, args=("News", "Night Train is back.", None, ["ada@example.org"]))
+    thread.start()
+    [mail] = migma_sandbox.wait_for(1, timeout=30)
     assert mail.subject == "News"
+    thread.join()
 
 
 def test_without_a_fallback_the_invoice_is_refused(migma_outbox, settings):
