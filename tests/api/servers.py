@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import trustme
 
+from tests.api.clocks import until
+
 AUTHORITY = trustme.CA()
 """Signs the certificate for 127.0.0.1. Made anew in each run, so that no private key lies in the repository."""
 _TURN_OFF = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
@@ -103,12 +105,9 @@ def flood(start: bytes, size: int) -> Answer:
 
 
 def drip(exchange: Exchange) -> None:
-    """A body that comes byte by byte and does not end."""
+    """A body that comes byte by byte and does not end while the client has patience: a minute of it is enough."""
     exchange.write(head("200 OK", length=10**9))
-    pause = threading.Event()
-    while not exchange.gone:
-        exchange.write(b" ")
-        pause.wait(0.002)
+    until(lambda: exchange.write(b" ") or exchange.gone)
 
 
 class Server:
