@@ -30,9 +30,10 @@ _READ, _SEND, _DOMAINS = "permission email:read", "permission email:send", "perm
 
 def check_api(probe: ApiProbe, chosen: Mailer, clock: Clock) -> Generator[Finding, None, None]:
     """Whether Migma answers and how fast, whether it accepts the key, and what the key may do."""
-    start = clock.monotonic()
-    projects = probe.call(lambda client: client.list_projects(limit=1))
-    yield _check_answer(projects, clock.monotonic() - start)
+    projects, seconds = _projects(probe, clock)
+    if seconds > _SLOW and not probe.skip_reason:  # the first request also loads modules and connects
+        projects, seconds = _projects(probe, clock)
+    yield _check_answer(projects, seconds)
     if isinstance(projects, errors.AuthenticationError):
         yield Finding("API key", "error", f"{projects.reason}.", projects.hint)
     elif isinstance(projects, Page | Forbidden):
@@ -42,6 +43,13 @@ def check_api(probe: ApiProbe, chosen: Mailer, clock: Clock) -> Generator[Findin
     yield check_send_permission(probe)
     first = projects.items[0].id if isinstance(projects, Page) and projects.items else ""
     yield from check_read_permission(probe, str(chosen.value("PROJECT_ID") or "") or first)
+
+
+def _projects(probe: ApiProbe, clock: Clock) -> tuple[Page[Project] | MigmaError, float]:
+    """The answer, and how many seconds it took."""
+    start = clock.monotonic()
+    answer = probe.call(lambda client: client.list_projects(limit=1))
+    return answer, clock.monotonic() - start
 
 
 def _check_answer(answer: Page[Project] | MigmaError, seconds: float) -> Finding:
