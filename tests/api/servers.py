@@ -36,6 +36,7 @@ class Exchange:
     """What an answer has to work with. It says ``kept`` where the connection may serve another request."""
 
     socket: socket.socket
+    request: Received
     written: int = 0
     kept: bool = False
     gone: bool = False
@@ -128,6 +129,7 @@ class Server:
         self.url = f"{self.origin}/v1"
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
         self._start(self._accept)
 
     def stop(self) -> None:
@@ -166,10 +168,12 @@ class Server:
 
     def _answer_all(self, connection: socket.socket, number: int) -> None:
         for request in _requests(connection, number):
-            self.received.append(request)
-            exchange = Exchange(connection)
-            self.exchanges.append(exchange)
-            self._answers[min(len(self.received), len(self._answers)) - 1](exchange)
+            exchange = Exchange(connection, request)
+            with self._lock:  # or of two requests at once, both might get the second one's answer
+                self.received.append(request)
+                self.exchanges.append(exchange)
+                place = min(len(self.received), len(self._answers)) - 1
+            self._answers[place](exchange)
             if not exchange.kept:
                 break
 

@@ -18,6 +18,7 @@ from tests.faults.stub_server import (
     DOUBT,
     GOOD,
     GOOD_BODY,
+    PATIENCE,
     StubServer,
     chunks,
     conclusion,
@@ -26,7 +27,7 @@ from tests.faults.stub_server import (
     zipped,
 )
 
-SLOW = 20.0
+SLOW = 0.8 * PATIENCE
 """Seconds that one response may take. The longest wait that is meant is `STALL`."""
 STALL = 0.1
 """Seconds of read timeout where the connection stays open behind a response that may not be whole."""
@@ -101,7 +102,7 @@ def check_response(stub: StubServer, random: Random) -> str:
     data, is_kept = mutate(random, random_response(random)), random.random() < 0.15
     began = time.monotonic()
     try:
-        outcome = stub.send((keeping if is_kept else raw)(data), timeout=(5, STALL if is_kept else 5))
+        outcome = stub.send((keeping if is_kept else raw)(data), timeout=(PATIENCE, STALL if is_kept else PATIENCE))
         elapsed = time.monotonic() - began
         assert elapsed < SLOW, f"it took {elapsed:.1f} s"
         said, strict, possible = conclusion(outcome), oracle.strictly(data), oracle.possibly(data)

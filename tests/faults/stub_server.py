@@ -25,6 +25,8 @@ GOOD: dict[str, Any] = {"success": True, "data": {"id": "m1", "status": "queued"
 GOOD_BODY = json.dumps(GOOD).encode()
 REFUSAL = b'{"success": false, "error": "no"}'
 OK = b"HTTP/1.1 200 OK"
+PATIENCE = 60
+"""Seconds for an answer that comes, and which a busy machine may delay."""
 MAX_TEXT = 1_000
 """Characters of an error text: a longer one drowns a log."""
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -79,9 +81,10 @@ class StubServer:
         self._count = 0
 
     def _answer(self, exchange: Exchange) -> None:
-        self._answers[self.server.received[-1].headers["Idempotency-Key"]](exchange)
+        # Not the last request of the server: one that was given up may be read late, beside the next.
+        self._answers[exchange.request.headers["Idempotency-Key"]](exchange)
 
-    def send(self, answer: Answer, *, timeout: Any = 5, **options: Any) -> SendResult | MigmaError:
+    def send(self, answer: Answer, *, timeout: Any = PATIENCE, **options: Any) -> SendResult | MigmaError:
         """One send without retries that gets this response. Raises whatever is no `MigmaError`.
 
         Each send has an API key of its own: a pause that one response asks for must not hold up the next.
@@ -90,7 +93,8 @@ class StubServer:
         key = f"send-{self._count}"
         api_key = f"sk_of_{key:0>12}"
         self._answers[key] = answer
-        sender = client(self.server.url, api_key, **{"timeout": timeout, "max_retries": 0} | options)
+        about = {"timeout": timeout, "max_retries": 0, "retry_deadline": 2 * PATIENCE} | options
+        sender = client(self.server.url, api_key, **about)
         try:
             return sender.send(send_request(), idempotency_key=key)
         except MigmaError as error:

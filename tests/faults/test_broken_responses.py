@@ -25,6 +25,7 @@ from tests.faults.stub_server import (
     GOOD,
     GOOD_BODY,
     NO,
+    PATIENCE,
     REFUSAL,
     UNCLEAR,
     YES,
@@ -256,7 +257,7 @@ def test_chunks_that_are_not_whole_are_no_yes(stub, body, allowed):
 
 @pytest.mark.parametrize("data", [message()[:-1], chunked(b"%x\r\n%b" % (SIZE, GOOD_BODY))])
 def test_a_body_that_stops_without_an_end_is_a_timeout(stub, data):
-    assert type(stub.check(keeping(data), UNCLEAR, timeout=0.1)) is Timeout
+    assert type(stub.check(keeping(data), UNCLEAR, timeout=(PATIENCE, 0.1))) is Timeout
 
 
 def test_a_content_encoding_is_undone_or_the_response_is_unclear(stub):

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from tests.api.clocks import until
 from tests.api.servers import AUTHORITY, Exchange, raw, whole
 from tests.faults.stub_server import (
     GOOD,
@@ -63,14 +64,14 @@ def stub(request, tmp_path_factory):
 @pytest.mark.parametrize("data", SURPLUS.values(), ids=SURPLUS)
 def test_a_surplus_is_not_the_next_response(stub, data):
     for _ in range(3):
-        outcome = stub.send(keeping(data), timeout=0.5)
+        outcome = stub.send(keeping(data))
         assert getattr(outcome, "id", "") != "poison"
         stub.check_next()
 
 
 def test_a_surplus_that_comes_late_is_not_the_next_response(stub):
     """It arrives while the connection is idle."""
-    idle = []
+    idle: list[Exchange] = []
 
     def answer(exchange: Exchange) -> None:
         exchange.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -79,6 +80,7 @@ def test_a_surplus_that_comes_late_is_not_the_next_response(stub):
 
     stub.check(answer, YES)
     stub.send(answer)
+    until(lambda: len(idle) == 2)  # the client may be here before the server's thread goes on
     idle[-1].write(POISON)
     stub.check_next()
 

@@ -8,16 +8,18 @@ import zlib
 
 import pytest
 
-from django_migma.api import InvalidResponse, MigmaError
+from django_migma.api import InvalidResponse, MigmaError, Timeout
 from tests.api.servers import Answer, Exchange, head, raw, whole
-from tests.faults.stub_server import GOOD_BODY, NO, OK, UNCLEAR, YES_OR_UNCLEAR, conclusion, message
+from tests.faults.stub_server import GOOD_BODY, NO, OK, PATIENCE, UNCLEAR, YES_OR_UNCLEAR, conclusion, message
 
 MIB = 1024 * 1024
 CHUNKED = OK + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
-SERVER_GIVES_UP = 20
+SERVER_GIVES_UP = 120
 """Seconds: a client that would wait forever fails its test."""
-SLOW = 10
+SLOW = 60
 """Seconds: no measure of speed, but far below `SERVER_GIVES_UP`."""
+MUCH_WORK = 10
+"""Seconds of the processor, which a busy machine does not use up: far more than a megabyte takes."""
 
 
 def repeating(start: bytes, piece: bytes, *, pause: float = 0) -> Answer:
@@ -45,15 +47,18 @@ ENDLESS = {
 def test_a_body_that_does_not_end_is_left_at_the_read_timeout(stub, answer):
     """However steadily it comes."""
     began = time.monotonic()
-    stub.check(answer, UNCLEAR, timeout=(5, 0.2), max_retries=0)
+    stub.check(answer, UNCLEAR, timeout=(PATIENCE, 0.2))
     assert time.monotonic() - began < SLOW
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 503])
 def test_a_refusal_that_does_not_end_is_that_refusal(stub, status):
-    start = head(f"{status} No", length=10**9)
-    began = time.monotonic()
-    stub.check(repeating(start, b" ", pause=0.02), NO, timeout=(5, 0.1))
+    answer, began = repeating(head(f"{status} No", length=10**9), b" ", pause=0.02), time.monotonic()
+    # On a busy machine, the first of these timeouts may be too short for the head.
+    outcomes = (stub.send(answer, timeout=(PATIENCE, seconds)) for seconds in (0.1, 3, 20))
+    said = next((conclusion(outcome) for outcome in outcomes if not isinstance(outcome, Timeout)), "")
+    assert said in NO
+    stub.check_next()
     assert time.monotonic() - began < SLOW
 
 
@@ -108,9 +113,9 @@ HEAVY = {
 
 @pytest.mark.parametrize("body", HEAVY.values(), ids=HEAVY)
 def test_a_megabyte_of_anything_is_read_in_linear_time(stub, body):
-    began = time.monotonic()
+    began = time.thread_time()
     outcome = stub.send(whole(body))
-    assert time.monotonic() - began < SLOW
+    assert time.thread_time() - began < MUCH_WORK
     allowed = NO if b"false" in body else YES_OR_UNCLEAR
     assert conclusion(outcome) in allowed
     assert not isinstance(outcome, MigmaError) or len(str(outcome)) < 1_000

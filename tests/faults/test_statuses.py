@@ -27,7 +27,7 @@ def send(mailer, migma):
     def send_one(answer):
         with stub_server():  # for its environment without proxies
             server = Server(answer)
-            migma(API_URL=server.url, MAX_RETRIES=0, FAIL_SILENTLY=True)
+            migma(API_URL=server.url, MAX_RETRIES=0, FAIL_SILENTLY=True, TIMEOUT=60, RETRY_DEADLINE=60)
             sent_count = send_mail("Hello", "Line", None, ["ada@example.org"])
             server.stop()
         [status] = seen
