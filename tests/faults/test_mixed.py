@@ -25,7 +25,8 @@ def test_without_keys_the_same_faults_mail_people_twice():
     """The control: what the test above asserts can fail."""
     report = run(messages=300, fault_rate=0.2, seed=1, idempotency=False)
     assert report.words == {"queued"}
-    assert (report.accepted, report.duplicates > 10) == (300, True)
+    # By this seed, six of the first 300 are accepted and never answered as a whole, however quick the machine is.
+    assert (report.accepted, report.duplicates >= 6) == (300, True)
 
 
 def test_the_soak_keeps_its_promises_and_says_so(capsys):
