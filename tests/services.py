@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-PATIENCE = 60.0  # seconds for a server to start or to stop
+PATIENCE = 180.0  # seconds for a server to start or to stop
 UNPRIVILEGED = ("postgres", "nobody")
 """Who runs a server where the tests run as root, whom PostgreSQL refuses: the first that this machine has."""
 _INSTALLED = Path("/usr/lib/postgresql")  # where Debian puts its programs, in a folder for each version

@@ -1,7 +1,4 @@
-"""Settings of a site whose processes tests start and kill. ``SITE`` of the environment has what differs between them.
-
-Timeouts and leases are short, so that what a killed worker leaves behind is taken up in seconds.
-"""
+"""Settings of a site whose processes tests start and kill. ``SITE`` of the environment says what differs."""
 
 import json
 import os
@@ -12,16 +9,15 @@ from tests.settings import *
 
 SITE = json.loads(os.environ["SITE"])
 BACKEND = "django_migma.backends.queue.EmailBackend"
-LEASE = 5  # seconds
 
 DATABASES = {"default": SITE["database"]}
 MIGMA = MIGMA | {
     "API_URL": SITE["api_url"],
     "API_KEY": SITE["api_key"],
     "FROM_EMAIL": "Shop <shop@b.example>",
-    "TIMEOUT": (1, 3),
+    "TIMEOUT": tuple(SITE["timeout"]),
     "MAX_CONCURRENCY": SITE["concurrency"],
-    "QUEUE": {"ENGINE": SITE["engine"], "SCHEDULE": (1, 2, 4), "LEASE": LEASE},
+    "QUEUE": {"ENGINE": SITE["engine"], "SCHEDULE": (1, 2, 4), "LEASE": SITE["lease"]},
 }
 if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": BACKEND}}

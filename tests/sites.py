@@ -21,11 +21,13 @@ from django_migma.sandbox.server import Sandbox
 from tests import services
 
 SQLITE_OPTIONS = {
-    "timeout": 20,
+    "timeout": 120,  # longer than a process that holds the lock may be kept from going on
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
 }
 DATABASES = ("sqlite", "postgresql")
+PATIENT: dict[str, Any] = {"timeout": (60, 300), "lease": 1200}
+"""For a site whose workers nobody waits for: a busy machine takes no worker's rows away, and repeats no request."""
 
 
 class Site:
@@ -42,16 +44,27 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site(*, database: str, engine: str = "", concurrency: int = 16, **switches: Any) -> Iterator[Site]:
+def running_site(
+    *,
+    database: str,
+    engine: str = "",
+    concurrency: int = 16,
+    timeout: tuple[float, float] = (1, 3),
+    lease: float = 5,
+    **switches: Any,
+) -> Iterator[Site]:
     """Set up the Django of this process, too, as one of the site: once for each process.
 
     ``database`` is one of `DATABASES`; ``engine`` is "tasks", "celery" or nothing; ``switches`` are the sandbox's.
+    ``timeout`` and ``lease`` are short, so that what a killed worker leaves behind is taken up in seconds.
     """
     chosen = Switches(**{"verified_domains": ("*",), "any_id": True, "max_messages": 10**6, **switches})
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="migma-site-")))
+        made = tempfile.TemporaryDirectory(prefix="migma-site-", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(made))
         sandbox = stack.enter_context(Sandbox(switches=chosen))
         site = {"api_url": sandbox.api_url, "api_key": sandbox.keys.full, "concurrency": concurrency}
+        site |= {"timeout": timeout, "lease": lease}
         server = stack.enter_context(services.postgresql()) if database == "postgresql" else None
         site["database"] = services.database(server) if server else _sqlite(folder)
         site["engine"] = engine and f"django_migma.engines.{engine}"

@@ -10,16 +10,20 @@ import argparse
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tests.api.clocks import until
 from tests.crashes.clocks import Later
 from tests.crashes.points import EXIT_STATUS, POINTS
-from tests.sites import DATABASES, Site, running_site
+from tests.sites import DATABASES, PATIENT, Site, running_site
 
 IN_THE_SITE = ("before_commit", "before_wake_up")
 """Points at which the process that dies is one that queues mail. At the others it is a worker."""
+PATIENCE = 120.0  # seconds for a worker to reach its point, and for another one to finish its work
+PAUSE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +74,34 @@ def live(point: str, seed: int) -> None:
     django.setup()
     from django_migma.delivery.deliverer import Deliverer
 
-    POINTS[point](random.Random(seed), lambda: queue_for(seed), lambda: print(Deliverer().run(idle=0)))
+    POINTS[point](random.Random(seed), lambda: queue_for(seed), lambda: print(Deliverer().run(idle=PATIENCE)))
+
+
+def wait_for_end() -> None:
+    """Return when the database has noticed the end of a process, whose rows PostgreSQL keeps locked until then."""
+    from django.db import connection
+
+    others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with connection.cursor() as cursor:
+        until(lambda: connection.vendor == "sqlite" or cursor.execute(others).fetchone() == (0,))
+
+
+def finish() -> None:
+    """Deliver as a new worker, after the lease. What the dead one has asked the sandbox for may take a moment yet."""
+    from django_migma.delivery.deliverer import Deliverer
+    from django_migma.models import Delivery
+
+    deliverer = Deliverer(clock=Later())
+
+    def is_over() -> bool:
+        deliverer.run(idle=0)
+        return not Delivery.objects.on_their_way().exists()
+
+    any(is_over() or time.sleep(PAUSE) for _ in range(round(PATIENCE / PAUSE)))
 
 
 def let_die(site: Site, point: str, seed: int) -> Aftermath:
     """Let a process die, and finish its work."""
-    from django_migma.delivery.deliverer import Deliverer
     from django_migma.models import Delivery
 
     Delivery.objects.all().delete()
@@ -84,8 +110,9 @@ def let_die(site: Site, point: str, seed: int) -> Aftermath:
         queue_for(seed)
     command = [sys.executable, "-m", "tests.crashes", point, "--live", str(seed)]
     died = subprocess.run(command, capture_output=True, text=True, check=False)
+    wait_for_end()
     left = Counter(Delivery.objects.values_list("status", flat=True))
-    Deliverer(clock=Later()).run(idle=0)
+    finish()
     return Aftermath(
         point=point,
         expected=0 if point == "before_commit" else mails_of(seed),
@@ -110,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.live is not None:
         return live(points[0], chosen.live) or 0
     count = 0
-    with running_site(database=chosen.database, engine="tasks", concurrency=4) as site:
+    with running_site(database=chosen.database, engine="tasks", concurrency=4, **PATIENT) as site:
         for point in points:
             seeds = range(chosen.seeds)
             found = [f"seed {seed}: {what}" for seed in seeds for what in let_die(site, point, seed).problems()]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
+import logging
 import multiprocessing
 import sqlite3
 import sys
@@ -14,14 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from tests.api.clocks import until
 from tests.crashes.clocks import Later
-from tests.sites import DATABASES, Site, running_site
+from tests.crashes.points import Countdown
+from tests.sites import DATABASES, PATIENT, Site, running_site
 
-PATIENCE = 60.0  # seconds for everything to be accepted
+PATIENCE = 300.0  # seconds for everything to be accepted
 
 
 def addresses(count: int, start: int = 0) -> list[str]:
@@ -90,6 +94,27 @@ def wait_until_accepted() -> None:
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def stalled() -> Iterator[threading.Event]:
+    """Stop the first worker that has made a request, before it reads the answer, until the event is set."""
+    is_awake = threading.Event()
+    at_an_answer, begin = Countdown(1, lambda: is_awake.wait(PATIENCE)), http.client.HTTPResponse.begin
+
+    def begin_later(response: http.client.HTTPResponse) -> None:
+        at_an_answer()
+        begin(response)
+
+    with mock.patch.object(http.client.HTTPResponse, "begin", begin_later):
+        yield is_awake
+
+
+def hold_answers(site: Site) -> threading.Event:
+    """Let the sandbox take requests, and answer none but the first, which comes alone, until the event is set."""
+    may_answer = threading.Event()
+    site.sandbox.on_send = lambda exchange: exchange.number == 1 or may_answer.wait(PATIENCE)
+    return may_answer
+
+
 def two_workers(site: Site) -> None:
     """Two workers that start together request each row once."""
     from tests.delivery.queueing import queue_mails
@@ -105,12 +130,13 @@ def stalled_worker(site: Site) -> None:
     """A worker that wakes up after its lease cannot undo what another one has done since."""
     from tests.delivery.queueing import queue_mails
 
-    site.sandbox.faults.script("silent-2")
+    site.sandbox.faults.script("500")
     queue_mails(addresses(1))
-    with running(deliver):
-        until(lambda: site.sandbox.store.stats()["sending_posts"])
+    with stalled() as is_awake, running(deliver):
+        until(lambda: site.sandbox.store.stats()["faults"])
         deliver(Later())
         check(site, 1)
+        is_awake.set()
     check(site, 1)
 
 
@@ -119,12 +145,14 @@ def overtaken_worker(site: Site) -> None:
     from django_migma.models import Delivery
     from tests.delivery.queueing import queue_mails
 
-    site.sandbox.faults.script("busy-1")
+    site.sandbox.faults.script("ok", "500")
     queue_mails(addresses(1))
-    with running(deliver):
-        until(lambda: site.sandbox.store.stats()["sending_posts"])
-        deliver(Later())  # 409: the key is in use
-        assert Delivery.objects.get().in_doubt
+    with stalled() as is_awake, running(deliver):
+        until(site.ledger)
+        deliver(Later())  # it gets the 500, and puts the row off
+        row = Delivery.objects.get()
+        assert (row.status, row.in_doubt) == ("waiting", True)
+        is_awake.set()
     check(site, 1)
 
 
@@ -145,7 +173,7 @@ def locked(site: Site) -> None:
 def _lock_sqlite(settings: dict[str, Any]) -> None:
     """Hold the lock of the whole file for longer than the worker waits for it."""
     settings["OPTIONS"]["timeout"] = 0.1
-    with contextlib.closing(sqlite3.connect(settings["NAME"])) as other, working():
+    with contextlib.closing(sqlite3.connect(settings["NAME"], timeout=PATIENCE)) as other, working():
         other.execute("BEGIN IMMEDIATE")
         time.sleep(1)
         other.rollback()
@@ -174,14 +202,16 @@ def database_lost(site: Site) -> None:
 
     from tests.delivery.queueing import queue_mails
 
-    site.sandbox.faults.script(*["busy-0.5"] * 40)
+    texts: list[str] = []
+    logging.getLogger("django_migma").addFilter(lambda record: texts.append(record.getMessage()) or True)
+    may_answer = hold_answers(site)
     queue_mails(addresses(60))
     with working():
         until(lambda: site.sandbox.store.stats()["sending_posts"] >= 16)
         connection.close()
         site.server.stop()
-        until(lambda: len(site.ledger()) >= 16)
-        time.sleep(0.5)
+        may_answer.set()
+        until(lambda: any("The database cannot be used" in text for text in texts))
         site.server.start()
         wait_until_accepted()
     check(site, 60)
@@ -225,12 +255,13 @@ def mark_on_a_full_disk(site: Site) -> None:
     def watch(sender: object, connection: Any, **_: object) -> None:
         connection.execute_wrappers.append(refuse)
 
-    site.sandbox.faults.script("ok", *["busy-0.5"] * 39)
+    may_answer = hold_answers(site)
     queue_mails(addresses(40))
     connection_created.connect(watch)
     with working():
         until(lambda: site.sandbox.store.stats()["sending_posts"] >= 16)
         is_full.set()
+        may_answer.set()
         until(lambda: len(refused) > 1)
         is_full.clear()
         wait_until_accepted()
@@ -273,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     chosen = parser.parse_args(arguments)
     accidents = {accident.__name__: accident for accident in ACCIDENTS[chosen.database]}
-    with running_site(database=chosen.database) as site:
+    with running_site(database=chosen.database, **PATIENT) as site:
         accidents[chosen.accident](site)
     return 0
 

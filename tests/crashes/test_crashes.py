@@ -21,7 +21,7 @@ SEEDS = {"sqlite": "2", "postgresql": "1"}
 def run(program, *arguments):
     """Run one of the programs beside this file, which starts what it needs."""
     command = [sys.executable, "-W", "error", "-m", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
 
 
 @pytest.mark.parametrize("database", SEEDS)
