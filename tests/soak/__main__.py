@@ -28,7 +28,7 @@ FAULTS = ("500", "500", "503-after-1", "reset", "lost", "half")
 SLOW = "busy-0.05"
 ANSWERS = (*FAULTS, *[SLOW] * 19)
 """What the sandbox does, each as often: 24 % faults. The rest takes some time, so that a kill finds requests."""
-DRAIN = 180.0  # seconds for the rest of the rows, once the workers are left alone
+DRAIN = 900.0  # seconds for the rest of the rows, once the workers are left alone
 
 
 @dataclass(kw_only=True)

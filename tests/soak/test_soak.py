@@ -16,7 +16,7 @@ GOOD = {"mails": 3, "kills": 1, "doubled": [], "lost": [], "ghosts": [], "rows":
 def soak(*arguments):
     """About ten seconds of it, with as many kills as that allows."""
     command = [sys.executable, "-m", "tests.soak", "--minutes", "0.1", "--kill-after", "2", "4", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def test_a_busy_site_whose_workers_are_killed_loses_and_doubles_nothing(engine, 
 
 
 def test_without_keys_the_same_shows_duplicates():
-    """Otherwise the rest would prove nothing."""
-    done = soak("--without-keys", "--workers", "2", "--seed", "1")
+    """Otherwise the rest would prove nothing. By this seed, the answer to the first of 30 mails is lost."""
+    done = soak("--without-keys", "--workers", "2", "--seed", "543")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("A control without keys: duplicates appear, as they must.\n")
 

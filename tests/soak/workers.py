@@ -23,7 +23,7 @@ ENVIRONMENT_LEFT_OUT = {"COVERAGE_PROCESS_CONFIG"}
 """What is killed writes no coverage, and its tracing takes half of the time."""
 SWEEP = [*PYTHON, "django", "migma_deliver", "--once"]
 SECONDS_BETWEEN_SWEEPS = 10.0  # a minute on a site; less here, since leases are shorter too
-PATIENCE = 30.0  # seconds for a process to end
+PATIENCE = 120.0  # seconds for a process to end
 
 
 def environment() -> dict[str, str]:
