@@ -48,7 +48,7 @@ def load(*, port, connections, seconds):
     body = b'{"template": "' + b"x" * 1800 + b'"}'
     request = b"POST /v1/sending HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     with ExitStack() as stack:
-        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 10)) for _ in range(connections)]
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(connections)]
         began, sent = time.perf_counter(), 0
         while (passed := time.perf_counter() - began) < seconds:
             for each in opened:

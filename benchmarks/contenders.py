@@ -61,14 +61,14 @@ def _requests(orders: list[tuple[str, ...]], port: int) -> int:
     url = f"http://127.0.0.1:{port}/v1/sending"
     with requests.Session() as session:
         session.headers.update(_AUTHORIZATION)
-        responses = (session.post(url, json=body(s, html, to), timeout=10) for s, _, html, to in orders)
+        responses = (session.post(url, json=body(s, html, to), timeout=60) for s, _, html, to in orders)
         return sum(response.json()["success"] for response in responses)
 
 
 def _http_client(orders: list[tuple[str, ...]], port: int) -> int:
     accepted = 0
     headers = _AUTHORIZATION | {"Content-Type": "application/json"}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for subject, _, html, recipient in orders:
         connection.request("POST", "/v1/sending", json.dumps(body(subject, html, recipient)).encode(), headers)
         accepted += json.loads(connection.getresponse().read())["success"]

@@ -34,6 +34,7 @@ KEY = "sk_test_sandbox_full"
 RECEIPT = "665f1c2ab7d3e4f5a6b70002"
 CONNECTIONS = 4
 TABS = 12
+PATIENCE = 120  # seconds for what the browser does and for an answer: a busy machine is slow, and no failure
 COLUMNS = {"p50": "Median", "p95": "95 %", "p99": "99 %", "cpu": "CPU of the sandbox, % of a core"}
 SEEN = """
 window.seen = {};
@@ -51,7 +52,7 @@ class Sender:
     """Sends mail over one connection that is kept."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
 
     def send(self, number: int) -> float:
         """Send the mail "Order <number>" and return the milliseconds until its answer. Raises if it is refused."""
@@ -134,6 +135,7 @@ def viewers(
     opened = [browser.new_context(base_url=f"http://127.0.0.1:{sandbox.port}") for _ in range(contexts)]
     pages, fetches = [], []
     for context in opened:
+        context.set_default_timeout(PATIENCE * 1000)
         context.add_init_script(SEEN)
         for _ in range(tabs):
             pages.append(context.new_page())
@@ -269,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         laboratory = Laboratory(Path(folder), {"": ROOT})
-        with playwright.chromium.launch(executable_path=chromium.path()) as browser:
+        with playwright.chromium.launch(executable_path=chromium.path(), timeout=PATIENCE * 1000) as browser:
             delays = measure_delay(laboratory, browser, mails=3 if chosen.quick else 20)
             burst = measure_burst(laboratory, browser)
             runs = list(measure_load(laboratory, browser, chosen))
