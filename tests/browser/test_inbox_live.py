@@ -188,6 +188,21 @@ def test_a_page_says_that_the_sandbox_has_stopped_and_comes_back_with_the_next_o
         expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_page_notices_the_next_sandbox_also_if_that_has_taken_as_many_mails_meanwhile(new_page, port):
+    with Sandbox(port=port) as inbox:
+        page = new_page(inbox.url)
+        page.goto("/")
+        take(inbox, "Old")
+        expect(row(page, "Old")).to_be_visible()
+        page.context.set_offline(True)
+    expect(page.get_by_role("alert")).to_contain_text(STOPPED)
+    with Sandbox(port=port) as another:
+        take(another, "New")
+        page.context.set_offline(False)
+        expect(row(page, "New")).to_be_visible()
+        expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_the_first_mail_ends_the_advice_on_how_to_send_one(page, inbox):
     page.goto("/")
     expect(page.get_by_role("heading", name="No mail yet")).to_be_visible()

@@ -145,6 +145,7 @@
     const stream = () => {
       const source = new EventSource("/_sandbox/events");
       source.addEventListener("message", tell);
+      source.addEventListener("open", tell); // another sandbox with as many changes has no message for who knows those
       source.addEventListener("error", () => {
         tell();
         // Otherwise the browser connects again by itself.
