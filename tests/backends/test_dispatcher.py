@@ -251,6 +251,8 @@ class TestProcesses:
             API_URL=migma_sandbox.api_url,
             API_KEY=migma_sandbox.keys.full,
             FROM_EMAIL="shop@fernhill.example",
+            TIMEOUT=60,
+            RETRY_DEADLINE=120,
         )
         assert (result.stdout, result.stderr) == ("done\n", "")
         assert len(migma_sandbox.store.messages()) == 3
@@ -301,6 +303,8 @@ class TestProcesses:
             API_URL=migma_sandbox.api_url,
             API_KEY=migma_sandbox.keys.full,
             FROM_EMAIL="shop@fernhill.example",
+            TIMEOUT=60,
+            RETRY_DEADLINE=120,
         )
         assert (result.stdout, result.stderr) == ("3\n", "")
 
@@ -316,7 +320,7 @@ def silent_server():
 
 def test_threads_of_a_site_share_connections(migma_sandbox, migma):
     """Sixteen threads that mail at the same time open no more connections than there are threads."""
-    migma(PROJECT_ID=None, LAYOUT_EMAIL_ID="665f1c2ab7d3e4f5a6b70004")
+    migma(PROJECT_ID=None, LAYOUT_EMAIL_ID="665f1c2ab7d3e4f5a6b70004", TIMEOUT=60, RETRY_DEADLINE=120)
 
     def work():
         return sum(send_mail("Hello", "text", None, ["ada@example.org"]) for _ in range(5))

@@ -125,8 +125,9 @@ def test_mass_mail(layout):
     assert len(accepted(layout)) == 5
 
 
-def test_a_hundred_mails_share_one_connection(layout):
+def test_a_hundred_mails_share_one_connection(layout, migma):
     """Calls of send_mail one after another keep one connection alive; the server counts."""
+    migma(TIMEOUT=60, RETRY_DEADLINE=120)
     for _ in range(100):
         send_mail("Hello", "text", None, ["ada@example.org"])
     assert layout.store.stats()["connections"] == 1

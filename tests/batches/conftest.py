@@ -31,7 +31,8 @@ def make_sandbox():
             options = {"batch_step": 0.02, "any_id": False, **switches}
             found = stack.enter_context(testing.sandbox(**options))
             usual = {"PROJECT_ID": account.FERNHILL, "FROM_EMAIL": FROM, "STORED_EMAILS": {"letter": LETTER}}
-            stack.enter_context(override_settings(MIGMA={**settings.MIGMA, **usual, **(migma or {})}))
+            patience = {"TIMEOUT": 60, "RETRY_DEADLINE": 120}
+            stack.enter_context(override_settings(MIGMA={**settings.MIGMA, **usual, **patience, **(migma or {})}))
             return found
 
         yield start

@@ -52,7 +52,8 @@ def site(tmp_path, sandbox):
     letter = {"letter": {"email_id": account.SERIES_1, "subject": "A better cup"}}
     sender = "Fernhill Coffee <hello@fernhill.example>"
     about = {"PROJECT_ID": account.FERNHILL, "FROM_EMAIL": sender, "STORED_EMAILS": letter}
-    return Site(tmp_path, sandbox.api_url, API_KEY=sandbox.keys.full, **about)
+    patience = {"TIMEOUT": 60, "RETRY_DEADLINE": 120}
+    return Site(tmp_path, sandbox.api_url, API_KEY=sandbox.keys.full, **about, **patience)
 
 
 class Terminal:
