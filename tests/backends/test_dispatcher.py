@@ -53,9 +53,7 @@ def wait_for_threads():
         return [thread for thread in threading.enumerate() if thread.name == "django-migma" and thread not in earlier]
 
     def wait():
-        for thread in threads():
-            thread.join(60)
-        return threads()
+        return [thread for thread in threads() if thread.join(60) or thread.is_alive()]
 
     return wait
 

@@ -72,15 +72,13 @@ def answering(wire):
 
 def end_threads(earlier=()):
     """Wait for the threads that make calls, but for earlier ones."""
-    for thread in [thread for thread in {*threading.enumerate()} - {*earlier} if thread.name == "django-migma"]:
-        thread.join(60)
-        assert not thread.is_alive()
+    threads = [thread for thread in {*threading.enumerate()} - {*earlier} if thread.name == "django-migma"]
+    assert [thread for thread in threads if thread.join(60) or thread.is_alive()] == []
 
 
 def close_workers():
     """Let the threads end that a strike has left waiting: it fell on the very line that was to end them."""
-    for workers in [one for one in gc.get_objects() if isinstance(one, Workers)]:
-        workers.close()
+    list(map(Workers.close, [one for one in gc.get_objects() if isinstance(one, Workers)]))
 
 
 @contextlib.contextmanager
