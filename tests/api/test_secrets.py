@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import traceback
+from contextlib import suppress
 
 import pytest
 
@@ -70,9 +71,11 @@ def test_an_interrupted_write_shows_no_key():
     """A worker is stopped while a large body is on its way, and an error tracker records every variable."""
     interrupted, writer, request = threading.Event(), threading.get_ident(), large_request()
 
+    errors = [SystemExit]
+
     def stop(*_):
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # once is enough
-        raise SystemExit
+        with suppress(IndexError):  # once is enough
+            raise errors.pop()
 
     def interrupt():
         """Once the body has begun to arrive: the rest of it is more than the sockets hold, and nobody reads it."""
@@ -92,7 +95,7 @@ def test_an_interrupted_write_shows_no_key():
         thread.join()
     signal.signal(signal.SIGALRM, earlier)
     trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    assert "sendall" in trace.stack[-2].line + trace.stack[-1].line
+    assert any("sendall" in frame.line for frame in trace.stack)
     assert KEY not in repr([frame.locals for frame in trace.stack])
 
 
