@@ -122,6 +122,18 @@ def test_a_second_run_sends_nothing_and_asks_nothing(run, sandbox):
     assert len(sandbox.store.messages()) == 2
 
 
+def test_what_another_terminal_sent_before_the_answer_is_the_same_batch(run, sandbox, monkeypatch):
+    def send_from_another_terminal(terminal, *size):
+        prepare_batch("letter", tag="Coffee letter").send("the key of the day before")
+        return "248\n"
+
+    monkeypatch.setattr(Terminal, "readline", send_from_another_terminal)
+    status, out, _ = run(answers="248\n")
+    assert status == 0
+    assert "Migma has it from before" in out
+    assert len(sandbox.store.messages()) == 1
+
+
 def test_a_lost_answer_says_what_to_do(run, make_sandbox):
     sandbox = make_sandbox(migma={"MAX_RETRIES": 0})
     sandbox.faults.script("lost")

@@ -75,6 +75,9 @@ class Command(BaseCommand):
             return
         if not (options["yes"] or (row and row.migma_id)):
             self._confirm(prepared)
+            # Another terminal may have sent it meanwhile, under the key of the day before.
+            if begun := _remembered(prepared, options["key"]):
+                key = begun.caller_key
         batch = self._send(prepared, key, line)
         if batch.kind == CAMPAIGN or options["no_wait"]:
             line.write_line(f"It is {batch.status}. {_where_to_look(batch)}")
